@@ -1,0 +1,1 @@
+"""Chains the services, and the `tensorhop` command."""

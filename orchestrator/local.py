@@ -1,0 +1,126 @@
+"""Starts the services on this machine: all in this process, or as children. Only here the orchestrator knows them."""
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from orchestrator.service import SERVICE as PIPELINE
+from orchestrator.stages import STEPS, Stages
+from tensorhop.channel import open_channel
+from tensorhop.server import GRACE_SECONDS, Server, Service
+
+START_SECONDS = 60.0  # how long a child may take until it serves
+FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0  # seconds before a child that died is started again; doubles each time
+
+
+def service(name: str) -> Service:
+    """A step's service; imports the libraries of its model."""
+    return import_module(f"services.{name}.service").SERVICE
+
+
+@contextlib.contextmanager
+def one_process(listen: Mapping[str, str], model: str = "embedded", grace: float = 0.0) -> Iterator[dict[str, Server]]:
+    """Start servers in this process, by name, each on its address, and stop them at the end.
+
+    The pipeline, if it is among them, is connected to the steps that are, and to the default ports for the others.
+    """
+    servers: dict[str, Server] = {}
+    with contextlib.ExitStack() as stack:
+        for name in STEPS:
+            if name in listen:
+                step = service(name)
+                servers[name] = Server(step, step.load(model), listen[name])
+                stack.callback(lambda server: server.stop(grace).wait(), servers[name])
+        if "pipeline" in listen:
+            stages = Stages.connect({name: server.address for name, server in servers.items()})
+            stack.callback(stages.close)
+            servers["pipeline"] = Server(PIPELINE, PIPELINE.servicer(stages), listen["pipeline"])
+            stack.callback(lambda: servers["pipeline"].stop(grace).wait())
+        yield servers
+
+
+@dataclass
+class Child:
+    """A service in a process of its own."""
+
+    name: str
+    address: str
+    command: list[str]
+    process: subprocess.Popen | None = None
+    backoff: float = FIRST_BACKOFF
+    start_at: float = 0.0
+
+    def start(self) -> None:
+        # A group of its own: Ctrl-C is for the parent, which then ends its children in order.
+        self.process = subprocess.Popen(self.command, start_new_session=True)
+
+    def serves(self) -> bool:
+        with open_channel(self.address) as channel:
+            try:
+                answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+            except grpc.RpcError:
+                return False
+            return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def child(name: str, address: str, arguments: Sequence[str] = ()) -> Child:
+    # -P: a folder named services/ in the user's own directory is not found first.
+    command = [sys.executable, "-P", "-m", "orchestrator", "serve", name, "--listen", address, *arguments]
+    return Child(name, address, command)
+
+
+def wait_until_serving(children: Sequence[Child]) -> None:
+    """Return when all serve.
+
+    Raises:
+        ConnectionError: one has ended, or does not serve after START_SECONDS.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    waiting = list(children)
+    while waiting:
+        for one in waiting:
+            if one.process is None or one.process.poll() is not None:
+                raise ConnectionError(f"{one.name} could not start; its message is above")
+        waiting = [one for one in waiting if not one.serves()]
+        if waiting and time.monotonic() > deadline:
+            names = ", ".join(one.name for one in waiting)
+            raise ConnectionError(f"{names} did not start within {START_SECONDS:.0f} s")
+        time.sleep(0.1)
+
+
+def supervise(children: Sequence[Child], say: Callable[[str], None]) -> None:
+    """Start again, after a growing pause, each child that ends. Returns never; an exception in a signal ends it."""
+    while True:
+        for one in children:
+            now = time.monotonic()
+            if one.process is not None and one.process.poll() is not None:
+                say(f"{one.name} ended with code {one.process.returncode}; starting it again in {one.backoff:g} s")
+                one.process, one.start_at = None, now + one.backoff
+                one.backoff = min(2 * one.backoff, LAST_BACKOFF)
+            elif one.process is None and now >= one.start_at:
+                one.start()
+                one.start_at = now
+            elif one.process is not None and now - one.start_at > LAST_BACKOFF:
+                one.backoff = FIRST_BACKOFF  # it has held; the next fault is a new one
+        time.sleep(0.2)
+
+
+def stop(children: Sequence[Child]) -> None:
+    """Ask all to drain, wait, and end those that do not."""
+    running = [one.process for one in children if one.process is not None and one.process.poll() is None]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS + 2
+    for process in running:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

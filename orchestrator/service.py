@@ -1,0 +1,52 @@
+"""PipelineService: the gRPC front of the chain."""
+
+import uuid
+from collections.abc import Iterator
+
+import grpc
+
+from orchestrator.pipeline import process
+from orchestrator.stages import Scope, Stages
+from tensorhop.channel import REQUEST_ID
+from tensorhop.errors import InvalidInput
+from tensorhop.server import Service
+from tensorhop.v1 import pipeline_pb2 as pb
+from tensorhop.v1 import pipeline_pb2_grpc as rpc
+
+EVENT_FIELDS = {
+    field.message_type.name: field.name for field in pb.ProcessResponse.DESCRIPTOR.oneofs_by_name["event"].fields
+}
+MAX_REQUEST_ID = 128
+NO_DEADLINE_SECONDS = 1e9  # gRPC answers a huge number, not None, where the caller set no deadline
+
+
+class PipelineServicer(rpc.PipelineServiceServicer):
+    def __init__(self, stages: Stages) -> None:
+        self.stages = stages
+
+    def Process(self, request: pb.ProcessRequest, context: grpc.ServicerContext) -> Iterator[pb.ProcessResponse]:
+        remaining = context.time_remaining()
+        scope = Scope(
+            request_id=read_request_id(request, context),
+            seconds=None if remaining is None or remaining > NO_DEADLINE_SECONDS else remaining,
+        )
+        context.add_callback(scope.cancel)  # when the caller has gone, so has the need for the work
+        for event in process(request, self.stages, scope):
+            field = EVENT_FIELDS[event.DESCRIPTOR.name]
+            yield pb.ProcessResponse(request_id=scope.request_id, **{field: event})
+
+
+def read_request_id(request: pb.ProcessRequest, context: grpc.ServicerContext) -> str:
+    """The caller's id for the request, from the message or the metadata, or a new one."""
+    given = request.request_id or dict(context.invocation_metadata()).get(REQUEST_ID, "")
+    if len(given) > MAX_REQUEST_ID or not (given.isascii() and given.isprintable()):
+        raise InvalidInput("request_id", f"must be at most {MAX_REQUEST_ID} printable ASCII characters")
+    return given or uuid.uuid4().hex[:12]
+
+
+SERVICE = Service(
+    name="pipeline",
+    descriptor=pb.DESCRIPTOR.services_by_name["PipelineService"],
+    register=rpc.add_PipelineServiceServicer_to_server,
+    servicer=PipelineServicer,
+)

@@ -1,0 +1,1 @@
+"""The steps of the chain, a gRPC service each. None imports another."""

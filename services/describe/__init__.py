@@ -1,0 +1,1 @@
+"""Names the central object of a photo."""

@@ -1,0 +1,1 @@
+"""Finds the objects that phrases name."""

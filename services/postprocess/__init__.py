@@ -1,0 +1,1 @@
+"""Finishes cut-outs: center, decontaminate, shadow."""

@@ -1,0 +1,1 @@
+"""Tells the pixels of objects from those of their surroundings."""

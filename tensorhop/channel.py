@@ -1,0 +1,47 @@
+"""Connections: the options that both ends of a call need, and what a failed call says."""
+
+import grpc
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from tensorhop.errors import RETRYABLE, ServiceFault
+from tensorhop.settings import limits
+from tensorhop.v1 import fault_pb2 as pb
+
+REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
+
+
+def message_options() -> list[tuple[str, int]]:
+    """gRPC's receive limit is 4 MiB by default, and each end has its own."""
+    size = limits().max_message_bytes
+    return [("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
+
+
+def open_channel(address: str) -> grpc.Channel:
+    """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used."""
+    options = message_options()
+    host = address.rpartition(":")[0].strip("[]")
+    if host in ("localhost", "::1") or host.startswith("127."):
+        options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
+    return grpc.insecure_channel(address, options)
+
+
+def to_status(fault: pb.Fault) -> grpc.Status:
+    """The gRPC status of a call that failed as a whole; the fault travels along as its detail."""
+    status = status_pb2.Status(code=fault.code, message=fault.message)
+    status.details.add().Pack(fault)
+    return rpc_status.to_status(status)
+
+
+def from_error(error: grpc.RpcError, step: pb.Step = pb.STEP_UNSPECIFIED) -> ServiceFault:
+    """What a failed call says: the fault that the service sent, or one made from gRPC's own status."""
+    code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
+    fault = pb.Fault(code=code.value[0], message=error.details() or code.name)  # type: ignore[attr-defined]
+    fault.retryable = fault.code in RETRYABLE
+    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    for detail in status.details if status else ():
+        if detail.Is(pb.Fault.DESCRIPTOR):
+            detail.Unpack(fault)
+    if fault.step == pb.STEP_UNSPECIFIED:
+        fault.step = step
+    return ServiceFault(fault)

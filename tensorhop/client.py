@@ -1,0 +1,200 @@
+"""PipelineClient: what a Python program imports to have its photos cut out."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import grpc
+import numpy as np
+
+from tensorhop.channel import from_error, open_channel
+from tensorhop.finish import Finish
+from tensorhop.geometry import Box, Region
+from tensorhop.messages import (
+    read_description,
+    read_detection,
+    read_layer,
+    read_placement,
+    read_region,
+    read_size,
+    write_box,
+    write_finish,
+    write_image,
+    write_mask,
+)
+from tensorhop.results import (
+    Description,
+    Detections,
+    Layer,
+    Mask,
+    ObjectFault,
+    ObjectResult,
+    StepSummary,
+    Summary,
+)
+from tensorhop.settings import PORTS
+from tensorhop.tensor import to_array
+from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2, pipeline_pb2_grpc
+
+Event = Description | Detections | ObjectResult | ObjectFault | Summary
+
+
+class PipelineClient:
+    """A connection to a pipeline, for as many requests and threads as you like.
+
+        with PipelineClient() as client:
+            for event in client.process("photo.jpg", max_objects=2):
+                ...
+
+    Args:
+        endpoint: "host:port", "unix:/path" or any other name that gRPC resolves.
+    """
+
+    def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}") -> None:
+        self._channel = open_channel(endpoint)
+        self._stub = pipeline_pb2_grpc.PipelineServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; requests in flight are cancelled."""
+        self._channel.close()
+
+    def process(
+        self,
+        image: np.ndarray | bytes | str | Path,
+        *,
+        phrases: Sequence[str] = (),
+        boxes: Sequence[Box | tuple[float, float, float, float]] = (),
+        masks: Sequence[Mask | np.ndarray] = (),
+        max_objects: int | None = None,
+        max_parallel: int | None = None,
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+        finish: Finish = Finish(),  # noqa: B008  (frozen)
+        return_masks: bool = False,
+        return_layers: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Iterator[Event]:
+        """Cut out a photo's objects; yields events as they happen.
+
+        Args:
+            image: pixels (uint8, height x width x 3, sRGB), the bytes of an image file, or the path of one here.
+            phrases: what to look for; skips describe. Beside boxes or masks: their labels, one each.
+            boxes: x0, y0, x1, y1 in pixels of the upright photo; skips describe and detect.
+            masks: uint8 0 to 255 or float32 0 to 1; an array is of the photo's size. Skips describe, detect, segment.
+            max_objects: how many objects to finish, best first. Default 4.
+            max_parallel: how many objects may be in postprocess at once. Default 4.
+            score_threshold: the least score of a detection, 0 to 1. Default: the model's.
+            iou_threshold: overlap above which the worse of two detections is dropped, 0 to 1. Default: the model's.
+            finish: center, decontaminate, shadow.
+            return_masks: send each object's mask too.
+            return_layers: send the object and its shadow as layers of their own too.
+            request_id: your name for this request in logs; otherwise the pipeline makes one.
+            timeout: seconds for the whole request.
+
+        Yields:
+            At most one Description, one Detections, then an ObjectResult or ObjectFault for each object as soon as it
+            is done, in any order, and last a Summary.
+
+        Raises:
+            ServiceFault: the request as a whole failed; its `fault` has code, field and message.
+        """
+        request = pipeline_pb2.ProcessRequest(
+            request_id=request_id,
+            image=_write_source(image),
+            phrases=phrases,
+            boxes=[write_box(Box(*box)) for box in boxes],
+            masks=[write_mask(_whole(mask)) for mask in masks],
+            max_objects=max_objects,
+            max_parallel=max_parallel,
+            finish=write_finish(finish),
+            output=pipeline_pb2.Output(encoding=pipeline_pb2.ENCODING_TENSOR, masks=return_masks, layers=return_layers),
+        )
+        if score_threshold is not None:
+            request.detect.score_threshold = score_threshold
+        if iou_threshold is not None:
+            request.detect.iou_threshold = iou_threshold
+        call = self._stub.Process(request, timeout=timeout)
+        try:
+            for response in call:
+                yield EVENTS[response.WhichOneof("event")](getattr(response, response.WhichOneof("event")))
+        except grpc.RpcError as error:
+            raise from_error(error) from error
+        finally:
+            call.cancel()  # a caller who stops reading has no use for the rest
+
+
+def _write_source(image: np.ndarray | bytes | str | Path) -> image_pb2.Image:
+    if isinstance(image, np.ndarray):
+        return write_image(image)
+    return image_pb2.Image(encoded=image if isinstance(image, bytes) else Path(image).read_bytes())
+
+
+def _whole(mask: Mask | np.ndarray) -> Mask:
+    return mask if isinstance(mask, Mask) else Mask(mask, Region(0, 0, mask.shape[1], mask.shape[0]))
+
+
+def _read_detections(message: pipeline_pb2.Detections) -> Detections:
+    return Detections([read_detection(detection) for detection in message.detections], list(message.warnings))
+
+
+def _read_mask(message: pipeline_pb2.ObjectResult | pipeline_pb2.ObjectFault) -> Mask | None:
+    if not message.HasField("mask"):
+        return None
+    return Mask(to_array(message.mask.alpha, "mask.alpha"), read_region(message.mask.region))
+
+
+def _read_result(message: pipeline_pb2.ObjectResult) -> ObjectResult:
+    return ObjectResult(
+        detection=read_detection(message.detection),
+        picture=Layer(to_array(message.picture.tensor, "picture.tensor"), read_region(message.picture.region)),
+        placement=read_placement(message.placement),
+        seconds=message.seconds,
+        mask=_read_mask(message),
+        cutout=read_layer(message.cutout, "cutout") if message.HasField("cutout") else None,
+        shadow=read_layer(message.shadow, "shadow") if message.HasField("shadow") else None,
+    )
+
+
+def _read_fault(message: pipeline_pb2.ObjectFault) -> ObjectFault:
+    fault = message.fault
+    return ObjectFault(
+        detection=read_detection(message.detection),
+        step=fault_pb2.Step.Name(fault.step).removeprefix("STEP_").lower(),
+        code=fault_pb2.Code.Name(fault.code).removeprefix("CODE_"),
+        field=fault.field,
+        message=fault.message,
+        retryable=fault.retryable,
+        mask=_read_mask(message),
+    )
+
+
+def _read_summary(message: pipeline_pb2.Summary) -> Summary:
+    steps = [
+        StepSummary(
+            step=fault_pb2.Step.Name(step.step).removeprefix("STEP_").lower(),
+            calls=step.calls,
+            seconds=step.seconds,
+            model=step.model.name,
+            revision=step.model.revision,
+            digest=step.model.digest,
+        )
+        for step in message.steps
+    ]
+    return Summary(read_size(message.photo), message.objects, message.faults, message.seconds, steps)
+
+
+EVENTS: Mapping[str, Callable[..., Event]] = {
+    "description": read_description,
+    "detections": _read_detections,
+    "object": _read_result,
+    "fault": _read_fault,
+    "summary": _read_summary,
+}

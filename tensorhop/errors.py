@@ -1,0 +1,50 @@
+"""What can go wrong, and the one table that says which gRPC status it becomes."""
+
+from tensorhop.v1 import fault_pb2 as pb
+
+
+class InvalidInput(ValueError):
+    """The caller sent something that is not allowed.
+
+    Args:
+        field: the request's field as a path, as "boxes[2].x1".
+        message: what came and what is allowed; the field's name and this make a sentence: "is NaN; it must be finite".
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field} {message}")
+        self.field = field
+
+
+class ServiceFault(Exception):
+    """A fault that another service answered, passed on as it is."""
+
+    def __init__(self, fault: pb.Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+# The first class that an exception is an instance of decides.
+CODES: list[tuple[type[Exception], pb.Code]] = [
+    (InvalidInput, pb.CODE_INVALID_ARGUMENT),
+    (TimeoutError, pb.CODE_DEADLINE_EXCEEDED),
+    (ConnectionError, pb.CODE_UNAVAILABLE),
+    (MemoryError, pb.CODE_RESOURCE_EXHAUSTED),
+    (NotImplementedError, pb.CODE_UNIMPLEMENTED),
+    (Exception, pb.CODE_INTERNAL),
+]
+RETRYABLE = {pb.CODE_UNAVAILABLE, pb.CODE_RESOURCE_EXHAUSTED, pb.CODE_ABORTED}
+
+
+def fault_of(error: Exception, step: pb.Step = pb.STEP_UNSPECIFIED) -> pb.Fault:
+    """The fault that tells a caller about an exception raised in a step."""
+    if isinstance(error, ServiceFault):
+        return error.fault
+    code = next(code for kind, code in CODES if isinstance(error, kind))
+    return pb.Fault(
+        step=step,
+        code=code,
+        field=error.field if isinstance(error, InvalidInput) else "",
+        message=str(error) or type(error).__name__,
+        retryable=code in RETRYABLE,
+    )

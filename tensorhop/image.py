@@ -1,0 +1,136 @@
+"""Where an image comes from: a tensor or an encoded file. All become upright sRGB, uint8, height x width x 3."""
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms, ImageOps
+
+from tensorhop.errors import InvalidInput
+from tensorhop.settings import limits
+from tensorhop.tensor import to_array
+from tensorhop.v1 import image_pb2 as pb
+
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
+SRGB = ImageCms.createProfile("sRGB")
+
+
+def read_image(image: pb.Image, field: str = "image") -> np.ndarray:
+    """The pixels of a message: uint8, height x width x 3, sRGB.
+
+    Raises:
+        InvalidInput: no source, a tensor that is not such an array, a file that cannot be decoded, too many pixels.
+    """
+    source = image.WhichOneof("source")
+    if source is None:
+        raise InvalidInput(field, "is missing; give tensor or encoded")
+    if source == "encoded":
+        return decode_image(image.encoded, f"{field}.encoded")
+    array = to_array(image.tensor, f"{field}.tensor")
+    if array.dtype != np.uint8:
+        raise InvalidInput(f"{field}.tensor.dtype", f"is {image.tensor.dtype}; an image is UINT8")
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise InvalidInput(
+            f"{field}.tensor.shape", f"is {list(array.shape)}; an image is [height, width, 3], its channels R, G, B"
+        )
+    check_size(array.shape[1], array.shape[0], f"{field}.tensor.shape")
+    return array
+
+
+def decode_image(data: bytes, field: str = "image") -> np.ndarray:
+    """Decode an image file: uint8, height x width x 3, sRGB, upright.
+
+    The size is read from the header and refused before decoding. EXIF orientation and ICC profile are applied, 16 bits
+    become 8, transparent pixels are laid on white, and of an animation the first frame is taken.
+
+    Raises:
+        InvalidInput: not an image, a truncated one, or one with too many pixels.
+    """
+    return np.asarray(to_srgb(open_image(data, field), field))
+
+
+def decode_mask(data: bytes, field: str = "mask") -> np.ndarray:
+    """Decode a picture as a mask: uint8, height x width. Its alpha channel if it has one, otherwise its brightness.
+
+    Raises:
+        InvalidInput: as `decode_image` does.
+    """
+    image = open_image(data, field)
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA").getchannel("A"))
+    return np.asarray(to_eight_bits(image, field).convert("L"))
+
+
+def open_image(data: bytes, field: str) -> Image.Image:
+    """The decoded, upright image in whatever mode its file has. Raises InvalidInput."""
+    if not data:
+        raise InvalidInput(field, "is empty; give the bytes of an image file")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as file:
+            check_size(*file.size, field)
+            upright = ImageOps.exif_transpose(file)
+            upright.load()
+            return upright
+    except InvalidInput:
+        raise
+    except Image.DecompressionBombError as error:
+        raise InvalidInput(field, f"has too many pixels; at most {limits().max_pixels:,} are allowed") from error
+    except Image.UnidentifiedImageError as error:
+        raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS[:-1])}") from error
+    except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
+        raise InvalidInput(field, f"is a broken image file: {error}") from error
+
+
+def to_eight_bits(image: Image.Image, field: str) -> Image.Image:
+    """16-bit grey as 8-bit grey, which Pillow would clip instead of scale; other images as they are."""
+    if image.mode == "F":
+        raise InvalidInput(field, "holds floating-point samples; 8 or 16 bits are supported")
+    if not image.mode.startswith("I"):
+        return image
+    samples = np.asarray(image, np.float64).clip(0, 65535)
+    return Image.fromarray((samples / 257 + 0.5).astype(np.uint8))
+
+
+def to_srgb(image: Image.Image, field: str) -> Image.Image:
+    """Convert any of Pillow's modes and any embedded profile to RGB in sRGB."""
+    image = to_eight_bits(image, field)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        rgba.info["icc_profile"] = image.info.get("icc_profile")
+        image = Image.new("RGB", rgba.size, "white")
+        image.paste(rgba, mask=rgba.getchannel("A"))
+        image.info["icc_profile"] = rgba.info["icc_profile"]
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
+            if converted is not None:
+                return converted
+        except ImageCms.PyCMSError:
+            pass  # a broken profile, or one for other channels: the samples are taken as they are, as browsers do
+    return image.convert("RGB")
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """A PNG file of uint8 pixels: height x width, or height x width x 3 (RGB) or x 4 (RGBA)."""
+    order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, order[pixels.shape[2]])
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not done:
+        raise ValueError(f"a picture of shape {pixels.shape} cannot be encoded as PNG")
+    return data.tobytes()
+
+
+def check_size(width: int, height: int, field: str) -> None:
+    """Refuse a size that is empty or over the limits."""
+    most = limits()
+    if width < 1 or height < 1:
+        raise InvalidInput(field, f"is {width} x {height} pixels; at least 1 x 1 is needed")
+    if width * height > most.max_pixels:
+        raise InvalidInput(
+            field, f"is {width} x {height} = {width * height:,} pixels; at most {most.max_pixels:,} are allowed"
+        )
+    if max(width, height) > most.max_side:
+        raise InvalidInput(field, f"is {width} x {height} pixels; a side may have at most {most.max_side:,}")

@@ -1,0 +1,201 @@
+"""Between the contract's messages and plain values. Reading checks; every refusal names the field."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tensorhop.errors import InvalidInput
+from tensorhop.finish import Finish
+from tensorhop.geometry import Box, Region, Size, size_of
+from tensorhop.results import Description, Detection, Layer, Mask, Placement
+from tensorhop.settings import limits
+from tensorhop.tensor import to_array, to_tensor
+from tensorhop.v1 import detect_pb2, image_pb2, model_pb2, pipeline_pb2, postprocess_pb2
+
+
+class Model(Protocol):
+    """What every model class says about itself."""
+
+    name: str
+    revision: str
+    digest: str  # SHA-256 of the weights, in hexadecimal
+
+
+def read_region(message: image_pb2.Region) -> Region:
+    return Region(message.x0, message.y0, message.x1, message.y1)
+
+
+def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
+    """A box clipped to the photo.
+
+    Raises:
+        InvalidInput: not finite, inverted, empty, or wholly outside of the photo.
+    """
+    box = Box(message.x0, message.y0, message.x1, message.y1)
+    for name, value in box._asdict().items():
+        if not math.isfinite(value):
+            raise InvalidInput(f"{field}.{name}", f"is {value}; it must be finite")
+    if box.x0 >= box.x1 or box.y0 >= box.y1:
+        raise InvalidInput(field, f"is {tuple(box)}; x0 < x1 and y0 < y1 are needed")
+    inside = box.clipped(photo)
+    if inside.area == 0:
+        raise InvalidInput(
+            field, f"is {tuple(box)}, outside of the photo; x may go from 0 to {photo.width}, y to {photo.height}"
+        )
+    return inside
+
+
+def read_boxes(messages: Sequence[image_pb2.Box], photo: Size, field: str = "boxes") -> list[Box]:
+    check_count(len(messages), limits().max_boxes, field)
+    return [read_box(message, photo, f"{field}[{index}]") for index, message in enumerate(messages)]
+
+
+def read_mask(message: image_pb2.Mask, photo: Size, field: str = "mask") -> Mask:
+    """A mask, its alpha uint8 0 to 255 or float32 0 to 1, its region within the photo.
+
+    Raises:
+        InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
+    """
+    region = read_region(message.region)
+    alpha = to_array(message.alpha, f"{field}.alpha")
+    if alpha.dtype not in (np.uint8, np.float32):
+        raise InvalidInput(f"{field}.alpha.dtype", f"is {message.alpha.dtype}; a mask is UINT8 or FP32")
+    if alpha.ndim != 2:
+        raise InvalidInput(f"{field}.alpha.shape", f"is {list(alpha.shape)}; a mask is [height, width]")
+    if region.x1 < region.x0 or region.y1 < region.y0 or region.intersect(Region.of(photo)) != region:
+        raise InvalidInput(
+            f"{field}.region",
+            f"is {tuple(region)}; 0 <= x0 <= x1 <= {photo.width} and 0 <= y0 <= y1 <= {photo.height} are needed",
+        )
+    if size_of(alpha) != region.size:
+        raise InvalidInput(
+            f"{field}.alpha.shape",
+            f"is {list(alpha.shape)}; its region has height {region.size.height} and width {region.size.width}",
+        )
+    if alpha.dtype == np.float32 and alpha.size and not (alpha.min() >= 0 and alpha.max() <= 1):
+        raise InvalidInput(f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1")
+    return Mask(alpha, region)
+
+
+def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
+    """Raises InvalidInput: too many phrases, an empty one, one that is too long."""
+    most = limits()
+    check_count(len(phrases), most.max_phrases, field)
+    for index, phrase in enumerate(phrases):
+        if not phrase.strip():
+            raise InvalidInput(f"{field}[{index}]", "is empty; a phrase names an object")
+        if len(phrase) > most.max_phrase_characters:
+            raise InvalidInput(
+                f"{field}[{index}]", f"has {len(phrase)} characters; at most {most.max_phrase_characters} are allowed"
+            )
+    return list(phrases)
+
+
+def read_fraction(message: detect_pb2.DetectOptions, name: str, field: str = "options") -> float | None:
+    """An optional number from 0 to 1; None if the caller left it out."""
+    if not message.HasField(name):  # type: ignore[arg-type]
+        return None
+    value = getattr(message, name)
+    if not 0 <= value <= 1:
+        raise InvalidInput(f"{field}.{name}", f"is {value}; it must be from 0 to 1")
+    return value
+
+
+def read_finish(message: postprocess_pb2.Finish, field: str = "finish") -> Finish:
+    """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, a rot that is not finite."""
+    chosen: dict[str, Any] = {
+        name: getattr(message, name) for name in ("center", "decontaminate") if message.HasField(name)
+    }
+    if message.shadow.kind not in postprocess_pb2.ShadowKind.values():
+        known = ", ".join(postprocess_pb2.ShadowKind.keys())
+        raise InvalidInput(f"{field}.shadow.kind", f"is {message.shadow.kind}; known are {known}")
+    if message.shadow.kind:
+        name = postprocess_pb2.ShadowKind.Name(message.shadow.kind)
+        chosen["shadow"] = name.removeprefix("SHADOW_KIND_").lower()
+    if message.shadow.HasField("rot"):
+        if not math.isfinite(message.shadow.rot):
+            raise InvalidInput(f"{field}.shadow.rot", f"is {message.shadow.rot}; it must be finite, in degrees")
+        chosen["rot"] = message.shadow.rot
+    return Finish(**chosen)
+
+
+def check_count(count: int, most: int, field: str) -> None:
+    if count > most:
+        raise InvalidInput(field, f"has {count} entries; at most {most} are allowed")
+
+
+def read_size(message: image_pb2.Size) -> Size:
+    return Size(message.width, message.height)
+
+
+def read_detection(message: detect_pb2.Detection) -> Detection:
+    box = Box(message.box.x0, message.box.y0, message.box.x1, message.box.y1)
+    return Detection(message.index, message.label, message.phrase_index, message.score, box)
+
+
+def read_description(message: pipeline_pb2.Description) -> Description:
+    return Description(message.text, message.score, read_region(message.region))
+
+
+def read_layer(message: postprocess_pb2.Layer, field: str) -> Layer:
+    return Layer(to_array(message.pixels, f"{field}.pixels"), read_region(message.region))
+
+
+def read_placement(message: postprocess_pb2.Placement) -> Placement:
+    return Placement(read_size(message.canvas), message.scale, message.x, message.y)
+
+
+def write_region(region: Region) -> image_pb2.Region:
+    return image_pb2.Region(**region._asdict())
+
+
+def write_box(box: Box) -> image_pb2.Box:
+    return image_pb2.Box(**box._asdict())
+
+
+def write_size(size: Size) -> image_pb2.Size:
+    return image_pb2.Size(**size._asdict())
+
+
+def write_image(pixels: np.ndarray) -> image_pb2.Image:
+    return image_pb2.Image(tensor=to_tensor(pixels))
+
+
+def write_mask(mask: Mask) -> image_pb2.Mask:
+    return image_pb2.Mask(alpha=to_tensor(mask.alpha), region=write_region(mask.region))
+
+
+def write_detection(detection: Detection) -> detect_pb2.Detection:
+    return detect_pb2.Detection(
+        index=detection.index,
+        label=detection.label,
+        phrase_index=detection.phrase_index,
+        score=detection.score,
+        box=write_box(detection.box),
+    )
+
+
+def write_layer(layer: Layer) -> postprocess_pb2.Layer:
+    return postprocess_pb2.Layer(pixels=to_tensor(layer.pixels), region=write_region(layer.region))
+
+
+def write_placement(placement: Placement) -> postprocess_pb2.Placement:
+    return postprocess_pb2.Placement(
+        canvas=write_size(placement.canvas), scale=placement.scale, x=placement.x, y=placement.y
+    )
+
+
+def write_finish(finish: Finish) -> postprocess_pb2.Finish:
+    """Raises ValueError: an unknown shadow."""
+    kind = postprocess_pb2.ShadowKind.Value(f"SHADOW_KIND_{finish.shadow.upper()}")
+    return postprocess_pb2.Finish(
+        center=finish.center,
+        decontaminate=finish.decontaminate,
+        shadow=postprocess_pb2.Shadow(kind=kind, rot=finish.rot),
+    )
+
+
+def write_model(model: Model) -> model_pb2.Model:
+    return model_pb2.Model(name=model.name, revision=model.revision, digest=model.digest)

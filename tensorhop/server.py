@@ -1,0 +1,152 @@
+"""How every service runs: one gRPC server with health, reflection, limits, errors as statuses, and a clean end."""
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tensorhop.channel import REQUEST_ID, message_options, to_status
+from tensorhop.errors import InvalidInput, fault_of
+from tensorhop.messages import Model
+from tensorhop.settings import limits
+from tensorhop.v1 import fault_pb2
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop
+HEALTH_WORKERS = ThreadPoolExecutor(2, thread_name_prefix="health")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What `serve` needs to know about a service."""
+
+    name: str  # as on the command line: "detect"
+    descriptor: ServiceDescriptor
+    register: Callable[[Any, grpc.Server], None]  # the generated add_..._to_server
+    servicer: Callable[..., Any]  # made from the model, if the service has one
+    step: fault_pb2.Step = fault_pb2.STEP_UNSPECIFIED
+    models: Mapping[str, Callable[[], Model]] = field(default_factory=dict)  # by what --model names them
+
+    def load(self, model: str | None = None) -> Any:
+        """Load the model and make the servicer.
+
+        Raises:
+            InvalidInput: there is no such model.
+        """
+        if not self.models:
+            return self.servicer()
+        if model not in self.models:
+            raise InvalidInput("--model", f"is {model!r}; {self.name} has {', '.join(self.models)}")
+        return self.servicer(self.models[model]())
+
+
+class Server:
+    """A running service.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+
+    def __init__(self, service: Service, servicer: object, address: str) -> None:
+        options = [*message_options(), ("grpc.so_reuseport", 0)]  # otherwise two servers share a port, unnoticed
+        workers = ThreadPoolExecutor(limits().max_workers, thread_name_prefix=service.name)
+        self.service = service
+        self._server = grpc.server(workers, interceptors=[FaultInterceptor(service.step)], options=options)
+        service.register(servicer, self._server)
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (service.descriptor.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise OSError(f"{service.name} cannot listen on {address}; is the address in use?") from error
+        self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
+        self._server.start()
+        for name in ("", service.descriptor.full_name):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
+        """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
+        self._health.enter_graceful_shutdown()
+        return self._server.stop(grace)
+
+
+def run(servers: Sequence[Server]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once."""
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    asked.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    for stopped in [server.stop() for server in servers]:
+        stopped.wait()
+
+
+class HealthServicer(health.HealthServicer):
+    """Health with threads of its own: calls that wait for a model fill the workers, and it must answer all the same.
+
+    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(experimental_thread_pool=HEALTH_WORKERS)
+
+    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return super().Check(request, context)
+
+    Check.experimental_thread_pool = HEALTH_WORKERS  # type: ignore[attr-defined]
+
+
+class FaultInterceptor(grpc.ServerInterceptor):
+    """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too."""
+
+    def __init__(self, step: fault_pb2.Step) -> None:
+        self.step = step
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        handler = continuation(details)
+        if handler is None or not details.method.startswith("/tensorhop."):  # type: ignore[attr-defined]
+            return handler
+        kind = (
+            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
+        )
+        guard = self._stream if handler.response_streaming else self._unary
+        behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
+        return kind(
+            lambda request, context: guard(behavior, request, context),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _unary(self, behavior: Callable, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return behavior(request, context)
+        except Exception as error:
+            self._abort(error, context)
+
+    def _stream(self, behavior: Callable, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        try:
+            yield from behavior(request, context)
+        except Exception as error:
+            self._abort(error, context)
+
+    def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
+        fault = fault_of(error, self.step)
+        if fault.code == fault_pb2.CODE_INTERNAL:
+            log.error("request %s failed", dict(context.invocation_metadata()).get(REQUEST_ID, "-"), exc_info=error)
+        context.abort_with_status(to_status(fault))

@@ -1,0 +1,35 @@
+"""Ports, and limits that an operator can set by environment variables: TENSORHOP_MAX_PIXELS=100000000."""
+
+from functools import cache
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Default ports, in the chain's order.
+PORTS = {"pipeline": 50050, "describe": 50051, "detect": 50052, "segment": 50053, "postprocess": 50054}
+
+
+class Limits(BaseSettings):
+    """What a process accepts. Each refusal names the limit."""
+
+    model_config = SettingsConfigDict(env_prefix="TENSORHOP_")
+
+    # Width x height of a photo. Pillow refuses to open images over 178,956,970 pixels at all.
+    max_pixels: int = Field(100_000_000, ge=1, le=178_956_970)
+    # Width or height of a photo.
+    max_side: int = Field(32_767, ge=1)
+    max_boxes: int = Field(500, ge=1)
+    max_phrases: int = Field(100, ge=1)
+    max_phrase_characters: int = Field(200, ge=1)
+    max_objects: int = Field(500, ge=1)
+    max_parallel: int = Field(64, ge=1)
+    # Of one gRPC message, in both directions. A 100-megapixel photo has 300 million bytes.
+    max_message_bytes: int = Field(512 * 1024 * 1024, ge=4 * 1024 * 1024, le=2**31 - 1)
+    # Calls that one service works on at once; the pipeline waits on other services most of the time and takes more.
+    max_workers: int = Field(8, ge=1)
+
+
+@cache
+def limits() -> Limits:
+    """The limits of this process, read from its environment once."""
+    return Limits()

@@ -1,0 +1,61 @@
+"""Tensors: an array as a dtype's name, a shape and raw bytes. The only place that knows their rules."""
+
+import math
+
+import ml_dtypes
+import numpy as np
+
+from tensorhop.errors import InvalidInput
+from tensorhop.v1 import tensor_pb2 as pb
+
+# The Open Inference Protocol's names; BF16 is Triton's.
+DTYPES: dict[str, np.dtype] = {
+    "BOOL": np.dtype(np.bool_),
+    **{
+        f"{kind}INT{bits}": np.dtype(f"<{kind.lower()}i{bits // 8}".replace("ui", "u"))
+        for kind in ("U", "")
+        for bits in (8, 16, 32, 64)
+    },
+    "FP16": np.dtype("<f2"),
+    "BF16": np.dtype(ml_dtypes.bfloat16),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+MAX_DIMENSIONS = 32  # numpy's own limit was 32 for long; no model needs more
+
+
+def to_tensor(array: np.ndarray) -> pb.Tensor:
+    """The message for an array of any layout.
+
+    Raises:
+        TypeError: its dtype has no name in the protocol.
+    """
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in NAMES:
+        raise TypeError(f"a tensor cannot hold {array.dtype}; it holds {', '.join(DTYPES)}")
+    return pb.Tensor(dtype=NAMES[dtype], shape=array.shape, data=array.astype(dtype, copy=False).tobytes())
+
+
+def to_array(tensor: pb.Tensor, field: str) -> np.ndarray:
+    """A read-only view of the message's bytes in the tensor's dtype and shape; it may be unaligned.
+
+    Raises:
+        InvalidInput: unknown dtype, a dimension below 0, or bytes whose number is not shape x dtype. `field` is the
+            tensor's place in the request.
+    """
+    dtype = DTYPES.get(tensor.dtype)
+    if dtype is None:
+        raise InvalidInput(f"{field}.dtype", f"is {tensor.dtype!r}; known are {', '.join(DTYPES)}")
+    shape = tuple(tensor.shape)
+    if len(shape) > MAX_DIMENSIONS:
+        raise InvalidInput(f"{field}.shape", f"has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are allowed")
+    if any(size < 0 for size in shape):
+        raise InvalidInput(f"{field}.shape", f"is {list(shape)}; every dimension must be 0 or more")
+    expected = math.prod(shape) * dtype.itemsize
+    if len(tensor.data) != expected:
+        raise InvalidInput(
+            f"{field}.data",
+            f"has {len(tensor.data):,} bytes; shape {list(shape)} of {tensor.dtype} takes {expected:,}",
+        )
+    return np.frombuffer(tensor.data, dtype).reshape(shape)
