@@ -6,7 +6,7 @@ import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,8 +31,8 @@ INTERRUPTED = 130
 LOOK, FINISH, OUTPUT = "What to look for", "Finish", "Output"
 
 
-def option(text: str, *names: str, panel: str | None = None, **more: object) -> typer.models.OptionInfo:
-    return typer.Option(*names, help=text, rich_help_panel=panel, **more)  # type: ignore[call-overload]
+def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 @app.command("run")
@@ -199,7 +199,7 @@ def read_mask_file(path: Path) -> object:
         raise WrongUse(str(error)) from error
 
 
-Name = StrEnum("Name", list(PORTS))  # the services, as choices of an option
+Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
 
 
 @app.command()
@@ -218,16 +218,13 @@ def up(
         if one_process:
             start_logging()
             with local.one_process(addresses, model, GRACE_SECONDS) as servers:
-                announce({name: server.address for name, server in servers.items()})
-                run_servers([])
+                found = {name: server.address for name, server in servers.items()}
+                run_servers([], lambda: announce(found))
             return
-        models = {name: () if name in ("pipeline", "postprocess") else ("--model", model) for name in names}
-        children = [local.child(name, addresses[name], models[name]) for name in names]
+        children = local.children(addresses, model)
         signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
         try:
-            for child in children:
-                child.start()
-            local.wait_until_serving(children)
+            local.start(children)
             announce(addresses)
             local.supervise(children, lambda message: typer.echo(message, err=True))
         except KeyboardInterrupt:

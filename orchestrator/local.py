@@ -39,7 +39,7 @@ def one_process(listen: Mapping[str, str], model: str = "embedded", grace: float
                 servers[name] = Server(step, step.load(model), listen[name])
                 stack.callback(lambda server: server.stop(grace).wait(), servers[name])
         if "pipeline" in listen:
-            stages = Stages.connect({name: server.address for name, server in servers.items()})
+            stages = Stages.connect({name: reachable(server.address) for name, server in servers.items()})
             stack.callback(stages.close)
             servers["pipeline"] = Server(PIPELINE, PIPELINE.servicer(stages), listen["pipeline"])
             stack.callback(lambda: servers["pipeline"].stop(grace).wait())
@@ -70,18 +70,38 @@ class Child:
             return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def child(name: str, address: str, arguments: Sequence[str] = ()) -> Child:
-    # -P: a folder named services/ in the user's own directory is not found first.
-    command = [sys.executable, "-P", "-m", "orchestrator", "serve", name, "--listen", address, *arguments]
-    return Child(name, address, command)
+def children(listen: Mapping[str, str], model: str) -> list[Child]:
+    """A child for each name, to listen on its address; the pipeline is told where the steps among them are."""
+    told = {name: reachable(address) for name, address in listen.items()}
+    found = []
+    for name, address in listen.items():
+        # -P: a folder named services/ in the user's own directory is not found first.
+        command = [sys.executable, "-P", "-m", "orchestrator", "serve", name, "--listen", address]
+        if name == "pipeline":
+            command += [word for step in STEPS if step in told for word in (f"--{step}", told[step])]
+        elif name != "postprocess":
+            command += ["--model", model]
+        found.append(Child(name, told[name], command))
+    return found
 
 
-def wait_until_serving(children: Sequence[Child]) -> None:
-    """Return when all serve.
+def reachable(address: str) -> str:
+    """Where to connect to what listens on an address: every interface means this machine's own."""
+    host, _, port = address.rpartition(":")
+    return f"localhost:{port}" if host in ("0.0.0.0", "[::]") else address
+
+
+def start(children: Sequence[Child]) -> None:
+    """Start all, and return when all serve.
 
     Raises:
-        ConnectionError: one has ended, or does not serve after START_SECONDS.
+        ConnectionError: an address is in use, or a child has ended, or does not serve after START_SECONDS.
     """
+    for one in children:
+        if one.serves():  # otherwise the health of a stranger would be taken for the child's
+            raise ConnectionError(f"{one.name} cannot listen on {one.address}; a server is running there already")
+    for one in children:
+        one.start()
     deadline = time.monotonic() + START_SECONDS
     waiting = list(children)
     while waiting:

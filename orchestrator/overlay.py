@@ -18,7 +18,7 @@ def draw_overlay(photo: np.ndarray, detections: Sequence[Detection], masks: Mapp
         scale = 255.0 if mask.alpha.dtype == np.uint8 else 1.0
         weight = (mask.alpha.astype(np.float32) * (TINT / scale))[..., None]
         part = picture[mask.region.slices]
-        part[:] = part + (np.float32(colour_of(index)) - part) * weight
+        part[:] = part + (np.array(colour_of(index), np.float32) - part) * weight
     image = Image.fromarray(picture)
     draw = ImageDraw.Draw(image)
     unit = max(1, round(max(image.size) / 400))

@@ -135,7 +135,7 @@ def read_job(request: pb.ProcessRequest) -> Job:
 
 def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -> int:
     """An optional number of at least 1."""
-    if not request.HasField(name):  # type: ignore[arg-type]
+    if not request.HasField(name):
         return default
     value = getattr(request, name)
     if not 1 <= value <= most:

@@ -49,7 +49,7 @@ class Reporter:
                 count = f"{event.objects} cut-out{'' if event.objects == 1 else 's'}"
                 self.line("done", f"{count}, models: {', '.join(models) or 'none needed'}", event.seconds)
         if self.as_json:
-            self.write({"event": name_of(event), **facts(event), **({"file": file} if file else {})})
+            self.write({**facts(event), **({"file": file} if file else {})})
 
     def failure(self, message: str, code: str, field: str = "") -> None:
         """Report that the photo failed as a whole."""
@@ -75,14 +75,9 @@ def named(detection: Detection) -> str:
     return f"{detection.label} {detection.score:.2f}"
 
 
-def name_of(event: object) -> str:
-    """ "description", "detections", "object", "fault" or "summary", as in the contract."""
-    return type(event).__name__.lower().replace("objectresult", "object").replace("objectfault", "fault")
-
-
 def facts(event: object) -> dict[str, Any]:
     """An event as JSON can hold it: everything but pixels. The detection's fields stand beside the object's own."""
-    row: dict[str, Any] = {}
+    row: dict[str, Any] = {"event": type(event).__name__.removeprefix("Object").lower().replace("result", "object")}
     for field in dataclasses.fields(event):  # type: ignore[arg-type]
         value = getattr(event, field.name)
         if field.name in ("mask", "picture", "cutout", "shadow"):

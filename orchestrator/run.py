@@ -40,7 +40,6 @@ class Plan:
 class Record:
     """What is known of one photo so far."""
 
-    photo: np.ndarray | None = None
     description: Description | None = None
     detections: list[Detection] = field(default_factory=list)
     masks: dict[int, Mask] = field(default_factory=dict)
@@ -105,18 +104,16 @@ def run_one(photo: Input, plan: Plan, client: PipelineClient, reporter: Reporter
         reporter.event(event, file)
         row = facts(event)
         record.rows.append(row | {"file": file} if file else row)
-    if plan.overlay or plan.steps:
-        record.photo = decode_image(data)
     if plan.single and record.results:
         write_single(record.results[min(record.results)], plan)
     if plan.overlay and plan.out:
-        overview = draw_overlay(record.photo, record.detections, record.masks)
+        overview = draw_overlay(decode_image(data), record.detections, record.masks)
         write_file(plan.out / f"{photo.stem}-overview.png", encode_png(overview))
     if not plan.single and plan.out:
         summary = {"image": photo.name, "events": record.rows}
         write_file(plan.out / f"{photo.stem}.json", (json.dumps(summary, indent=2) + "\n").encode())
     if plan.steps:
-        save_steps(record, plan.steps / photo.stem)
+        save_steps(decode_image(data), record, plan.steps / photo.stem)
     assert record.summary is not None
     if record.summary.faults:
         return FAILED
@@ -148,13 +145,11 @@ def write_file(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def save_steps(record: Record, folder: Path) -> None:
+def save_steps(photo: np.ndarray, record: Record, folder: Path) -> None:
     """Write every intermediate as a picture and an .npy, and the words and boxes as JSON."""
-    assert record.photo is not None
-    for name, array in intermediates(record):
-        write_file(
-            folder / f"{name}.png", encode_png(array if array.dtype == np.uint8 else np.uint8(array * 255 + 0.5))
-        )
+    for name, array in intermediates(photo, record):
+        picture = array if array.dtype == np.uint8 else (array * 255 + 0.5).astype(np.uint8)
+        write_file(folder / f"{name}.png", encode_png(picture))
         np.save(folder / f"{name}.npy", array)
     words = {
         "description": facts(record.description) if record.description else None,
@@ -163,13 +158,12 @@ def save_steps(record: Record, folder: Path) -> None:
     write_file(folder / "words.json", (json.dumps(words, indent=2) + "\n").encode())
 
 
-def intermediates(record: Record) -> Iterator[tuple[str, np.ndarray]]:
+def intermediates(photo: np.ndarray, record: Record) -> Iterator[tuple[str, np.ndarray]]:
     """Name and array of everything that passed between the steps."""
-    assert record.photo is not None
-    yield "photo", record.photo
+    yield "photo", photo
     if record.description:
-        yield "describe", record.photo[record.description.region.slices]
-    yield "detect", draw_overlay(record.photo, record.detections, {})
+        yield "describe", photo[record.description.region.slices]
+    yield "detect", draw_overlay(photo, record.detections, {})
     for index, mask in record.masks.items():
         if not mask.region.empty:
             yield f"{index}-segment", mask.alpha

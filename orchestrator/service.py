@@ -5,17 +5,14 @@ from collections.abc import Iterator
 
 import grpc
 
-from orchestrator.pipeline import process
+from orchestrator.pipeline import Event, process
 from orchestrator.stages import Scope, Stages
-from tensorhop.channel import REQUEST_ID
+from tensorhop.channel import REQUEST_ID, metadata_of
 from tensorhop.errors import InvalidInput
 from tensorhop.server import Service
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.v1 import pipeline_pb2_grpc as rpc
 
-EVENT_FIELDS = {
-    field.message_type.name: field.name for field in pb.ProcessResponse.DESCRIPTOR.oneofs_by_name["event"].fields
-}
 MAX_REQUEST_ID = 128
 NO_DEADLINE_SECONDS = 1e9  # gRPC answers a huge number, not None, where the caller set no deadline
 
@@ -32,13 +29,28 @@ class PipelineServicer(rpc.PipelineServiceServicer):
         )
         context.add_callback(scope.cancel)  # when the caller has gone, so has the need for the work
         for event in process(request, self.stages, scope):
-            field = EVENT_FIELDS[event.DESCRIPTOR.name]
-            yield pb.ProcessResponse(request_id=scope.request_id, **{field: event})
+            yield wrap(event, scope.request_id)
+
+
+def wrap(event: Event, request_id: str) -> pb.ProcessResponse:
+    response = pb.ProcessResponse(request_id=request_id)
+    match event:
+        case pb.Description():
+            response.description.MergeFrom(event)
+        case pb.Detections():
+            response.detections.MergeFrom(event)
+        case pb.ObjectResult():
+            response.object.MergeFrom(event)
+        case pb.ObjectFault():
+            response.fault.MergeFrom(event)
+        case pb.Summary():
+            response.summary.MergeFrom(event)
+    return response
 
 
 def read_request_id(request: pb.ProcessRequest, context: grpc.ServicerContext) -> str:
     """The caller's id for the request, from the message or the metadata, or a new one."""
-    given = request.request_id or dict(context.invocation_metadata()).get(REQUEST_ID, "")
+    given = request.request_id or metadata_of(context).get(REQUEST_ID, "")
     if len(given) > MAX_REQUEST_ID or not (given.isascii() and given.isprintable()):
         raise InvalidInput("request_id", f"must be at most {MAX_REQUEST_ID} printable ASCII characters")
     return given or uuid.uuid4().hex[:12]

@@ -114,7 +114,7 @@ class Stage:
         except grpc.FutureCancelledError as error:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")) from error
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:  # type: ignore[attr-defined]
+            if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 message = f"did not answer within {timeout:.3g} s"
                 raise ServiceFault(self._fault(fault_pb2.CODE_DEADLINE_EXCEEDED, message)) from error
             raise from_error(error, self.step) from error

@@ -26,6 +26,11 @@ def open_channel(address: str) -> grpc.Channel:
     return grpc.insecure_channel(address, options)
 
 
+def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
+    """The caller's metadata that is text."""
+    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+
+
 def to_status(fault: pb.Fault) -> grpc.Status:
     """The gRPC status of a call that failed as a whole; the fault travels along as its detail."""
     status = status_pb2.Status(code=fault.code, message=fault.message)
@@ -35,8 +40,8 @@ def to_status(fault: pb.Fault) -> grpc.Status:
 
 def from_error(error: grpc.RpcError, step: pb.Step = pb.STEP_UNSPECIFIED) -> ServiceFault:
     """What a failed call says: the fault that the service sent, or one made from gRPC's own status."""
-    code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
-    fault = pb.Fault(code=code.value[0], message=error.details() or code.name)  # type: ignore[attr-defined]
+    code = error.code()
+    fault = pb.Fault(code=code.value[0], message=error.details() or code.name)
     fault.retryable = fault.code in RETRYABLE
     status = rpc_status.from_call(error)  # type: ignore[arg-type]
     for detail in status.details if status else ():

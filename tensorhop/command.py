@@ -10,6 +10,8 @@ from tensorhop.errors import InvalidInput
 from tensorhop.server import Server, Service, run
 from tensorhop.settings import PORTS
 
+log = logging.getLogger(__name__)
+
 Listen = Annotated[str | None, typer.Option(metavar="ADDRESS", help="HOST:PORT, or unix:PATH.", show_default=False)]
 Model = Annotated[str, typer.Option(metavar="NAME", help="Which model to run.")]
 
@@ -28,7 +30,7 @@ def serve_command(name: str, service: Callable[[], Service], has_model: bool = T
     return chosen
 
 
-def serve(service: Service, listen: str | None = None, model: str | None = None) -> None:
+def serve(service: Service, listen: str | None = None, model: str = "") -> None:
     """Load the model and serve until SIGTERM or SIGINT. Ends the process with a message if it cannot start."""
     try:
         serve_servicer(service, service.load(model), listen)
@@ -44,8 +46,7 @@ def serve_servicer(service: Service, servicer: object, listen: str | None = None
     except OSError as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
-    logging.getLogger("tensorhop").info("%s serves on %s", service.name, server.address)
-    run([server])
+    run([server], lambda: log.info("%s serves on %s", service.name, server.address))
 
 
 def start_logging() -> None:

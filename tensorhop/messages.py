@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tensorhop.errors import InvalidInput
-from tensorhop.finish import Finish
+from tensorhop.finish import SHADOWS, Finish
 from tensorhop.geometry import Box, Region, Size, size_of
 from tensorhop.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.settings import limits
@@ -95,7 +95,7 @@ def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
 
 def read_fraction(message: detect_pb2.DetectOptions, name: str, field: str = "options") -> float | None:
     """An optional number from 0 to 1; None if the caller left it out."""
-    if not message.HasField(name):  # type: ignore[arg-type]
+    if not message.HasField(name):
         return None
     value = getattr(message, name)
     if not 0 <= value <= 1:
@@ -188,12 +188,13 @@ def write_placement(placement: Placement) -> postprocess_pb2.Placement:
 
 
 def write_finish(finish: Finish) -> postprocess_pb2.Finish:
-    """Raises ValueError: an unknown shadow."""
-    kind = postprocess_pb2.ShadowKind.Value(f"SHADOW_KIND_{finish.shadow.upper()}")
+    """Raises InvalidInput: an unknown shadow."""
+    if finish.shadow not in SHADOWS:
+        raise InvalidInput("finish.shadow", f"is {finish.shadow!r}; known are {', '.join(SHADOWS)}")
     return postprocess_pb2.Finish(
         center=finish.center,
         decontaminate=finish.decontaminate,
-        shadow=postprocess_pb2.Shadow(kind=kind, rot=finish.rot),
+        shadow=postprocess_pb2.Shadow(kind=f"SHADOW_KIND_{finish.shadow.upper()}", rot=finish.rot),
     )
 
 

@@ -1,11 +1,13 @@
 """How every service runs: one gRPC server with health, reflection, limits, errors as statuses, and a clean end."""
 
 import logging
+import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import grpc
@@ -13,7 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from tensorhop.channel import REQUEST_ID, message_options, to_status
+from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
 from tensorhop.errors import InvalidInput, fault_of
 from tensorhop.messages import Model
 from tensorhop.settings import limits
@@ -36,7 +38,7 @@ class Service:
     step: fault_pb2.Step = fault_pb2.STEP_UNSPECIFIED
     models: Mapping[str, Callable[[], Model]] = field(default_factory=dict)  # by what --model names them
 
-    def load(self, model: str | None = None) -> Any:
+    def load(self, model: str = "") -> Any:
         """Load the model and make the servicer.
 
         Raises:
@@ -81,12 +83,16 @@ class Server:
         return self._server.stop(grace)
 
 
-def run(servers: Sequence[Server]) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once."""
-    asked = threading.Event()
+def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+
+    `ready` tells the world that the servers are up; it is called when signals are already heard.
+    """
+    asked: queue.SimpleQueue[int] = queue.SimpleQueue()  # unlike an Event, safe to use in a signal handler
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    asked.wait()
+        signal.signal(number, lambda received, frame: asked.put(received))
+    ready()
+    asked.get()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     for stopped in [server.stop() for server in servers]:
@@ -120,26 +126,22 @@ class FaultInterceptor(grpc.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
         handler = continuation(details)
-        if handler is None or not details.method.startswith("/tensorhop."):  # type: ignore[attr-defined]
+        if handler is None or not details.method.startswith("/tensorhop."):  # health and reflection
             return handler
-        kind = (
-            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        guard = self._stream if handler.response_streaming else self._unary
-        behavior = handler.unary_stream if handler.response_streaming else handler.unary_unary
-        return kind(
-            lambda request, context: guard(behavior, request, context),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        serializers = (handler.request_deserializer, handler.response_serializer)
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(partial(self._stream, handler.unary_stream), *serializers)
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(partial(self._unary, handler.unary_unary), *serializers)
+        return handler
 
-    def _unary(self, behavior: Callable, request: Any, context: grpc.ServicerContext) -> Any:
+    def _unary(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return behavior(request, context)
         except Exception as error:
             self._abort(error, context)
 
-    def _stream(self, behavior: Callable, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+    def _stream(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
             yield from behavior(request, context)
         except Exception as error:
@@ -148,5 +150,5 @@ class FaultInterceptor(grpc.ServerInterceptor):
     def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
         fault = fault_of(error, self.step)
         if fault.code == fault_pb2.CODE_INTERNAL:
-            log.error("request %s failed", dict(context.invocation_metadata()).get(REQUEST_ID, "-"), exc_info=error)
+            log.error("request %s failed", metadata_of(context).get(REQUEST_ID, "-"), exc_info=error)
         context.abort_with_status(to_status(fault))

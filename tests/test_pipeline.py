@@ -1,0 +1,281 @@
+"""The chain over gRPC, on real photos: what it answers, in which order, and what it does when a part fails."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import pytest
+
+from orchestrator.service import SERVICE, PipelineServicer
+from orchestrator.stages import Stages
+from services.describe.embedded import EmbeddedDescriber
+from services.detect.embedded import EmbeddedDetector
+from services.postprocess.finish import finish
+from services.segment.embedded import EmbeddedSegmenter
+from tensorhop.client import PipelineClient
+from tensorhop.composite import compose
+from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.finish import Finish
+from tensorhop.geometry import Box, Region, size_of
+from tensorhop.image import decode_image, encode_png
+from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
+from tensorhop.server import Server
+from tensorhop.tensor import to_tensor
+from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc, segment_pb2
+from tensorhop.v1.segment_pb2_grpc import SegmentServiceServicer, add_SegmentServiceServicer_to_server
+
+
+def one(kind: type, events: list) -> object:
+    (event,) = [event for event in events if isinstance(event, kind)]
+    return event
+
+
+def names(events: list) -> list[str]:
+    return [type(event).__name__ for event in events]
+
+
+def test_chain_equals_direct_calls_bit_for_bit(client: PipelineClient, cat: np.ndarray) -> None:
+    events = list(client.process(cat, return_masks=True, return_layers=True))
+    (described,) = EmbeddedDescriber().predict([cat])
+    ((detections, warnings),) = EmbeddedDetector().predict([cat], [[described.text]])
+    masks = EmbeddedSegmenter().predict([cat] * len(detections), [found.box for found in detections])
+
+    assert one(Description, events) == described
+    assert one(Detections, events) == Detections(detections, warnings)
+    results = {event.detection.index: event for event in events if isinstance(event, ObjectResult)}
+    assert sorted(results) == list(range(len(detections))) != []
+    for index, mask in enumerate(masks):
+        result = results[index]
+        direct = finish(cat[mask.region.slices], mask, size_of(cat), Finish())
+        assert result.mask.region == mask.region
+        np.testing.assert_array_equal(result.mask.alpha, mask.alpha)
+        np.testing.assert_array_equal(result.cutout.pixels, direct.cutout.pixels)
+        assert result.cutout.region == direct.cutout.region
+        np.testing.assert_array_equal(result.shadow.pixels, direct.shadow.pixels)
+        assert result.placement == direct.placement
+        np.testing.assert_array_equal(
+            result.picture.pixels, compose([direct.shadow, direct.cutout], result.picture.region)
+        )
+
+
+def test_events_come_in_order_and_name_their_models(client: PipelineClient, cat: np.ndarray) -> None:
+    events = list(client.process(cat))
+    assert names(events) == ["Description", "Detections", "ObjectResult", "Summary"]
+    summary = one(Summary, events)
+    assert (summary.objects, summary.faults, summary.photo) == (1, 0, size_of(cat))
+    assert [step.step for step in summary.steps] == ["describe", "detect", "segment", "postprocess"]
+    assert [step.model for step in summary.steps] == ["embedded", "embedded", "embedded", ""]
+    assert all(len(step.digest) == 64 for step in summary.steps[:3])
+    assert all(0 < step.seconds < summary.seconds for step in summary.steps)
+
+
+def test_phrases_skip_describe(client: PipelineClient, cat: np.ndarray) -> None:
+    events = list(client.process(cat, phrases=["Cat"]))
+    assert names(events) == ["Detections", "ObjectResult", "Summary"]
+    assert one(ObjectResult, events).detection.label == "Cat"
+    assert [step.step for step in one(Summary, events).steps] == ["detect", "segment", "postprocess"]
+
+
+def test_boxes_skip_detect(client: PipelineClient, cat: np.ndarray) -> None:
+    boxes = [Box(20, 10, 440, 300), Box(-50, -50, 200, 900)]
+    events = list(client.process(cat, boxes=boxes, phrases=["cat", "half a cat"], max_objects=1))
+    found = one(Detections, events).detections
+    assert [detection.label for detection in found] == ["cat", "half a cat"]
+    assert found[1].box == Box(0, 0, 200, 300)
+    assert [step.step for step in one(Summary, events).steps] == ["segment", "postprocess"]
+
+
+def test_masks_skip_segment(client: PipelineClient, cat: np.ndarray) -> None:
+    alpha = np.zeros(cat.shape[:2], np.float32)
+    alpha[50:200, 100:300] = 1
+    plain = Finish(center=False, decontaminate=False, shadow="none")
+    (found, result, summary) = client.process(cat, masks=[alpha], finish=plain)
+    assert found.detections[0].label == "object"
+    assert [step.step for step in summary.steps] == ["postprocess"]
+    assert result.picture.region == Region(100, 50, 300, 200)
+    np.testing.assert_array_equal(result.picture.pixels[..., :3], cat[50:200, 100:300])
+    assert (result.picture.pixels[..., 3] == 255).all()
+
+
+def test_encoded_image_gives_the_same_as_its_tensor(client: PipelineClient, cat: np.ndarray) -> None:
+    arguments = {"boxes": [Box(20, 10, 440, 300)]}
+    first, second = (one(ObjectResult, list(client.process(image, **arguments))) for image in (cat, encode_png(cat)))
+    np.testing.assert_array_equal(first.picture.pixels, second.picture.pixels)
+
+
+def test_png_answer_is_the_whole_canvas(servers: dict[str, Server], cat: np.ndarray) -> None:
+    with grpc.insecure_channel(servers["pipeline"].address) as channel:  # with the stock limit of 4 MiB
+        stub = pipeline_pb2_grpc.PipelineServiceStub(channel)
+        request = pipeline_pb2.ProcessRequest(boxes=[{"x0": 20, "y0": 10, "x1": 440, "y1": 300}])
+        request.image.encoded = encode_png(cat)
+        answers = list(stub.Process(request))
+    (result,) = [answer.object for answer in answers if answer.HasField("object")]
+    assert result.picture.encoded.startswith(b"\x89PNG")
+    canvas = (result.placement.canvas.height, result.placement.canvas.width)
+    assert decode_image(result.picture.encoded).shape[:2] == canvas
+    assert (result.picture.region.y1, result.picture.region.x1) == canvas
+    assert len({answer.request_id for answer in answers}) == 1
+
+
+def test_nothing_found_is_no_error(client: PipelineClient) -> None:
+    events = list(client.process(np.full((200, 300, 3), 128, np.uint8)))
+    assert names(events) == ["Description", "Detections", "Summary"]
+    assert one(Detections, events).detections == []
+
+
+def test_request_id_is_the_callers(servers: dict[str, Server], cat: np.ndarray) -> None:
+    with grpc.insecure_channel(servers["pipeline"].address) as channel:
+        stub = pipeline_pb2_grpc.PipelineServiceStub(channel)
+        request = pipeline_pb2.ProcessRequest(request_id="mine", boxes=[{"x1": 100, "y1": 100}])
+        request.image.encoded = encode_png(cat)
+        assert {answer.request_id for answer in stub.Process(request)} == {"mine"}
+
+
+WHOLE = np.full((300, 451), 255, np.uint8)  # a mask of the cat's photo
+SQUARE = to_tensor(np.full((40, 40), 255, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field", "says"),
+    [
+        ({"boxes": [(0, 0, float("nan"), 5)]}, "boxes[0].x1", "finite"),
+        ({"boxes": [(9, 9, 99, 99), (50, 50, 40, 60)]}, "boxes[1]", "x0 < x1"),
+        ({"boxes": [(500, 0, 600, 5)]}, "boxes[0]", "451"),
+        ({"boxes": [(0, 0, 5, 5)] * 501}, "boxes", "at most 500"),
+        ({"boxes": [(0, 0, 5, 5)], "masks": [WHOLE]}, "masks", "one or the other"),
+        ({"boxes": [(0, 0, 5, 5)], "phrases": ["a", "b"]}, "phrases", "one each"),
+        ({"masks": [WHOLE.T]}, "masks[0].region", "451"),
+        ({"masks": [WHOLE.astype(np.float32)]}, "masks[0].alpha", "0 to 1"),
+        ({"masks": [WHOLE.astype(np.float32) * np.nan]}, "masks[0].alpha", "nan"),
+        ({"masks": [WHOLE.astype(np.int16)]}, "masks[0].alpha.dtype", "UINT8 or FP32"),
+        ({"phrases": ["cat", " "]}, "phrases[1]", "empty"),
+        ({"phrases": ["cat" * 100]}, "phrases[0]", "200"),
+        ({"max_objects": 0}, "max_objects", "from 1"),
+        ({"max_parallel": -1}, "max_parallel", "from 1"),
+        ({"score_threshold": 1.5}, "detect.score_threshold", "from 0 to 1"),
+        ({"finish": Finish(rot=float("inf"))}, "finish.shadow.rot", "finite"),
+    ],
+)
+def test_wrong_request_names_the_field(
+    client: PipelineClient, cat: np.ndarray, arguments: dict, field: str, says: str
+) -> None:
+    with pytest.raises(ServiceFault) as caught:
+        list(client.process(cat, **arguments))
+    fault = caught.value.fault
+    assert (fault.code, fault.field) == (fault_pb2.CODE_INVALID_ARGUMENT, field)
+    assert says in fault.message
+    assert field in fault.message
+
+
+def test_unknown_shadow_is_refused_before_the_call(client: PipelineClient, cat: np.ndarray) -> None:
+    with pytest.raises(InvalidInput, match="none, contact, cast"):
+        list(client.process(cat, finish=Finish(shadow="long")))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_odd_sizes(client: PipelineClient, size: tuple[int, int]) -> None:
+    events = list(client.process(np.full((*size, 3), 200, np.uint8)))
+    assert one(Summary, events).faults == 0
+
+
+def test_empty_mask_is_a_fault_of_that_object_alone(client: PipelineClient, cat: np.ndarray) -> None:
+    full = np.full(cat.shape[:2], 255, np.uint8)
+    events = list(client.process(cat, masks=[np.zeros_like(full), full]))
+    fault = one(ObjectFault, events)
+    assert (fault.detection.index, fault.step, fault.code) == (0, "postprocess", "INVALID_ARGUMENT")
+    assert "empty" in fault.message
+    assert fault.mask is not None
+    assert one(ObjectResult, events).detection.index == 1
+    assert (one(Summary, events).objects, one(Summary, events).faults) == (1, 1)
+
+
+class FaultySegment(SegmentServiceServicer):
+    """Failure injection: box 0 is a fault, box 1 a mask; then it ends, breaks off, or waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.ending = "short"
+        self.let_go = threading.Event()
+        self.cancelled = threading.Event()
+
+    def Segment(self, request: segment_pb2.SegmentRequest, context: grpc.ServicerContext) -> Iterator:
+        context.add_callback(self.cancelled.set)
+        yield segment_pb2.SegmentResponse(index=0, fault={"step": "STEP_SEGMENT", "code": "CODE_INTERNAL"})
+        mask = segment_pb2.SegmentResponse(index=1)
+        mask.mask.alpha.CopyFrom(SQUARE)
+        mask.mask.region.x1 = mask.mask.region.y1 = 40
+        yield mask
+        if self.ending == "broken":
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the machine is gone")
+        if self.ending == "waiting":
+            self.let_go.wait(20)
+
+
+@pytest.fixture
+def faulty(servers: dict[str, Server]) -> Iterator[tuple[FaultySegment, PipelineClient]]:
+    """A pipeline whose segment is a faulty one."""
+    segment = FaultySegment()
+    server = grpc.server(ThreadPoolExecutor(4))
+    add_SegmentServiceServicer_to_server(segment, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    stages = Stages.connect({"segment": f"127.0.0.1:{port}", "postprocess": servers["postprocess"].address})
+    front = Server(SERVICE, PipelineServicer(stages), "127.0.0.1:0")
+    with PipelineClient(front.address) as connected:
+        yield segment, connected
+    segment.let_go.set()
+    front.stop(0).wait()
+    stages.close()
+    server.stop(0).wait()
+
+
+@pytest.mark.parametrize(("ending", "code"), [("short", "INTERNAL"), ("broken", "UNAVAILABLE")])
+def test_a_stream_that_breaks_loses_only_what_is_missing(
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray, ending: str, code: str
+) -> None:
+    segment, client = faulty
+    segment.ending = ending
+    events = list(client.process(cat, boxes=[(0, 0, 40, 40)] * 3))
+    faults = {event.detection.index: event for event in events if isinstance(event, ObjectFault)}
+    assert one(ObjectResult, events).detection.index == 1
+    assert sorted(faults) == [0, 2]
+    assert (faults[2].step, faults[2].code, faults[2].retryable) == ("segment", code, code == "UNAVAILABLE")
+
+
+def test_an_object_is_delivered_while_segment_still_works(
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+) -> None:
+    segment, client = faulty
+    segment.ending = "waiting"
+    events = client.process(cat, boxes=[(0, 0, 40, 40)] * 3)
+    seen = []
+    for event in events:
+        seen.append(event)
+        if isinstance(event, ObjectResult):
+            break
+    assert seen[-1].detection.index == 1
+    assert not segment.let_go.is_set()
+    events.close()  # the caller loses interest: the work behind it ends
+    assert segment.cancelled.wait(10)
+
+
+def test_a_deadline_reaches_the_step_and_names_it(
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+) -> None:
+    segment, client = faulty
+    segment.ending = "waiting"
+    events = list(client.process(cat, boxes=[(0, 0, 40, 40)] * 3, timeout=2))
+    last = next(event for event in events if isinstance(event, ObjectFault) and event.detection.index == 2)
+    assert (last.step, last.code) == ("segment", "DEADLINE_EXCEEDED")
+    assert "segment" in last.message
+    assert segment.cancelled.wait(10)
+
+
+def test_no_describe_is_a_failure_of_the_whole_request(
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+) -> None:
+    with pytest.raises(ServiceFault) as caught:
+        list(faulty[1].process(cat))
+    assert caught.value.fault.code == fault_pb2.CODE_UNAVAILABLE
+    assert caught.value.fault.step == fault_pb2.STEP_DESCRIBE
