@@ -1,6 +1,6 @@
 # The targets that `make help` lists. Everything runs in a virtual environment of its own, .venv.
 PYTHON ?= python3
-IMAGE ?= examples/photos/cat.jpg
+IMAGE ?= examples/photos/coffee.jpg
 BIN := .venv/bin
 
 .PHONY: help run test lint types protos clean pictures weights

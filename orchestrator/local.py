@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from orchestrator.service import SERVICE as PIPELINE
 from orchestrator.stages import STEPS, Stages
+from tensorhop.address import reachable
 from tensorhop.channel import open_channel
 from tensorhop.server import GRACE_SECONDS, Server, Service
 
@@ -83,12 +84,6 @@ def children(listen: Mapping[str, str], model: str) -> list[Child]:
             command += ["--model", model]
         found.append(Child(name, told[name], command))
     return found
-
-
-def reachable(address: str) -> str:
-    """Where to connect to what listens on an address: every interface means this machine's own."""
-    host, _, port = address.rpartition(":")
-    return f"localhost:{port}" if host in ("0.0.0.0", "[::]") else address
 
 
 def start(children: Sequence[Child]) -> None:

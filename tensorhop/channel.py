@@ -4,6 +4,7 @@ import grpc
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
+from tensorhop.address import is_loopback
 from tensorhop.errors import RETRYABLE, ServiceFault
 from tensorhop.settings import limits
 from tensorhop.v1 import fault_pb2 as pb
@@ -20,8 +21,7 @@ def message_options() -> list[tuple[str, int]]:
 def open_channel(address: str) -> grpc.Channel:
     """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used."""
     options = message_options()
-    host = address.rpartition(":")[0].strip("[]")
-    if host in ("localhost", "::1") or host.startswith("127."):
+    if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
     return grpc.insecure_channel(address, options)
 
@@ -43,7 +43,10 @@ def from_error(error: grpc.RpcError, step: pb.Step = pb.STEP_UNSPECIFIED) -> Ser
     code = error.code()
     fault = pb.Fault(code=code.value[0], message=error.details() or code.name)
     fault.retryable = fault.code in RETRYABLE
-    status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    try:
+        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+    except ValueError:  # the details contradict the status, as after a proxy has changed it
+        status = None
     for detail in status.details if status else ():
         if detail.Is(pb.Fault.DESCRIPTOR):
             detail.Unpack(fault)

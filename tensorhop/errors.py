@@ -33,6 +33,7 @@ CODES: list[tuple[type[Exception], pb.Code]] = [
     (NotImplementedError, pb.CODE_UNIMPLEMENTED),
     (Exception, pb.CODE_INTERNAL),
 ]
+MAX_MESSAGE = 400  # characters; a status travels twice in HTTP headers, of which gRPC takes 8 KiB
 RETRYABLE = {pb.CODE_UNAVAILABLE, pb.CODE_RESOURCE_EXHAUSTED, pb.CODE_ABORTED}
 
 
@@ -41,10 +42,13 @@ def fault_of(error: Exception, step: pb.Step = pb.STEP_UNSPECIFIED) -> pb.Fault:
     if isinstance(error, ServiceFault):
         return error.fault
     code = next(code for kind, code in CODES if isinstance(error, kind))
+    message = (str(error) or type(error).__name__).encode(errors="replace").decode()
+    if len(message) > MAX_MESSAGE:
+        message = message[: MAX_MESSAGE - 4] + " ..."
     return pb.Fault(
         step=step,
         code=code,
         field=error.field if isinstance(error, InvalidInput) else "",
-        message=str(error) or type(error).__name__,
+        message=message,
         retryable=code in RETRYABLE,
     )

@@ -1,6 +1,7 @@
 """Where an image comes from: a tensor or an encoded file. All become upright sRGB, uint8, height x width x 3."""
 
 import io
+import re
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from tensorhop.settings import limits
 from tensorhop.tensor import to_array
 from tensorhop.v1 import image_pb2 as pb
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -74,9 +75,10 @@ def open_image(data: bytes, field: str) -> Image.Image:
     except InvalidInput:
         raise
     except Image.DecompressionBombError as error:
-        raise InvalidInput(field, f"has too many pixels; at most {limits().max_pixels:,} are allowed") from error
+        pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow refuses before it tells the size
+        raise InvalidInput(field, f"has {pixels:,} pixels; at most {limits().max_pixels:,} are allowed") from error
     except Image.UnidentifiedImageError as error:
-        raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS[:-1])}") from error
+        raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS)}") from error
     except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
         raise InvalidInput(field, f"is a broken image file: {error}") from error
 
@@ -92,24 +94,32 @@ def to_eight_bits(image: Image.Image, field: str) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, field: str) -> Image.Image:
-    """Convert any of Pillow's modes and any embedded profile to RGB in sRGB."""
-    image = to_eight_bits(image, field)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        rgba.info["icc_profile"] = image.info.get("icc_profile")
-        image = Image.new("RGB", rgba.size, "white")
-        image.paste(rgba, mask=rgba.getchannel("A"))
-        image.info["icc_profile"] = rgba.info["icc_profile"]
+    """Convert any of Pillow's modes and any embedded profile to RGB in sRGB; transparent pixels become white."""
     profile = image.info.get("icc_profile")
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
-            if converted is not None:
-                return converted
-        except ImageCms.PyCMSError:
-            pass  # a broken profile, or one for other channels: the samples are taken as they are, as browsers do
-    return image.convert("RGB")
+    image = to_eight_bits(image, field)
+    alpha = None
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode == "P":
+        image = image.convert("RGB")
+    image = (apply_profile(image, profile) if profile else image).convert("RGB")
+    if alpha is None:
+        return image
+    on_white = Image.new("RGB", image.size, "white")
+    on_white.paste(image, mask=alpha)
+    return on_white
+
+
+def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert from an ICC profile to sRGB. A broken profile, or one for other channels, is left out, as browsers do."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
+    except (OSError, ImageCms.PyCMSError):
+        return image
+    return image if converted is None else converted
 
 
 def encode_png(pixels: np.ndarray) -> bytes:

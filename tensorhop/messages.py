@@ -64,7 +64,7 @@ def read_mask(message: image_pb2.Mask, photo: Size, field: str = "mask") -> Mask
         raise InvalidInput(f"{field}.alpha.dtype", f"is {message.alpha.dtype}; a mask is UINT8 or FP32")
     if alpha.ndim != 2:
         raise InvalidInput(f"{field}.alpha.shape", f"is {list(alpha.shape)}; a mask is [height, width]")
-    if region.x1 < region.x0 or region.y1 < region.y0 or region.intersect(Region.of(photo)) != region:
+    if not (0 <= region.x0 <= region.x1 <= photo.width and 0 <= region.y0 <= region.y1 <= photo.height):
         raise InvalidInput(
             f"{field}.region",
             f"is {tuple(region)}; 0 <= x0 <= x1 <= {photo.width} and 0 <= y0 <= y1 <= {photo.height} are needed",

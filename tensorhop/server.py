@@ -15,6 +15,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from tensorhop.address import check_free
 from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
 from tensorhop.errors import InvalidInput, fault_of
 from tensorhop.messages import Model
@@ -59,6 +60,10 @@ class Server:
     """
 
     def __init__(self, service: Service, servicer: object, address: str) -> None:
+        try:
+            check_free(address)
+        except OSError as error:
+            raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
         options = [*message_options(), ("grpc.so_reuseport", 0)]  # otherwise two servers share a port, unnoticed
         workers = ThreadPoolExecutor(limits().max_workers, thread_name_prefix=service.name)
         self.service = service
@@ -71,7 +76,7 @@ class Server:
         try:
             port = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise OSError(f"{service.name} cannot listen on {address}; is the address in use?") from error
+            raise OSError(f"{service.name} cannot listen on {address}; is it in use?") from error
         self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
         self._server.start()
         for name in ("", service.descriptor.full_name):
@@ -80,6 +85,7 @@ class Server:
     def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
         """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
         self._health.enter_graceful_shutdown()
+        self._health.end_watches()
         return self._server.stop(grace)
 
 
@@ -107,11 +113,21 @@ class HealthServicer(health.HealthServicer):
 
     def __init__(self) -> None:
         super().__init__(experimental_thread_pool=HEALTH_WORKERS)
+        self._watches: list[Callable[[Any], None]] = []
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         return super().Check(request, context)
 
     Check.experimental_thread_pool = HEALTH_WORKERS  # type: ignore[attr-defined]
+
+    def Watch(self, request: Any, context: grpc.ServicerContext, send_response_callback: Any = None) -> Any:
+        self._watches.append(send_response_callback)
+        return super().Watch(request, context, send_response_callback)
+
+    def end_watches(self) -> None:
+        """End the streams of those who watch, who would otherwise hold up the server's end."""
+        for send in self._watches:
+            send(None)
 
 
 class FaultInterceptor(grpc.ServerInterceptor):

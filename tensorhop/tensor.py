@@ -1,6 +1,7 @@
 """Tensors: an array as a dtype's name, a shape and raw bytes. The only place that knows their rules."""
 
 import math
+import sys
 
 import ml_dtypes
 import numpy as np
@@ -58,4 +59,6 @@ def to_array(tensor: pb.Tensor, field: str) -> np.ndarray:
             f"{field}.data",
             f"has {len(tensor.data):,} bytes; shape {list(shape)} of {tensor.dtype} takes {expected:,}",
         )
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:  # numpy counts with 64 bits
+        raise InvalidInput(f"{field}.shape", f"is {list(shape)}, more elements than memory has addresses")
     return np.frombuffer(tensor.data, dtype).reshape(shape)
