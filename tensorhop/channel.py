@@ -41,10 +41,10 @@ def to_status(fault: pb.Fault) -> grpc.Status:
 def from_error(error: grpc.RpcError, step: pb.Step = pb.STEP_UNSPECIFIED) -> ServiceFault:
     """What a failed call says: the fault that the service sent, or one made from gRPC's own status."""
     code = error.code()
-    fault = pb.Fault(code=code.value[0], message=error.details() or code.name)
+    fault = pb.Fault(code=f"CODE_{code.name}", message=error.details() or code.name)
     fault.retryable = fault.code in RETRYABLE
     try:
-        status = rpc_status.from_call(error)  # type: ignore[arg-type]
+        status = rpc_status.from_call(error)
     except ValueError:  # the details contradict the status, as after a proxy has changed it
         status = None
     for detail in status.details if status else ():

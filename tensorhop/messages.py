@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from tensorhop.errors import InvalidInput
-from tensorhop.finish import SHADOWS, Finish
-from tensorhop.geometry import Box, Region, Size, size_of
+from tensorhop.finish import Finish
+from tensorhop.geometry import Box, Region, Size
 from tensorhop.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.settings import limits
 from tensorhop.tensor import to_array, to_tensor
@@ -58,25 +58,9 @@ def read_mask(message: image_pb2.Mask, photo: Size, field: str = "mask") -> Mask
     Raises:
         InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
     """
-    region = read_region(message.region)
-    alpha = to_array(message.alpha, f"{field}.alpha")
-    if alpha.dtype not in (np.uint8, np.float32):
-        raise InvalidInput(f"{field}.alpha.dtype", f"is {message.alpha.dtype}; a mask is UINT8 or FP32")
-    if alpha.ndim != 2:
-        raise InvalidInput(f"{field}.alpha.shape", f"is {list(alpha.shape)}; a mask is [height, width]")
-    if not (0 <= region.x0 <= region.x1 <= photo.width and 0 <= region.y0 <= region.y1 <= photo.height):
-        raise InvalidInput(
-            f"{field}.region",
-            f"is {tuple(region)}; 0 <= x0 <= x1 <= {photo.width} and 0 <= y0 <= y1 <= {photo.height} are needed",
-        )
-    if size_of(alpha) != region.size:
-        raise InvalidInput(
-            f"{field}.alpha.shape",
-            f"is {list(alpha.shape)}; its region has height {region.size.height} and width {region.size.width}",
-        )
-    if alpha.dtype == np.float32 and alpha.size and not (alpha.min() >= 0 and alpha.max() <= 1):
-        raise InvalidInput(f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1")
-    return Mask(alpha, region)
+    mask = Mask(to_array(message.alpha, f"{field}.alpha"), read_region(message.region))
+    mask.check(photo, field)
+    return mask
 
 
 def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
@@ -103,22 +87,22 @@ def read_fraction(message: detect_pb2.DetectOptions, name: str, field: str = "op
     return value
 
 
-def read_finish(message: postprocess_pb2.Finish, field: str = "finish") -> Finish:
+def read_finish(message: postprocess_pb2.Finish) -> Finish:
     """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, a rot that is not finite."""
     chosen: dict[str, Any] = {
         name: getattr(message, name) for name in ("center", "decontaminate") if message.HasField(name)
     }
     if message.shadow.kind not in postprocess_pb2.ShadowKind.values():
         known = ", ".join(postprocess_pb2.ShadowKind.keys())
-        raise InvalidInput(f"{field}.shadow.kind", f"is {message.shadow.kind}; known are {known}")
+        raise InvalidInput("finish.shadow.kind", f"is {message.shadow.kind}; known are {known}")
     if message.shadow.kind:
         name = postprocess_pb2.ShadowKind.Name(message.shadow.kind)
         chosen["shadow"] = name.removeprefix("SHADOW_KIND_").lower()
     if message.shadow.HasField("rot"):
-        if not math.isfinite(message.shadow.rot):
-            raise InvalidInput(f"{field}.shadow.rot", f"is {message.shadow.rot}; it must be finite, in degrees")
         chosen["rot"] = message.shadow.rot
-    return Finish(**chosen)
+    finish = Finish(**chosen)
+    finish.check()
+    return finish
 
 
 def check_count(count: int, most: int, field: str) -> None:
@@ -188,9 +172,8 @@ def write_placement(placement: Placement) -> postprocess_pb2.Placement:
 
 
 def write_finish(finish: Finish) -> postprocess_pb2.Finish:
-    """Raises InvalidInput: an unknown shadow."""
-    if finish.shadow not in SHADOWS:
-        raise InvalidInput("finish.shadow", f"is {finish.shadow!r}; known are {', '.join(SHADOWS)}")
+    """Raises InvalidInput: as Finish.check does."""
+    finish.check()
     return postprocess_pb2.Finish(
         center=finish.center,
         decontaminate=finish.decontaminate,

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tensorhop.geometry import Box, Region, Size
+from tensorhop.errors import InvalidInput
+from tensorhop.geometry import Box, Region, Size, size_of
+from tensorhop.tensor import dtype_name
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,30 @@ class Mask:
 
     alpha: np.ndarray  # height x width of the region: uint8 0 to 255, or float32 0 to 1
     region: Region  # the pixels of the photo that alpha covers; outside of it the mask is 0
+
+    def check(self, photo: Size, field: str = "mask") -> None:
+        """Make sure that it is a mask of a photo of that size.
+
+        Raises:
+            InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
+        """
+        alpha, region = self.alpha, self.region
+        if alpha.dtype not in (np.uint8, np.float32):
+            raise InvalidInput(f"{field}.alpha.dtype", f"is {dtype_name(alpha)}; a mask is UINT8 or FP32")
+        if alpha.ndim != 2:
+            raise InvalidInput(f"{field}.alpha.shape", f"is {list(alpha.shape)}; a mask is [height, width]")
+        if not (0 <= region.x0 <= region.x1 <= photo.width and 0 <= region.y0 <= region.y1 <= photo.height):
+            raise InvalidInput(
+                f"{field}.region",
+                f"is {tuple(region)}; 0 <= x0 <= x1 <= {photo.width} and 0 <= y0 <= y1 <= {photo.height} are needed",
+            )
+        if size_of(alpha) != region.size:
+            raise InvalidInput(
+                f"{field}.alpha.shape",
+                f"is {list(alpha.shape)}; its region has height {region.size.height} and width {region.size.width}",
+            )
+        if alpha.dtype == np.float32 and alpha.size and not (alpha.min() >= 0 and alpha.max() <= 1):
+            raise InvalidInput(f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1")
 
 
 @dataclass(frozen=True)

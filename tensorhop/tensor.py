@@ -26,6 +26,11 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 MAX_DIMENSIONS = 32  # numpy's own limit was 32 for long; no model needs more
 
 
+def dtype_name(array: np.ndarray) -> str:
+    """The protocol's name of an array's dtype, or numpy's where the protocol has none."""
+    return NAMES.get(array.dtype.newbyteorder("<"), str(array.dtype))
+
+
 def to_tensor(array: np.ndarray) -> pb.Tensor:
     """The message for an array of any layout.
 

@@ -1,6 +1,6 @@
 """Make the README's row of pictures from the sample photo: photo, boxes, cut-out, edge at 4x before and after.
 
-    python tools/make_pictures.py
+python tools/make_pictures.py
 """
 
 from pathlib import Path

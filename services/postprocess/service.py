@@ -3,8 +3,6 @@
 import grpc
 
 from services.postprocess.finish import finish
-from tensorhop.errors import InvalidInput
-from tensorhop.geometry import size_of
 from tensorhop.image import check_size, read_image
 from tensorhop.messages import read_finish, read_mask, read_size, write_layer, write_placement
 from tensorhop.server import Service
@@ -19,12 +17,7 @@ class PostprocessServicer(rpc.PostprocessServiceServicer):
         photo = read_size(request.photo)
         check_size(photo.width, photo.height, "photo")
         mask = read_mask(request.mask, photo)
-        if mask.region.empty:
-            raise InvalidInput("mask.region", f"is {tuple(mask.region)}, which is empty; there is no object to finish")
-        crop = read_image(request.crop, "crop")
-        if size_of(crop) != mask.region.size:
-            raise InvalidInput("crop", f"is {size_of(crop)}; it must be of the mask's size, {mask.region.size}")
-        cutout = finish(crop, mask, photo, options)
+        cutout = finish(read_image(request.crop, "crop"), mask, photo, options)
         return pb.PostprocessResponse(
             cutout=write_layer(cutout.cutout),
             shadow=write_layer(cutout.shadow) if cutout.shadow else None,

@@ -1,0 +1,147 @@
+"""Takes the background's colour out of soft edges.
+
+Method: T. Germer, T. Uelwer, S. Conrad, S. Harmeling, "Fast Multi-Level Foreground Estimation", 2020,
+arXiv:2006.14970. A pixel I = a F + (1 - a) B of known a has many possible F and B. The method takes smooth ones,
+minimising over each pixel and its four neighbours j
+
+    |a F + (1 - a) B - I|^2 + sum_j (EPSILON + OMEGA |a - a_j|) (|F - F_j|^2 + |B - B_j|^2)
+
+by solving each pixel's 2 x 2 system for its neighbours' present values, from a tiny picture up to the full one. Two
+things differ from the paper. Only pixels with 0 < a < 1 are solved for, since where a is 1, F is the pixel, and where
+it is 0, B is; so the time grows with the soft pixels. And the smaller pictures are averages of the larger ones, not
+samples: averages keep I = a F + (1 - a) B, and the parent of a soft pixel is soft, so that a level needs nothing but
+its soft pixels and their neighbours.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+EPSILON = 1e-5  # smoothness everywhere
+OMEGA = 0.03  # and more of it across steps of alpha
+COARSE_SIDE = 256  # levels up to this side are swept COARSE_SWEEPS times, larger ones FINE_SWEEPS times
+COARSE_SWEEPS = 10
+FINE_SWEEPS = 3
+CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+
+
+@dataclass(frozen=True)
+class Level:
+    """The active pixels of one level, which are its soft pixels and their neighbours, numbered row by row."""
+
+    width: int
+    active: np.ndarray  # flat indices of the active pixels
+    number: np.ndarray  # at each flat index the active pixel's number
+    colors: np.ndarray  # 6 x active, 0 to 255: F's red, green, blue, then B's
+
+
+def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The colours of an object without the background that shines through its soft edges.
+
+    Args:
+        image: uint8, height x width x 3, the photo.
+        alpha: float32, height x width, 0 to 1: how much of each pixel is the object. It stays as it is.
+
+    Returns:
+        uint8, height x width x 3. Where alpha is 1, the photo's own pixel, to the bit. Where it is 0, the object's
+        colour beside soft pixels and black elsewhere.
+    """
+    soft = (alpha > 0) & (alpha < 1)
+    result = np.where((alpha >= 1)[..., None], image, np.uint8(0))
+    if not soft.any():
+        return result
+    pyramid = [(image, alpha, soft)]
+    while max(soft.shape) > 1:
+        image, alpha, soft = halved(image), halved(alpha), any_of_four(soft)
+        pyramid.append((image, alpha, soft))
+    level = None
+    for image, alpha, soft in reversed(pyramid):
+        level = solved(image, alpha, soft, level)
+    assert level is not None
+    result.reshape(-1, 3)[level.active] = np.rint(level.colors[:3]).astype(np.uint8).T
+    return result
+
+
+def even(picture: np.ndarray) -> np.ndarray:
+    """With a last odd row or column twice."""
+    height, width = picture.shape[:2]
+    if height % 2 == 0 and width % 2 == 0:
+        return picture
+    return cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+
+
+def halved(picture: np.ndarray) -> np.ndarray:
+    """The means of 2 x 2 pixels."""
+    picture = even(picture)
+    height, width = picture.shape[:2]
+    return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+
+
+def any_of_four(soft: np.ndarray) -> np.ndarray:
+    """Whether any of 2 x 2 pixels is soft. The mean's alpha does not tell, since it is rounded."""
+    whole = even(soft.view(np.uint8)).view(bool)
+    return whole[::2, ::2] | whole[1::2, ::2] | whole[::2, 1::2] | whole[1::2, 1::2]
+
+
+def solved(image: np.ndarray, alpha: np.ndarray, soft: np.ndarray, coarser: Level | None) -> Level:
+    """One level, solved from the values of the next coarser one (at the top: from the picture itself)."""
+    height, width = alpha.shape
+    active = np.flatnonzero(cv2.dilate(soft.view(np.uint8), CROSS))
+    number = np.zeros(alpha.size, np.int32)
+    number[active] = np.arange(active.size, dtype=np.int32)
+    opacity = alpha.reshape(-1)[active]
+    color = np.ascontiguousarray(image.reshape(-1, 3)[active].T, dtype=np.float32)
+    if coarser is None:
+        colors = np.concatenate([color, color])
+    else:
+        y, x = np.divmod(active, width)
+        colors = np.take(coarser.colors, coarser.number[(y >> 1) * coarser.width + (x >> 1)], axis=1)
+        known = ~soft.reshape(-1)[active]
+        np.copyto(colors[:3], color, where=known & (opacity >= 1))
+        np.copyto(colors[3:], color, where=known & (opacity <= 0))
+    numbers = np.flatnonzero(soft.reshape(-1)[active])
+    at = active[numbers]
+    y, x = np.divmod(at, width)
+    neighbours = [  # beyond the edge of the picture: the pixel itself
+        number[at - (x > 0)],
+        number[at + (x < width - 1)],
+        number[at - width * (y > 0)],
+        number[at + width * (y < height - 1)],
+    ]
+    sweeps = COARSE_SWEEPS if max(height, width) <= COARSE_SIDE else FINE_SWEEPS
+    relax(colors, numbers, neighbours, opacity, color[:, numbers], sweeps)
+    return Level(width, active, number, colors)
+
+
+def relax(
+    colors: np.ndarray,
+    numbers: np.ndarray,
+    neighbours: list[np.ndarray],
+    opacity: np.ndarray,
+    color: np.ndarray,
+    sweeps: int,
+) -> None:
+    """Solves the systems of the soft pixels of these numbers, all at once, as often as `sweeps` says. Changes `colors`.
+
+    With s = sum_j w_j, M and N the neighbours' means of F and B weighted by w_j, and r = I - a M - (1 - a) N, the
+    solution is F = M + a r / (a^2 + (1 - a)^2 + s) and B = N + (1 - a) r / (a^2 + (1 - a)^2 + s).
+    """
+    a = opacity[numbers]
+    weights = [np.float32(EPSILON) + np.float32(OMEGA) * np.abs(opacity[j] - a) for j in neighbours]
+    total = weights[0] + weights[1] + weights[2] + weights[3]
+    for weight in weights:
+        weight /= total
+    scale = 1 / (a * a + (1 - a) * (1 - a) + total)
+    for _ in range(sweeps):
+        mean = np.take(colors, neighbours[0], axis=1)
+        mean *= weights[0]
+        for j, weight in zip(neighbours[1:], weights[1:], strict=True):
+            part = np.take(colors, j, axis=1)
+            part *= weight
+            mean += part
+        residual = color - a * mean[:3] - (1 - a) * mean[3:]
+        residual *= scale
+        mean[:3] += a * residual
+        mean[3:] += (1 - a) * residual
+        colors[:, numbers] = np.clip(mean, 0, 255, out=mean)

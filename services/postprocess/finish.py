@@ -1,0 +1,80 @@
+"""From an object's pixels and mask to a finished cut-out: decontaminate, center, shadow."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from services.postprocess.center import centered, in_place, placed, room, trimmed, visible_box
+from services.postprocess.decontaminate import estimate_foreground
+from services.postprocess.shadow import LENGTH, draw, fitting_length, reach
+from services.postprocess.stance import Stance
+from tensorhop.errors import InvalidInput
+from tensorhop.finish import Finish
+from tensorhop.geometry import Region, Size, size_of
+from tensorhop.results import Cutout, Layer, Mask, Placement
+
+MARGIN = 16  # pixels of background kept around the object, from which decontaminate learns the background's colour
+
+
+def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout:
+    """Finishes one object.
+
+    Args:
+        crop: uint8, height x width x 3, the photo's pixels of mask.region.
+        mask: the object's; alpha uint8 0 to 255 or float32 0 to 1.
+        photo: size of the whole photo.
+
+    Raises:
+        InvalidInput: sizes that do not fit, alpha outside its range, no alpha above 0.05, an unknown kind of shadow,
+            rot not finite.
+    """
+    alpha = checked(crop, mask, photo, options)
+    box = visible_box(alpha)
+    if box.empty:
+        raise InvalidInput("mask.alpha", "is empty: nothing in it is above 0.05; a mask must cover an object")
+    own = visible_box(alpha, 0.5 / 255)
+    around = Region(own.x0 - MARGIN, own.y0 - MARGIN, own.x1 + MARGIN, own.y1 + MARGIN).intersect(
+        Region.of(size_of(alpha))
+    )
+    crop, alpha = crop[around.slices], alpha[around.slices]
+    color = estimate_foreground(crop, alpha) if options.decontaminate else crop
+    opacity = np.rint(alpha * 255).astype(np.uint8)
+    rgba = np.dstack([color, opacity])
+    rgba[opacity == 0] = 0
+
+    kind, length = options.shadow, LENGTH
+    region = around.moved(mask.region.x0, mask.region.y0)
+    box = box.moved(mask.region.x0, mask.region.y0)
+    stance = None if kind == "none" else Stance.of(alpha, region)
+    placement = in_place(photo)
+    if options.center:
+        if stance:
+            length = fitting_length(stance, kind, options.rot, room(box))
+        placement = centered(box, reach(stance, kind, options.rot, length) if stance else None)
+    cutout = trimmed(placed(rgba, region, placement))
+    if options.center:
+        cutout, placement = nudged(cutout, placement)
+    shadow = draw(stance, placement, kind, options.rot, length) if stance else None
+    return Cutout(cutout, trimmed(shadow) if shadow else None, placement)
+
+
+def nudged(cutout: Layer, placement: Placement) -> tuple[Layer, Placement]:
+    """Moved by whole pixels so that the visible box, as it came out of the resampling, is in the middle."""
+    box = visible_box(cutout.pixels[..., 3], 0.05 * 255)
+    if box.empty:
+        return cutout, placement
+    box = box.moved(cutout.region.x0, cutout.region.y0)
+    x = (placement.canvas.width - box.x0 - box.x1) // 2
+    y = (placement.canvas.height - box.y0 - box.y1) // 2
+    return replace(cutout, region=cutout.region.moved(x, y)), replace(placement, x=placement.x + x, y=placement.y + y)
+
+
+def checked(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> np.ndarray:
+    """The mask's alpha as float32 0 to 1, after everything has been found to fit."""
+    options.check()
+    mask.check(photo)
+    if mask.region.empty:
+        raise InvalidInput("mask.region", f"is {tuple(mask.region)}, which is empty; it must hold the object's pixels")
+    if size_of(crop) != mask.region.size:
+        raise InvalidInput("crop", f"is {size_of(crop)}; it must be of the mask's size, {mask.region.size}")
+    return mask.alpha.astype(np.float32) / 255 if mask.alpha.dtype == np.uint8 else mask.alpha

@@ -1,0 +1,218 @@
+"""The shadow of an object on level ground.
+
+Cast: the light of a lamp of some size. A point at height h throws its shadow at length x h from the point of the ground
+below it, in the direction `rot`, and the softer the longer its way is. Contact: the ground that the object's lowest
+parts hide from the light of the whole sky.
+
+Compositing: a shadow is black with an alpha, to be put over a background by the usual source-over on sRGB values, as
+viewers do it. Light is a product in linear values, linear x t, with t the light that is left. With sRGB's curve taken
+for a power of 1 / 2.2, that is sRGB x t ^ (1 / 2.2): with an alpha of 1 - t ^ (1 / 2.2), source-over in sRGB gives what
+compositing in linear light would give, over any background.
+"""
+
+import math
+
+import cv2
+import numpy as np
+
+from services.postprocess.stance import FORESHORTENING, Stance
+from tensorhop.geometry import Box, Region
+from tensorhop.results import Layer, Placement
+
+LENGTH = 0.7  # of the cast shadow, in heights of the object
+SOFTNESS = 0.035  # standard deviation of its blur, in lengths of the light's way from the object to the ground
+OPACITY = 0.65  # the part of the light that is missing in the core of the cast shadow
+FADE = 0.4  # of which this part is back at its far end
+SHARPEST = 0.004  # standard deviation of the least blur, in the object's longer side
+CONTACTS = ((0.02, 0.012, 0.75), (0.10, 0.035, 0.45))  # up to which height, blur (both in the longer side), opacity
+CONTACT_GAIN = 1.4  # narrow feet would blur away
+SPREAD = 2.3  # standard deviations after which a blur has ended: what is left is below half a level of alpha
+GAMMA = 2.2
+
+
+def reach(stance: Stance, kind: str, rot: float, length: float = LENGTH, softness: float = SOFTNESS) -> Box:
+    """What the shadow covers, in pixels of the photo. Parameters as for `draw`."""
+    box = grid(stance, kind, rot, length, softness)
+    x, y = stance.origin
+    return Box(x + stance.cell * box.x0, y + stance.cell * box.y0, x + stance.cell * box.x1, y + stance.cell * box.y1)
+
+
+def fitting_length(stance: Stance, kind: str, rot: float, room: Box, length: float = LENGTH) -> float:
+    """The length, up to the given one, with which the shadow stays inside a box in pixels of the photo."""
+
+    def fits(tried: float) -> bool:
+        box = reach(stance, kind, rot, tried)
+        return box.x0 >= room.x0 and box.y0 >= room.y0 and box.x1 <= room.x1 and box.y1 <= room.y1
+
+    if fits(length):
+        return length
+    low, high = 0.0, length
+    for _ in range(6):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def draw(
+    stance: Stance,
+    placement: Placement,
+    kind: str,
+    rot: float,
+    length: float = LENGTH,
+    softness: float = SOFTNESS,
+    opacity: float = OPACITY,
+) -> Layer | None:
+    """The shadow as a layer of the canvas.
+
+    Args:
+        stance: the object's.
+        placement: where the photo is on the canvas. What would leave the canvas is clipped.
+        kind: one of tensorhop.finish.SHADOWS: none, contact (the dark where the object stands), cast (that, and the
+            shadow that it casts).
+        rot: compass bearing to which the shadow falls, degrees clockwise: 0 away from the viewer, 90 to the right.
+        length: of the cast shadow on the ground, in heights of the object, from 0.
+        softness: standard deviation of its blur in lengths of the light's way to the ground, from 0.
+        opacity: 0 to 1, the part of the light that is missing in the cast shadow's core.
+
+    Returns:
+        None if there is no shadow on the canvas.
+    """
+    if kind == "none":
+        return None
+    region = grid(stance, kind, rot, length, softness)
+    light = contact_light(stance, region)
+    if kind == "cast":
+        light *= cast_light(stance, region, rot, length, softness, opacity)
+    return on_canvas(1 - light ** (1 / GAMMA), region, stance, placement)
+
+
+def direction(rot: float, length: float) -> tuple[float, float]:
+    """How far to the right and up in the picture the shadow of a point one cell high falls."""
+    angle = math.radians(rot % 360)
+    return length * math.sin(angle), length * FORESHORTENING * math.cos(angle)
+
+
+def deviation(height: np.ndarray, stance: Stance, length: float, softness: float) -> np.ndarray:
+    """Standard deviation of the blur of what is cast from a height, all in cells."""
+    return SHARPEST * stance.extent + softness * math.hypot(1, length) * height
+
+
+def grid(stance: Stance, kind: str, rot: float, length: float, softness: float) -> Region:
+    """The cells that the shadow covers."""
+    rim = SPREAD * max(blur for _, blur, _ in CONTACTS) * stance.extent
+    boxes = [(stance.x - rim, stance.ground - stance.back - rim, stance.x + rim, stance.ground + stance.front + rim)]
+    if kind == "cast":
+        right, up = direction(rot, length)
+        blur = SPREAD * deviation(stance.height, stance, length, softness)
+        x, y = stance.x + right * stance.height, stance.ground - up * stance.height
+        boxes.append((x - blur, y - stance.back - blur, x + blur, y + stance.front + blur))
+    return Region(
+        math.floor(min(float(box[0].min()) for box in boxes)) - 1,
+        math.floor(min(float(box[1].min()) for box in boxes)) - 1,
+        math.ceil(max(float(box[2].max()) for box in boxes)) + 1,
+        math.ceil(max(float(box[3].max()) for box in boxes)) + 1,
+    )
+
+
+def contact_light(stance: Stance, region: Region) -> np.ndarray:
+    """The part of the sky's light that reaches the ground, for every cell of the region."""
+    light = np.ones((region.size.height, region.size.width), np.float32)
+    for height, blur, opacity in CONTACTS:
+        low = stance.height <= height * stance.extent
+        hidden = np.clip(splat(stance, region, 0, 0, low, stance.weight), 0, 1)
+        light *= 1 - opacity * np.minimum(CONTACT_GAIN * blurred(hidden, max(0.5, blur * stance.extent)), 1)
+    return light
+
+
+def cast_light(
+    stance: Stance, region: Region, rot: float, length: float, softness: float, opacity: float
+) -> np.ndarray:
+    """The part of the lamp's light that reaches the ground, for every cell of the region."""
+    right, up = direction(rot, length)
+    everything = np.ones(stance.x.size, bool)
+    # Low parts decide how sharp the shadow is where low and high ones share it.
+    near = stance.weight / (stance.height + 0.02 * stance.extent)
+    shade = np.clip(splat(stance, region, right, up, everything, stance.weight), 0, 1)
+    share = splat(stance, region, right, up, everything, near)
+    height = shade * splat(stance, region, right, up, everything, near * stance.height) / np.maximum(share, 1e-6)
+    # The height goes on beyond the hard shadow, where the blur will spread.
+    total, known = np.zeros_like(shade), np.full_like(shade, 1e-9)
+    for blur, trust in ((0.015, 1.0), (0.08, 1e-3)):
+        total += trust * blurred(height, blur * stance.extent + 1)
+        known += trust * blurred(shade, blur * stance.extent + 1)
+    height = np.maximum(total / known, 0)
+    soft = softened(shade, np.maximum(deviation(height, stance, length, softness), 0.5))
+    highest = max(1.0, float(stance.height.max()))
+    return 1 - opacity * soft * (1 - FADE * np.minimum(height / highest, 1))
+
+
+def splat(
+    stance: Stance, region: Region, right: float, up: float, chosen: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """How much of the solid lies between each cell of the ground and the light.
+
+    Every chosen cell of the stance, moved by its height x (right, up), covers the rows of its disc's depth.
+    """
+    height, width = region.size.height, region.size.width
+    sums: np.ndarray = np.zeros((height + 2) * width)
+    steps = max(1, math.ceil(math.hypot(right, up)))
+    for step in range(steps):
+        tall = np.maximum(stance.height[chosen] + ((step + 0.5) / steps - 0.5), 0)
+        x = stance.x[chosen] + right * tall - 0.5 - region.x0
+        y = stance.ground[chosen] - up * tall - region.y0
+        column = np.floor(x).astype(np.int64)
+        for at, part in ((column, column + 1 - x), (column + 1, x - column)):
+            for edge, sign in ((y - stance.back[chosen], 1.0), (y + stance.front[chosen], -1.0)):
+                row = np.floor(edge).astype(np.int64)
+                amount = sign * part * weight[chosen]
+                sums += np.bincount(row * width + at, amount * (row + 1 - edge), sums.size)
+                sums += np.bincount((row + 1) * width + at, amount * (edge - row), sums.size)
+    return sums.reshape(height + 2, width)[:height].cumsum(axis=0).astype(np.float32)
+
+
+def blurred(picture: np.ndarray, deviation: float) -> np.ndarray:
+    """Gaussian blur; a wide one on a smaller picture."""
+    factor = 2 ** max(0, math.floor(math.log2(deviation / 2)))
+    if factor == 1:
+        return cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_CONSTANT)
+    height, width = picture.shape
+    rows, columns = -(-height // factor), -(-width // factor)
+    padded = cv2.copyMakeBorder(
+        picture, 0, rows * factor - height, 0, columns * factor - width, cv2.BORDER_CONSTANT, value=0
+    )
+    small = cv2.resize(padded, (columns, rows), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), deviation / factor, borderType=cv2.BORDER_CONSTANT)
+    return cv2.resize(small, (columns * factor, rows * factor), interpolation=cv2.INTER_LINEAR)[:height, :width]
+
+
+def softened(picture: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """Blurred at every cell with that cell's standard deviation, by blending blurs that double in width."""
+    least = float(deviation.min())
+    level = np.log2(deviation / least)
+    result = np.zeros_like(picture)
+    for number in range(math.ceil(float(level.max())) + 1):
+        part = np.maximum(1 - np.abs(level - number), 0)
+        result += part * blurred(picture, least * 2**number)
+    return result
+
+
+def on_canvas(alpha: np.ndarray, region: Region, stance: Stance, placement: Placement) -> Layer | None:
+    """Cells with their alpha as black pixels of the canvas."""
+    scale = placement.scale * stance.cell
+    x = placement.x + placement.scale * stance.origin[0] + scale * region.x0
+    y = placement.y + placement.scale * stance.origin[1] + scale * region.y0
+    covered = Box(x, y, x + scale * region.size.width, y + scale * region.size.height).region()
+    covered = covered.intersect(Region.of(placement.canvas))
+    if covered.empty:
+        return None
+    matrix = np.array(
+        [
+            [1 / scale, 0, (covered.x0 + 0.5 - x) / scale - 0.5],
+            [0, 1 / scale, (covered.y0 + 0.5 - y) / scale - 0.5],
+        ]
+    )
+    flags = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
+    opacity = cv2.warpAffine(alpha, matrix, covered.size, flags=flags | cv2.WARP_INVERSE_MAP)
+    pixels = np.zeros((covered.size.height, covered.size.width, 4), np.uint8)
+    pixels[..., 3] = np.rint(255 * np.clip(opacity, 0, 1))
+    return Layer(pixels, covered)
