@@ -1,8 +1,8 @@
 """How every service runs: one gRPC server with health, reflection, limits, errors as statuses, and a clean end."""
 
 import logging
-import queue
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -94,11 +94,17 @@ def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
 
     `ready` tells the world that the servers are up; it is called when signals are already heard.
     """
-    asked: queue.SimpleQueue[int] = queue.SimpleQueue()  # unlike an Event, safe to use in a signal handler
+    # The kernel may hand a signal to one of gRPC's threads. That does not wake the main thread from a lock, for which
+    # Python's handler would then wait for ever; it does write to the wakeup socket.
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda received, frame: asked.put(received))
+        signal.signal(number, lambda received, frame: None)
     ready()
-    asked.get()
+    while woken.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
+        pass
+    signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     for stopped in [server.stop() for server in servers]:
