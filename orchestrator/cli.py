@@ -119,7 +119,7 @@ def run_command(
     from tensorhop.finish import Finish
 
     try:
-        inputs = find_inputs(images, recursive)
+        inputs = find_inputs(images, recursive, out)
         if len(inputs) > 1 and (box or mask):
             raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
         if not math.isfinite(rot):

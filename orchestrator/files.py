@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tensorhop.geometry import Box
 from tensorhop.results import Detection
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo"}
@@ -28,8 +29,10 @@ class Input:
         return sys.stdin.buffer.read() if self.name == STDIN else Path(self.name).read_bytes()
 
 
-def find_inputs(names: Sequence[str], recursive: bool) -> list[Input]:
+def find_inputs(names: Sequence[str], recursive: bool, out: str = "") -> list[Input]:
     """The photos that the names stand for: files, the images in directories, "-" for standard input.
+
+    What an earlier run wrote to a directory `out` inside of one of them is left out.
 
     Raises:
         WrongUse: a directory without an image, or standard input named twice.
@@ -38,7 +41,7 @@ def find_inputs(names: Sequence[str], recursive: bool) -> list[Input]:
         raise WrongUse("- (standard input) can be read only once")
     inputs: list[Input] = []
     taken: set[str] = set()
-    for name in (found for given in names for found in expand(given, recursive)):
+    for name in (found for given in names for found in expand(given, recursive, out)):
         plain = "stdin" if name == STDIN else Path(name).stem
         stem, number = plain, 1
         while stem.casefold() in taken:  # some file systems ignore case
@@ -49,14 +52,19 @@ def find_inputs(names: Sequence[str], recursive: bool) -> list[Input]:
     return inputs
 
 
-def expand(name: str, recursive: bool) -> Iterator[str]:
+def expand(name: str, recursive: bool, out: str = "") -> Iterator[str]:
     """The name itself, or the images in the directory that it names, in order."""
     folder = Path(name)
     if name == STDIN or not folder.is_dir():
         yield name
         return
     paths = folder.rglob("*") if recursive else folder.iterdir()
-    images = sorted(str(path) for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+    own = Path(out).resolve() if out and folder.resolve() in Path(out).resolve().parents else None
+    images = sorted(
+        str(path)
+        for path in paths
+        if path.suffix.lower() in SUFFIXES and path.is_file() and own not in path.resolve().parents
+    )
     if not images:
         raise WrongUse(f"{name} holds no image{'' if recursive else '; --recursive looks into its folders'}")
     yield from images
@@ -64,15 +72,14 @@ def expand(name: str, recursive: bool) -> Iterator[str]:
 
 def check_template(template: str) -> None:
     """Raises WrongUse: a template that cannot be filled in, or that gives two objects one name."""
-    first, second = (
-        fill(template, stem, Detection(index, "label", 0, 0.5, (0, 0, 1, 1)))  # type: ignore[arg-type]
-        for stem, index in (("a", 0), ("a", 1))
-    )
-    if first == second or fill(template, "b", Detection(0, "label", 0, 0.5, (0, 0, 1, 1))) == first:  # type: ignore[arg-type]
-        raise WrongUse(f"--name {template!r} gives several objects one name; use {{stem}} and {{index}}")
-    if Path(first).suffix.lower() != ".png":
+    samples = [(stem, index) for stem in ("a", "b", "a1", "a-1") for index in (0, 1, 10)]
+    names = {fill(template, stem, Detection(index, "label", 0, 0.5, Box(0, 0, 1, 1))) for stem, index in samples}
+    if len(names) < len(samples):
+        raise WrongUse(f"--name {template!r} gives several objects one name; use {{stem}} and {{index}}, set apart")
+    name = Path(names.pop())
+    if name.suffix.lower() != ".png":
         raise WrongUse(f"--name {template!r} does not end in .png")
-    if Path(first).is_absolute() or ".." in Path(first).parts:
+    if name.is_absolute() or ".." in name.parts:
         raise WrongUse(f"--name {template!r} leaves the output directory")
 
 

@@ -33,7 +33,7 @@ CODES: list[tuple[type[Exception], pb.Code]] = [
     (NotImplementedError, pb.CODE_UNIMPLEMENTED),
     (Exception, pb.CODE_INTERNAL),
 ]
-MAX_MESSAGE = 400  # characters; a status travels twice in HTTP headers, of which gRPC takes 8 KiB
+MAX_MESSAGE = 1000  # bytes; a status travels twice in HTTP headers, once as %XX, and gRPC takes 8 KiB of them
 RETRYABLE = {pb.CODE_UNAVAILABLE, pb.CODE_RESOURCE_EXHAUSTED, pb.CODE_ABORTED}
 
 
@@ -42,13 +42,13 @@ def fault_of(error: Exception, step: pb.Step = pb.STEP_UNSPECIFIED) -> pb.Fault:
     if isinstance(error, ServiceFault):
         return error.fault
     code = next(code for kind, code in CODES if isinstance(error, kind))
-    message = (str(error) or type(error).__name__).encode(errors="replace").decode()
+    message = (str(error) or type(error).__name__).encode(errors="replace")
     if len(message) > MAX_MESSAGE:
-        message = message[: MAX_MESSAGE - 4] + " ..."
+        message = message[: MAX_MESSAGE - 4] + b" ..."
     return pb.Fault(
         step=step,
         code=code,
         field=error.field if isinstance(error, InvalidInput) else "",
-        message=message,
+        message=message.decode(errors="ignore"),
         retryable=code in RETRYABLE,
     )

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from tensorhop.tensor import to_array
 from tensorhop.v1 import image_pb2 as pb
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # check_size has its own limit
 SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -51,14 +53,16 @@ def decode_image(data: bytes, field: str = "image") -> np.ndarray:
 
 
 def decode_mask(data: bytes, field: str = "mask") -> np.ndarray:
-    """Decode a picture as a mask: uint8, height x width. Its alpha channel if it has one, otherwise its brightness.
+    """Decode a picture as a mask: uint8, height x width. Its alpha if any pixel is transparent, else its brightness.
 
     Raises:
         InvalidInput: as `decode_image` does.
     """
     image = open_image(data, field)
     if image.has_transparency_data:
-        return np.asarray(image.convert("RGBA").getchannel("A"))
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+        if alpha.min() < 255:
+            return alpha
     return np.asarray(to_eight_bits(image, field).convert("L"))
 
 
@@ -89,8 +93,8 @@ def to_eight_bits(image: Image.Image, field: str) -> Image.Image:
         raise InvalidInput(field, "holds floating-point samples; 8 or 16 bits are supported")
     if not image.mode.startswith("I"):
         return image
-    samples = np.asarray(image, np.float64).clip(0, 65535)
-    return Image.fromarray((samples / 257 + 0.5).astype(np.uint8))
+    samples = np.asarray(image).clip(0, 65535).astype(np.uint32)
+    return Image.fromarray(((samples + 128) // 257).astype(np.uint8))
 
 
 def to_srgb(image: Image.Image, field: str) -> Image.Image:

@@ -119,20 +119,26 @@ class HealthServicer(health.HealthServicer):
 
     def __init__(self) -> None:
         super().__init__(experimental_thread_pool=HEALTH_WORKERS)
-        self._watches: list[Callable[[Any], None]] = []
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         return super().Check(request, context)
 
     Check.experimental_thread_pool = HEALTH_WORKERS  # type: ignore[attr-defined]
 
-    def Watch(self, request: Any, context: grpc.ServicerContext, send_response_callback: Any = None) -> Any:
-        self._watches.append(send_response_callback)
-        return super().Watch(request, context, send_response_callback)
+    def _on_close_callback(self, send: Callable[[Any], None], service: str) -> Callable[[], None]:
+        """What to do when a watcher leaves: not on gRPC's own thread, which calls this.
+
+        Watch holds the lock while it sends, and that same thread finishes sends: if it waited here for the lock, the
+        whole server would stand still for good.
+        """
+        close = super()._on_close_callback(send, service)
+        return lambda: HEALTH_WORKERS.submit(close)
 
     def end_watches(self) -> None:
         """End the streams of those who watch, who would otherwise hold up the server's end."""
-        for send in self._watches:
+        with self._lock:
+            watches = [send for sends in self._send_response_callbacks.values() for send in sends]
+        for send in watches:
             send(None)
 
 

@@ -1,0 +1,125 @@
+"""Finding the objects that phrases name with the embedded networks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.detect.search import Search
+from services.detect.suppression import Candidate, suppressed
+from services.embedded import vocabulary, weights
+from services.embedded.classifier import CLASSES, Classifier
+from services.embedded.components import components
+from services.embedded.pixels import float32
+from services.embedded.saliency import SALIENT, Saliency
+from services.embedded.vocabulary import Concept
+from tensorhop.errors import InvalidInput
+from tensorhop.geometry import Box
+from tensorhop.results import Detection
+
+SCORE_THRESHOLD = 0.12
+IOU_THRESHOLD = 0.5
+UNKNOWN_SCORE = 0.2  # at most, for a salient object under a phrase outside the vocabulary; at least SCORE_THRESHOLD
+
+
+class EmbeddedDetector:
+    """Looks for what was asked, among what stands out and where the classifier sees evidence of a phrase.
+
+    Candidates are salient objects of the whole photo, and of closer looks at places that speak for a phrase but lie in
+    no salient object (Search). Each is named by the classifier and goes to the phrase that fits it best.
+
+    A score is p * p / (p + rival): the phrase's probability p, times its share against the likeliest other word. It is
+    about p where nothing else is likely, and low where something else is.
+    """
+
+    name = "embedded"
+    revision = weights.revision(weights.U2NETP, weights.EFFICIENTNET_LITE0)
+    digest = weights.digest(weights.U2NETP, weights.EFFICIENTNET_LITE0)
+    largest_batch = 1
+
+    def __init__(self) -> None:
+        self._saliency = Saliency()
+        self._classifier = Classifier()
+        self._words = vocabulary.load()
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        phrases: Sequence[Sequence[str]],
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+    ) -> list[tuple[list[Detection], list[str]]]:
+        """Finds the objects that the phrases name.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+            phrases: for each image what to look for, one object a phrase.
+            score_threshold: the least score to report, 0 to 1; SCORE_THRESHOLD if not given.
+            iou_threshold: of two boxes that overlap by more, only the better stays, 0 to 1; IOU_THRESHOLD if not given.
+
+        Returns:
+            For each image its detections, best first, empty where nothing was found, and sentences that the caller
+            should read. Under a phrase outside the vocabulary stand the salient objects, at scores between
+            SCORE_THRESHOLD and UNKNOWN_SCORE, and a sentence says so.
+
+        Raises:
+            InvalidInput: there is no phrase, or one is empty.
+        """
+        score_threshold = SCORE_THRESHOLD if score_threshold is None else score_threshold
+        iou_threshold = IOU_THRESHOLD if iou_threshold is None else iou_threshold
+        return [
+            self._detect(image, wanted, score_threshold, iou_threshold)
+            for image, wanted in zip(images, phrases, strict=True)
+        ]
+
+    def _detect(
+        self, photo: np.ndarray, phrases: Sequence[str], score_threshold: float, iou_threshold: float
+    ) -> tuple[list[Detection], list[str]]:
+        _check(phrases)
+        whole = Box(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))
+        salient = components(self._saliency.predict_small(photo), SALIENT, whole)
+        concepts = {index: self._words.find(phrase) for index, phrase in enumerate(phrases)}
+        known = {index: concept for index, concept in concepts.items() if concept}
+        unknown = [index for index in concepts if index not in known]
+
+        candidates = []
+        if known:
+            search = Search(photo, salient, self._saliency, self._classifier, self._words)
+            boxes = search.boxes(list(known.values()))
+            probabilities = self._classifier.objects(photo, boxes)
+            scores = np.stack([self._scores(one, probabilities) * search.holds(one, boxes) for one in known.values()])
+            for box, row in zip(boxes, scores.T, strict=True):
+                best = int(row.argmax())
+                candidates.append(Candidate(box, list(known)[best], float(row[best])))
+        if unknown:
+            for thing in salient:
+                strength = thing.mass * thing.area.size / np.count_nonzero(thing.area)  # its mean saliency
+                score = SCORE_THRESHOLD + (UNKNOWN_SCORE - SCORE_THRESHOLD) * strength
+                candidates.append(Candidate(thing.box, unknown[0], score))
+
+        kept = suppressed([one for one in candidates if one.score >= score_threshold], iou_threshold)
+        detections = [
+            Detection(rank, phrases[one.phrase], one.phrase, float32(one.score), Box(*map(float32, one.box)))
+            for rank, one in enumerate(kept)
+        ]
+        return detections, [_warning(phrases[index]) for index in unknown]
+
+    def _scores(self, concept: Concept, probabilities: np.ndarray) -> np.ndarray:
+        """The score of each box (rows of 1000 probabilities) for a concept; what chance would give counts as 0."""
+        chance = len(concept.classes) / CLASSES
+        p = np.clip((concept.probability(probabilities) - chance) / (1 - chance), 0, 1)
+        return p * p / np.maximum(p + self._words.rival(concept, probabilities), 1e-6)
+
+
+def _check(phrases: Sequence[str]) -> None:
+    if not phrases:
+        raise InvalidInput("phrases", "is empty; name at least one object to look for")
+    for index, phrase in enumerate(phrases):
+        if not phrase.strip():
+            raise InvalidInput(f"phrases[{index}]", "is empty; it must name an object")
+
+
+def _warning(phrase: str) -> str:
+    return (
+        f"The phrase {phrase!r} is outside the vocabulary of the embedded model: "
+        f"the objects that stand out are answered for it, at scores of at most {UNKNOWN_SCORE}."
+    )

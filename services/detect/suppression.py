@@ -1,0 +1,44 @@
+"""Of boxes that show the same object, keeping the best."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tensorhop.geometry import Box
+
+_MOSTLY = 0.7  # of a box inside another one: under the same phrase it is a part of that
+_WHOLENESS = 0.125  # the power of a box's area in the order: of near equals the larger one is the whole object
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A box, which of the phrases fits it best, and how well."""
+
+    box: Box
+    phrase: int
+    score: float
+
+
+def suppressed(candidates: Sequence[Candidate], iou_threshold: float) -> list[Candidate]:
+    """Non-maximum suppression, across phrases by overlap, within a phrase by parts too; best score first.
+
+    Args:
+        iou_threshold: of two boxes whose intersection over union is above this, one stays.
+    """
+    kept: list[Candidate] = []
+    for one in sorted(candidates, key=lambda one: -one.score * one.box.area**_WHOLENESS):
+        if not any(_same(one, other, iou_threshold) for other in kept):
+            kept.append(one)
+    return sorted(kept, key=lambda one: -one.score)
+
+
+def _same(one: Candidate, other: Candidate, iou_threshold: float) -> bool:
+    if one.box.iou(other.box) > iou_threshold:
+        return True
+    return one.phrase == other.phrase and (inside(one.box, other.box) or inside(other.box, one.box))
+
+
+def inside(box: Box, other: Box) -> bool:
+    """Whether a box lies in another one for the most part."""
+    width = min(box.x1, other.x1) - max(box.x0, other.x0)
+    height = min(box.y1, other.y1) - max(box.y0, other.y0)
+    return max(0.0, width) * max(0.0, height) > _MOSTLY * box.area

@@ -1,0 +1,1 @@
+"""The small networks that several services share, with their weights."""

@@ -1,0 +1,45 @@
+"""Which pixels of a photo belong to what stands out: U2-Net-p."""
+
+import numpy as np
+
+from services.embedded import weights
+from services.embedded.pixels import resized
+from tensorhop.geometry import Size, size_of
+
+SIZE = Size(320, 320)  # the network's input and output
+SALIENT = 0.5  # from here on a pixel rather belongs to what stands out than not
+
+# Of the photos in ImageNet, channels red, green, blue; the network was trained on colours normalised by them.
+_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+class Saliency:
+    """U2-Net-p, the small U2-Net of Qin et al. (2020, arXiv:2005.09007), on ONNX Runtime.
+
+    The network looks at 320 x 320 pixels whatever the photo's size and shape.
+    """
+
+    def __init__(self) -> None:
+        self._session = weights.session(weights.U2NETP)
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name  # the fusion of all side outputs, through a sigmoid
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """How much each pixel stands out.
+
+        Args:
+            image: height x width x 3, uint8, sRGB.
+
+        Returns:
+            height x width, float32, 0 to 1, as the network says it: not stretched to the full range.
+        """
+        return resized(self.predict_small(image), size_of(image))
+
+    def predict_small(self, image: np.ndarray) -> np.ndarray:
+        """The same at the network's own size: 320 x 320 float32 that cover the whole image."""
+        pixels = resized(image, SIZE).astype(np.float32)
+        pixels /= max(float(pixels.max()), 1.0)
+        tensor = ((pixels - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
+        (saliency,) = self._session.run([self._output], {self._input: np.ascontiguousarray(tensor)})
+        return np.clip(saliency[0, 0], 0.0, 1.0)

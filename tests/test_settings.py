@@ -1,0 +1,62 @@
+"""Limits come from the environment, once, and refuse what cannot be."""
+
+import pytest
+from pydantic import ValidationError
+
+from tensorhop.settings import PORTS, Limits, limits
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """Each test reads the limits anew, and the next one does so too."""
+    for name in Limits.model_fields:
+        monkeypatch.delenv(f"TENSORHOP_{name.upper()}", raising=False)
+    limits.cache_clear()
+    yield
+    limits.cache_clear()
+
+
+def test_ports_in_the_chains_order():
+    assert PORTS == {"pipeline": 50050, "describe": 50051, "detect": 50052, "segment": 50053, "postprocess": 50054}
+
+
+def test_defaults_fit_together():
+    default = limits()
+    assert default.max_message_bytes > 3 * default.max_pixels, "the largest photo must fit into a message"
+    assert default.max_side**2 > default.max_pixels
+
+
+@pytest.mark.parametrize("name", Limits.model_fields)
+def test_every_limit_is_read_from_its_variable(name, monkeypatch):
+    value = getattr(Limits(), name) - 1
+    monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(value))
+    assert getattr(limits(), name) == value
+
+
+def test_the_environment_is_read_once(monkeypatch):
+    before = limits().max_boxes
+    monkeypatch.setenv("TENSORHOP_MAX_BOXES", str(before + 1))
+    assert limits().max_boxes == before
+
+
+@pytest.mark.parametrize("name", Limits.model_fields)
+@pytest.mark.parametrize("value", ["0", "-1", "many", ""])
+def test_nonsense_is_refused_by_name(name, value, monkeypatch):
+    monkeypatch.setenv(f"TENSORHOP_{name.upper()}", value)
+    with pytest.raises(ValidationError, match=name):
+        limits()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_pixels", 178_956_971), ("max_message_bytes", 2**31), ("max_message_bytes", 4 * 1024 * 1024 - 1)],
+)
+def test_what_pillow_or_grpc_could_not_keep_is_refused(name, value, monkeypatch):
+    monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(value))
+    with pytest.raises(ValidationError, match=name):
+        limits()
+
+
+def test_other_variables_of_ours_do_no_harm(monkeypatch):
+    monkeypatch.setenv("TENSORHOP_ENDPOINT", "localhost:1")
+    assert limits() == Limits()
