@@ -125,7 +125,7 @@ class HealthServicer(health.HealthServicer):
 
     Check.experimental_thread_pool = HEALTH_WORKERS  # type: ignore[attr-defined]
 
-    def _on_close_callback(self, send: Callable[[Any], None], service: str) -> Callable[[], None]:
+    def _on_close_callback(self, send: Callable[[Any], None], service: str) -> Callable[[], object]:
         """What to do when a watcher leaves: not on gRPC's own thread, which calls this.
 
         Watch holds the lock while it sends, and that same thread finishes sends: if it waited here for the lock, the

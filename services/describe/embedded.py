@@ -17,6 +17,7 @@ CONFIDENCE = 0.5  # the least probability at which a name is said
 WORN_CONFIDENCE = 0.7  # of a name for what people wear or do: a photo of a hat mostly shows a person
 UNSURE = "object"  # said below it
 
+_FAINT = 0.1  # where no pixel's saliency reaches this there is no object to name
 _REACH = 0.35  # of the photo's size: so far from the middle an object counts for 1/e of what it would count there
 
 
@@ -51,17 +52,21 @@ class EmbeddedDescriber:
             images: height x width x 3 each, uint8, sRGB.
 
         Returns:
-            A name as "coffee mug", or "object" where no name is likely enough; the score is the name's probability, or
-            of "object" that of the likeliest name; the region is the whole photo where nothing stands out in it.
+            A name as "coffee mug", or "object" where no name is likely enough or there is no object; the score is the
+            name's probability, or of "object" that of the likeliest name. The region is the whole photo where nothing
+            stands out in it.
         """
         return [self._describe(image) for image in images]
 
     def _describe(self, image: np.ndarray) -> Description:
         whole = Box(0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-        found = components(self._saliency.predict_small(image), SALIENT, whole)
+        saliency = self._saliency.predict_small(image)
+        found = components(saliency, SALIENT, whole)
         central = max(found, key=lambda thing: thing.mass * _nearness(thing.box, whole), default=None)
         box = central.box if central else whole
         text, probability = self.name_of(self._classifier.objects(image, [box])[0])
+        if saliency.max() < _FAINT:
+            text, probability = UNSURE, min(probability, float(saliency.max()))
         return Description(text, float32(probability), box.region().intersect(Region.of(size_of(image))))
 
     def name_of(self, probabilities: np.ndarray) -> tuple[str, float]:

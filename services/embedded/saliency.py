@@ -14,6 +14,10 @@ _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
 
 
+_SAMPLE = 512  # pixels: the side of the piece from the middle that is checked for noise
+_RELATED = 0.3  # the least correlation of neighbouring pixels in a photo; photos have more than 0.7
+
+
 class Saliency:
     """U2-Net-p, the small U2-Net of Qin et al. (2020, arXiv:2005.09007), on ONNX Runtime.
 
@@ -38,8 +42,23 @@ class Saliency:
 
     def predict_small(self, image: np.ndarray) -> np.ndarray:
         """The same at the network's own size: 320 x 320 float32 that cover the whole image."""
+        if _is_noise(image):  # the network has never seen any and may say that all of it stands out
+            return np.zeros((SIZE.height, SIZE.width), np.float32)
         pixels = resized(image, SIZE).astype(np.float32)
         pixels /= max(float(pixels.max()), 1.0)
         tensor = ((pixels - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
         (saliency,) = self._session.run([self._output], {self._input: np.ascontiguousarray(tensor)})
         return np.clip(saliency[0, 0], 0.0, 1.0)
+
+
+def _is_noise(image: np.ndarray) -> bool:
+    """Whether pixels have nothing to do with their neighbours. A plain picture is not noise."""
+    y, x = max(0, image.shape[0] - _SAMPLE) // 2, max(0, image.shape[1] - _SAMPLE) // 2
+    grey = image[y : y + _SAMPLE, x : x + _SAMPLE].mean(axis=2, dtype=np.float32)
+    grey -= grey.mean()
+    variance = float((grey * grey).mean())
+    if variance < 1 or min(grey.shape) < 8:
+        return False
+    across = float((grey[:, 1:] * grey[:, :-1]).mean())
+    down = float((grey[1:] * grey[:-1]).mean())
+    return max(across, down) < _RELATED * variance
