@@ -14,6 +14,7 @@ from services.describe.embedded import EmbeddedDescriber
 from services.detect.embedded import EmbeddedDetector
 from services.postprocess.finish import finish
 from services.segment.embedded import EmbeddedSegmenter
+from tensorhop.channel import from_error
 from tensorhop.client import PipelineClient
 from tensorhop.composite import compose
 from tensorhop.errors import InvalidInput, ServiceFault
@@ -155,7 +156,6 @@ SQUARE = to_tensor(np.full((40, 40), 255, np.uint8))
         ({"max_objects": 0}, "max_objects", "from 1"),
         ({"max_parallel": -1}, "max_parallel", "from 1"),
         ({"score_threshold": 1.5}, "detect.score_threshold", "from 0 to 1"),
-        ({"finish": Finish(rot=float("inf"))}, "finish.shadow.rot", "finite"),
     ],
 )
 def test_wrong_request_names_the_field(
@@ -169,9 +169,24 @@ def test_wrong_request_names_the_field(
     assert field in fault.message
 
 
-def test_unknown_shadow_is_refused_before_the_call(client: PipelineClient, cat: np.ndarray) -> None:
-    with pytest.raises(InvalidInput, match="none, contact, cast"):
-        list(client.process(cat, finish=Finish(shadow="long")))
+@pytest.mark.parametrize(
+    ("finish", "says"), [(Finish(shadow="long"), "none, contact, cast"), (Finish(rot=float("inf")), "finite")]
+)
+def test_a_wrong_finish_is_refused_before_the_call(
+    client: PipelineClient, cat: np.ndarray, finish: Finish, says: str
+) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        list(client.process(cat, finish=finish))
+
+
+@pytest.mark.parametrize(
+    ("shadow", "field"), [({"rot": float("inf")}, "finish.shadow.rot"), ({"kind": 9}, "finish.shadow.kind")]
+)
+def test_a_wrong_finish_is_refused_before_any_work(servers: dict[str, Server], shadow: dict, field: str) -> None:
+    request = pipeline_pb2.ProcessRequest(image={"encoded": encode_png(WHOLE)}, finish={"shadow": shadow})
+    with grpc.insecure_channel(servers["pipeline"].address) as channel, pytest.raises(grpc.RpcError) as caught:
+        list(pipeline_pb2_grpc.PipelineServiceStub(channel).Process(request))
+    assert from_error(caught.value).fault.field == field
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
