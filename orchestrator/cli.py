@@ -111,8 +111,9 @@ def run_command(
 ) -> None:
     """Cut the objects out of photos.
 
-    Exit code: 0 every photo gave a cut-out, 1 something failed, 2 wrong use, 3 nothing was found, 4 the endpoint cannot
-    be reached, 130 interrupted.
+    Exit code: 0 every photo gave a cut-out, 1 something failed, 2 wrong use,
+
+    3 nothing was found, 4 the endpoint cannot be reached, 130 interrupted.
     """
     from orchestrator.report import Reporter
     from tensorhop.client import PipelineClient
@@ -222,7 +223,8 @@ def up(
                 run_servers([], lambda: announce(found))
             return
         children = local.children(addresses, model)
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
+            signal.signal(number, signal.default_int_handler)
         try:
             local.start(children)
             announce(addresses)
