@@ -40,7 +40,11 @@ class Reporter:
                 for warning in event.warnings:
                     self.console.print(f"  [yellow]warning[/yellow]     {escape(warning)}")
             case ObjectResult():
-                self.line(f"object {event.detection.index}", named(event.detection) + (f" -> {file}" if file else ""), event.seconds)
+                self.line(
+                    f"object {event.detection.index}",
+                    named(event.detection) + (f" -> {file}" if file else ""),
+                    event.seconds,
+                )
             case ObjectFault():
                 text = f"{named(event.detection)}: {event.step} failed: {event.message} ({event.code})"
                 self.line(f"object {event.detection.index}", text, style="red")
