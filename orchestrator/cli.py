@@ -12,8 +12,19 @@ import typer
 
 from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs
 from orchestrator.run import Plan, run
-from tensorhop.command import Listen, Model, serve_command, serve_servicer, start_logging
+from tensorhop.command import (
+    AllowPath,
+    Listen,
+    Model,
+    NoShm,
+    ShmDir,
+    serve_command,
+    serve_servicer,
+    set_limits,
+    start_logging,
+)
 from tensorhop.errors import InvalidInput
+from tensorhop.memory import keep_large_buffers
 from tensorhop.server import GRACE_SECONDS
 from tensorhop.server import run as run_servers
 from tensorhop.settings import PORTS
@@ -108,6 +119,8 @@ def run_command(
             envvar="TENSORHOP_ENDPOINT",
         ),
     ] = None,
+    shm_dir: ShmDir = None,
+    no_shm: NoShm = False,
 ) -> None:
     """Cut the objects out of photos.
 
@@ -119,6 +132,8 @@ def run_command(
     from tensorhop.client import PipelineClient
     from tensorhop.finish import Finish
 
+    set_limits(shm_dir, no_shm)
+    keep_large_buffers()
     try:
         inputs = find_inputs(images, recursive, out)
         if len(inputs) > 1 and (box or mask):
@@ -209,15 +224,20 @@ def up(
     only: Annotated[list[Name] | None, option("Start only this; repeatable.")] = None,
     one_process: Annotated[bool, option("All in one process.", "--one-process")] = False,
     model: Model = "embedded",
+    shm_dir: ShmDir = None,
+    no_shm: NoShm = False,
+    allow_path: AllowPath = None,
 ) -> None:
     """Start the services and the pipeline on their default ports, and supervise them until Ctrl-C."""
     from orchestrator import local
 
+    set_limits(shm_dir, no_shm, allow_path)
     names = [name for name in reversed(PORTS) if not only or name in only]
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
     try:
         if one_process:
             start_logging()
+            keep_large_buffers()
             with local.one_process(addresses, model, GRACE_SECONDS) as servers:
                 found = {name: server.address for name, server in servers.items()}
                 run_servers([], lambda: announce(found))
@@ -267,13 +287,21 @@ def serve_pipeline(
     postprocess: Annotated[
         str, option("Address of postprocess.", metavar="ADDRESS")
     ] = f"localhost:{PORTS['postprocess']}",
+    shm_dir: ShmDir = None,
+    no_shm: NoShm = False,
+    allow_path: AllowPath = None,
 ) -> None:
     """Serve the pipeline (default address localhost:50050)."""
     from orchestrator.service import SERVICE
     from orchestrator.stages import Stages
 
+    set_limits(shm_dir, no_shm, allow_path)
     addresses = {"describe": describe, "detect": detect, "segment": segment, "postprocess": postprocess}
-    serve_servicer(SERVICE, SERVICE.servicer(Stages.connect(addresses)), listen)
+    stages = Stages.connect(addresses)
+    try:
+        serve_servicer(SERVICE, SERVICE.servicer(stages), listen)
+    finally:
+        stages.close()
 
 
 def main() -> None:

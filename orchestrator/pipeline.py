@@ -3,14 +3,14 @@
 import queue
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from orchestrator.stages import Scope, Stages
 from tensorhop.composite import compose
 from tensorhop.errors import InvalidInput, fault_of
-from tensorhop.geometry import Region, Size, size_of
+from tensorhop.geometry import Box, Region, Size, size_of
 from tensorhop.image import encode_png, read_image
 from tensorhop.messages import (
     check_count,
@@ -21,23 +21,29 @@ from tensorhop.messages import (
     read_mask,
     read_phrases,
     read_placement,
-    read_region,
     write_box,
     write_image,
+    write_layer,
+    write_mask,
     write_region,
     write_size,
 )
+from tensorhop.payloads import Payloads
+from tensorhop.results import Mask
 from tensorhop.settings import limits
 from tensorhop.tensor import to_tensor
 from tensorhop.v1 import describe_pb2, detect_pb2, image_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1 import fault_pb2 as fault_pb
 from tensorhop.v1 import pipeline_pb2 as pb
+from tensorhop.wire import Packet
 
 MAX_OBJECTS = 4
 MAX_PARALLEL = 4
 UNNAMED = "object"  # label of a box or mask to which the caller gave no phrase
+MASK_MARGIN = 0.5  # of a box's sides, that a mask may reach beyond it, for the size of the slot in which it comes back
+LAYER_BYTES = 4 * 1024 * 1024  # of a layer that fills the default canvas
 
-Event = pb.Description | pb.Detections | pb.ObjectResult | pb.ObjectFault | pb.Summary
+Event = Packet  # of a Description, Detections, ObjectResult, ObjectFault or Summary
 
 
 @dataclass
@@ -46,62 +52,69 @@ class Job:
 
     request: pb.ProcessRequest
     photo: np.ndarray
-    image: image_pb2.Image  # the photo as every service gets it
     phrases: list[str]
     objects: list[detect_pb2.Detection] | None  # where the objects are, if the caller said
-    masks: list[image_pb2.Mask]  # what the objects are, if the caller said
+    masks: list[Mask]  # what the objects are, if the caller said
     max_objects: int
     max_parallel: int
+    images: dict[bool, tuple[image_pb2.Image, Payloads]] = field(default_factory=dict)
 
     @property
     def size(self) -> Size:
         return size_of(self.photo)
 
+    def image(self, scope: Scope, shared: bool) -> tuple[image_pb2.Image, Payloads]:
+        """The photo as the services get it: written to shared memory once for all of them, or inside the message."""
+        if shared not in self.images:
+            payloads = Payloads.into([scope.borrow(self.photo.nbytes)]) if shared else Payloads()
+            self.images[shared] = write_image(self.photo, payloads), payloads
+        return self.images[shared]
 
-def process(request: pb.ProcessRequest, stages: Stages, scope: Scope) -> Iterator[Event]:
+
+def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> Iterator[Event]:
     """Run the chain for one request; yields events as they happen, the Summary last.
 
     Raises:
         InvalidInput: the request is wrong.
         ServiceFault: describe or detect failed. A failure of one object is an ObjectFault instead.
     """
-    job = read_job(request)
+    job = read_job(packet)
     phrases, objects = job.phrases, job.objects
     if objects is None:
         if not phrases:
             description = describe(job, stages, scope)
-            yield description
+            yield Packet(description, Payloads())
             phrases = [description.text]
         detections = detect(job, phrases, stages, scope)
-        yield detections
+        yield Packet(detections, Payloads())
         objects = list(detections.detections)
     else:
-        yield pb.Detections(detections=objects)
+        yield Packet(pb.Detections(detections=objects), Payloads())
     faults = 0
     for outcome in finish_objects(job, objects, stages, scope):
-        faults += isinstance(outcome, pb.ObjectFault)
+        faults += isinstance(outcome.message, pb.ObjectFault)
         yield outcome
-    yield pb.Summary(
+    summary = pb.Summary(
         photo=write_size(job.size),
         objects=len(objects) - faults,
         faults=faults,
         seconds=scope.seconds(),
         steps=scope.steps(),
     )
+    yield Packet(summary, Payloads())
 
 
-def read_job(request: pb.ProcessRequest) -> Job:
+def read_job(packet: Packet[pb.ProcessRequest]) -> Job:
     """Check a request before any work is done. Raises InvalidInput."""
-    photo = read_image(request.image)
-    image = request.image if request.image.WhichOneof("source") == "tensor" else write_image(photo)
+    request, payloads = packet
+    photo = read_image(request.image, payloads)
     if request.boxes and request.masks:
         raise InvalidInput("masks", "came with boxes; give one or the other")
     phrases = read_phrases(request.phrases)
-    boxes = [write_box(box) for box in read_boxes(request.boxes, size_of(photo))]
+    boxes = read_boxes(request.boxes, size_of(photo))
     check_count(len(request.masks), limits().max_boxes, "masks")
-    for index, mask in enumerate(request.masks):
-        read_mask(mask, size_of(photo), f"masks[{index}]")
-        boxes.append(image_pb2.Box(**read_region(mask.region)._asdict()))
+    masks = [read_mask(mask, payloads, size_of(photo), f"masks[{index}]") for index, mask in enumerate(request.masks)]
+    boxes += [Box(*mask.region) for mask in masks]
     if boxes and phrases and len(phrases) != len(boxes):
         raise InvalidInput("phrases", f"has {len(phrases)} entries; beside boxes or masks give one each, {len(boxes)}")
     objects = [
@@ -110,7 +123,7 @@ def read_job(request: pb.ProcessRequest) -> Job:
             label=phrases[index] if phrases else UNNAMED,
             phrase_index=index if phrases else -1,
             score=1,
-            box=box,
+            box=write_box(box),
         )
         for index, box in enumerate(boxes)
     ]
@@ -124,10 +137,9 @@ def read_job(request: pb.ProcessRequest) -> Job:
     return Job(
         request=request,
         photo=photo,
-        image=image,
         phrases=phrases,
         objects=objects or None,
-        masks=list(request.masks),
+        masks=masks,
         max_objects=read_count(request, "max_objects", MAX_OBJECTS, limits().max_objects),
         max_parallel=read_count(request, "max_parallel", MAX_PARALLEL, limits().max_parallel),
     )
@@ -144,47 +156,56 @@ def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -
 
 
 def describe(job: Job, stages: Stages, scope: Scope) -> pb.Description:
-    answer = stages.describe.call(describe_pb2.DescribeRequest(image=job.image), scope)
+    def build(shared: bool) -> Packet:
+        image, payloads = job.image(scope, shared)
+        return Packet(describe_pb2.DescribeRequest(image=image), payloads)
+
+    answer = stages.describe.call(build, scope).message
     return pb.Description(text=answer.text, score=answer.score, region=answer.region)
 
 
 def detect(job: Job, phrases: list[str], stages: Stages, scope: Scope) -> pb.Detections:
-    request = detect_pb2.DetectRequest(image=job.image, phrases=phrases, options=job.request.detect)
-    answer = stages.detect.call(request, scope)
+    def build(shared: bool) -> Packet:
+        image, payloads = job.image(scope, shared)
+        return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=job.request.detect), payloads)
+
+    answer = stages.detect.call(build, scope).message
     return pb.Detections(detections=answer.detections[: job.max_objects], warnings=answer.warnings)
 
 
 def finish_objects(
     job: Job, objects: list[detect_pb2.Detection], stages: Stages, scope: Scope
-) -> Iterator[pb.ObjectResult | pb.ObjectFault]:
+) -> Iterator[Packet[pb.ObjectResult] | Packet[pb.ObjectFault]]:
     """One outcome an object, in the order in which they get done.
 
     Postprocess of one object runs beside the segmentation of the next. One object's failure leaves the others alone.
     """
-    outcomes: queue.SimpleQueue[pb.ObjectResult | pb.ObjectFault] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[Packet] = queue.SimpleQueue()
 
-    def finish(index: int, mask: image_pb2.Mask) -> None:
+    def fail(detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None) -> None:
+        payloads = Payloads()
+        written = write_mask(mask, payloads) if mask else None
+        outcomes.put(Packet(pb.ObjectFault(detection=detection, fault=fault, mask=written), payloads))
+
+    def finish(detection: detect_pb2.Detection, mask: Mask) -> None:
         try:
-            outcomes.put(finish_object(job, objects[index], mask, stages, scope))
+            outcomes.put(finish_object(job, detection, mask, stages, scope))
         except Exception as error:
-            fault = fault_of(error, fault_pb.STEP_POSTPROCESS)
-            outcomes.put(pb.ObjectFault(detection=objects[index], fault=fault, mask=mask))
+            fail(detection, fault_of(error, fault_pb.STEP_POSTPROCESS), mask)
 
     def feed(pool: ThreadPoolExecutor) -> None:
         missing = dict(enumerate(objects))
         try:
             for index, outcome in segment(job, objects, stages, scope):
-                detection = missing.pop(index)
-                if isinstance(outcome, fault_pb.Fault):
-                    outcomes.put(pb.ObjectFault(detection=detection, fault=outcome))
+                if isinstance(outcome, Mask):
+                    pool.submit(finish, missing.pop(index), outcome)
                 else:
-                    pool.submit(finish, index, outcome)
+                    fail(missing.pop(index), outcome)
             reason: Exception = RuntimeError("segment ended without an answer for this object")
         except Exception as error:
             reason = error
         for detection in missing.values():
-            fault = fault_of(reason, fault_pb.STEP_SEGMENT)
-            outcomes.put(pb.ObjectFault(detection=detection, fault=fault))
+            fail(detection, fault_of(reason, fault_pb.STEP_SEGMENT))
 
     with (
         ThreadPoolExecutor(job.max_parallel, "postprocess") as pool,
@@ -201,45 +222,67 @@ def finish_objects(
 
 def segment(
     job: Job, objects: list[detect_pb2.Detection], stages: Stages, scope: Scope
-) -> Iterator[tuple[int, image_pb2.Mask | fault_pb.Fault]]:
+) -> Iterator[tuple[int, Mask | fault_pb.Fault]]:
     """Index and mask, or fault, of each object; the caller's own masks if there are any."""
     if job.masks:
         yield from enumerate(job.masks)
-    elif objects:
-        request = segment_pb2.SegmentRequest(image=job.image, boxes=[detection.box for detection in objects])
-        for answer in stages.segment.stream(request, scope):
-            yield answer.index, answer.mask if answer.HasField("mask") else answer.fault
+        return
+    if not objects:
+        return
+    boxes = [detection.box for detection in objects]
+
+    def build(shared: bool) -> Packet:
+        image, payloads = job.image(scope, shared)
+        request = segment_pb2.SegmentRequest(image=image, boxes=boxes)
+        if payloads.slots:
+            for box in boxes:
+                reach = Box(box.x0, box.y0, box.x1, box.y1).padded(MASK_MARGIN).clipped(job.size)
+                request.lent.extend(payloads.lend(scope.borrow(int(reach.area))))
+        return Packet(request, payloads)
+
+    for answer, payloads in stages.segment.stream(build, scope):
+        if answer.HasField("mask"):
+            yield answer.index, read_mask(answer.mask, payloads, job.size)
+        else:
+            yield answer.index, answer.fault
 
 
 def finish_object(
-    job: Job, detection: detect_pb2.Detection, mask: image_pb2.Mask, stages: Stages, scope: Scope
-) -> pb.ObjectResult:
+    job: Job, detection: detect_pb2.Detection, mask: Mask, stages: Stages, scope: Scope
+) -> Packet[pb.ObjectResult]:
     """Postprocess one object and make its picture."""
-    crop = job.photo[read_region(mask.region).slices]
-    answer = stages.postprocess.call(
-        postprocess_pb2.PostprocessRequest(
-            crop=write_image(crop), mask=mask, photo=write_size(job.size), finish=job.request.finish
-        ),
-        scope,
-    )
-    wanted = job.request.output
-    result = pb.ObjectResult(detection=detection, picture=paint(answer, wanted.encoding), placement=answer.placement)
-    if wanted.masks:
-        result.mask.CopyFrom(mask)
-    if wanted.layers:
-        result.cutout.CopyFrom(answer.cutout)
-        if answer.HasField("shadow"):
-            result.shadow.CopyFrom(answer.shadow)
-    result.seconds = scope.seconds()
-    return result
+    crop = job.photo[mask.region.slices]
+    layer_bytes = max(LAYER_BYTES, crop.nbytes // 3 * 4)
 
+    def build(shared: bool) -> Packet:
+        payloads = Payloads.into([scope.borrow(crop.nbytes + mask.alpha.nbytes + 128)] if shared else [])
+        request = postprocess_pb2.PostprocessRequest(
+            crop=write_image(crop, payloads),
+            mask=write_mask(mask, payloads),
+            photo=write_size(job.size),
+            finish=job.request.finish,
+        )
+        if payloads.slots:
+            request.lent.extend(payloads.lend(scope.borrow(2 * layer_bytes)))
+        return Packet(request, payloads)
 
-def paint(answer: postprocess_pb2.PostprocessResponse, encoding: pb.Encoding) -> pb.Picture:
-    """The object over its shadow: a PNG of the whole canvas, or a tensor of the part that is not empty."""
-    layers = [read_layer(answer.shadow, "shadow")] if answer.HasField("shadow") else []
-    layers.append(read_layer(answer.cutout, "cutout"))
-    if encoding == pb.ENCODING_TENSOR:
+    answer, received = stages.postprocess.call(build, scope)
+    layers = [read_layer(answer.shadow, received, "shadow")] if answer.HasField("shadow") else []
+    layers.append(read_layer(answer.cutout, received, "cutout"))
+    wanted, payloads = job.request.output, Payloads()
+    result = pb.ObjectResult(detection=detection, placement=answer.placement)
+    if wanted.encoding == pb.ENCODING_TENSOR:
         region = layers[0].region.union(layers[-1].region)
-        return pb.Picture(tensor=to_tensor(compose(layers, region)), region=write_region(region))
-    region = Region.of(read_placement(answer.placement).canvas)
-    return pb.Picture(encoded=encode_png(compose(layers, region)), region=write_region(region))
+        result.picture.tensor.CopyFrom(to_tensor(compose(layers, region), payloads))
+    else:
+        region = Region.of(read_placement(answer.placement).canvas)
+        result.picture.encoded = payloads.put(encode_png(compose(layers, region)))
+    result.picture.region.CopyFrom(write_region(region))
+    if wanted.masks:
+        result.mask.CopyFrom(write_mask(mask, payloads))
+    if wanted.layers:
+        result.cutout.CopyFrom(write_layer(layers[-1], payloads))
+        if len(layers) == 2:
+            result.shadow.CopyFrom(write_layer(layers[0], payloads))
+    result.seconds = scope.seconds()
+    return Packet(result, payloads)

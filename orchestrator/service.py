@@ -4,35 +4,40 @@ import uuid
 from collections.abc import Iterator
 
 import grpc
+from google.protobuf.message import Message
 
-from orchestrator.pipeline import Event, process
+from orchestrator.pipeline import process
 from orchestrator.stages import Scope, Stages
 from tensorhop.channel import REQUEST_ID, metadata_of
 from tensorhop.errors import InvalidInput
 from tensorhop.server import Service
 from tensorhop.v1 import pipeline_pb2 as pb
-from tensorhop.v1 import pipeline_pb2_grpc as rpc
+from tensorhop.wire import Packet
 
 MAX_REQUEST_ID = 128
 NO_DEADLINE_SECONDS = 1e9  # gRPC answers a huge number, not None, where the caller set no deadline
 
 
-class PipelineServicer(rpc.PipelineServiceServicer):
+class PipelineServicer:
     def __init__(self, stages: Stages) -> None:
         self.stages = stages
 
-    def Process(self, request: pb.ProcessRequest, context: grpc.ServicerContext) -> Iterator[pb.ProcessResponse]:
+    def Process(self, packet: Packet[pb.ProcessRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
         remaining = context.time_remaining()
         scope = Scope(
-            request_id=read_request_id(request, context),
+            request_id=read_request_id(packet.message, context),
+            pool=self.stages.pool,
             seconds=None if remaining is None or remaining > NO_DEADLINE_SECONDS else remaining,
         )
         context.add_callback(scope.cancel)  # when the caller has gone, so has the need for the work
-        for event in process(request, self.stages, scope):
-            yield wrap(event, scope.request_id)
+        try:
+            for event, payloads in process(packet, self.stages, scope):
+                yield Packet(wrap(event, scope.request_id), payloads)
+        finally:
+            scope.close()
 
 
-def wrap(event: Event, request_id: str) -> pb.ProcessResponse:
+def wrap(event: Message, request_id: str) -> pb.ProcessResponse:
     response = pb.ProcessResponse(request_id=request_id)
     match event:
         case pb.Description():
@@ -59,6 +64,5 @@ def read_request_id(request: pb.ProcessRequest, context: grpc.ServicerContext) -
 SERVICE = Service(
     name="pipeline",
     descriptor=pb.DESCRIPTOR.services_by_name["PipelineService"],
-    register=rpc.add_PipelineServiceServicer_to_server,
     servicer=PipelineServicer,
 )

@@ -2,35 +2,39 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 
-from tensorhop.channel import REQUEST_ID, from_error, open_channel
+from tensorhop.channel import REQUEST_ID, Remote, from_error
 from tensorhop.errors import ServiceFault
-from tensorhop.settings import PORTS
-from tensorhop.v1 import (
-    describe_pb2_grpc,
-    detect_pb2_grpc,
-    fault_pb2,
-    model_pb2,
-    pipeline_pb2,
-    postprocess_pb2_grpc,
-    segment_pb2_grpc,
-)
+from tensorhop.settings import PORTS, limits
+from tensorhop.shm import Pool, Slot
+from tensorhop.v1 import describe_pb2, detect_pb2, fault_pb2, model_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.wire import Packet, readable
 
 TIMEOUT_SECONDS = 120.0  # for one call of a step, if the caller sets no deadline of its own
 MARGIN_SECONDS = 0.05  # of the caller's deadline, kept to send the answer
-STEPS = ("describe", "detect", "segment", "postprocess")
+STEPS: dict[str, ServiceDescriptor] = {  # in the chain's order
+    "describe": describe_pb2.DESCRIPTOR.services_by_name["DescribeService"],
+    "detect": detect_pb2.DESCRIPTOR.services_by_name["DetectService"],
+    "segment": segment_pb2.DESCRIPTOR.services_by_name["SegmentService"],
+    "postprocess": postprocess_pb2.DESCRIPTOR.services_by_name["PostprocessService"],
+}
+OWN_WORD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)  # no proxy's and no client's
 
 
 class Scope:
-    """What all calls behind one request share: its id, its deadline, its end, and a tally of the steps."""
+    """What all calls behind one request share: its id, deadline, slots and end, and a tally of the steps."""
 
-    def __init__(self, request_id: str, seconds: float | None = None) -> None:
+    def __init__(self, request_id: str, pool: Pool, seconds: float | None = None) -> None:
         self.request_id = request_id
+        self._pool = pool
+        self._slots: list[Slot] = []
         self.started = time.monotonic()
         self.cancelled = False
         self._deadline = None if seconds is None else self.started + seconds - MARGIN_SECONDS
@@ -56,18 +60,39 @@ class Scope:
         for call in calls:
             call.cancel()
 
+    def borrow(self, size: int) -> Slot | None:
+        """A slot of at least `size` bytes until the request ends, or None where there is none."""
+        slot = self._pool.take(size)
+        if slot is not None:
+            with self._lock:
+                self._slots.append(slot)
+        return slot
+
+    def close(self) -> None:
+        """Give the slots back; no call is in flight any more."""
+        for slot in self._slots:
+            self._pool.give_back(slot)
+
     def enter(self, call: grpc.Future) -> None:
         with self._lock:
             self._calls.add(call)
         if self.cancelled:
             call.cancel()
 
-    def leave(self, call: grpc.Future, step: fault_pb2.Step, seconds: float, model: model_pb2.Model | None) -> None:
+    def leave(
+        self,
+        call: grpc.Future,
+        step: fault_pb2.Step,
+        seconds: float,
+        model: model_pb2.Model | None,
+        transport: pipeline_pb2.Transport,
+    ) -> None:
         with self._lock:
             self._calls.discard(call)
             summary = self._tally.setdefault(step, pipeline_pb2.StepSummary(step=step))
             summary.calls += 1
             summary.seconds += seconds
+            summary.transport = transport
             if model is not None:
                 summary.model.CopyFrom(model)
 
@@ -77,83 +102,106 @@ class Scope:
             return [self._tally[step] for step in sorted(self._tally)]
 
 
-@dataclass(frozen=True)
 class Stage:
-    """One step: the stub's method, and what a failure of it is called."""
+    """One step: where it is, and what a failure of it is called."""
 
-    step: fault_pb2.Step
-    method: Callable[..., Any]
+    def __init__(self, name: str, address: str) -> None:
+        self.name = name
+        self.step = getattr(fault_pb2, f"STEP_{name.upper()}")
+        (self._method,) = (method.name for method in STEPS[name].methods)
+        self._remote = Remote(address, STEPS[name])
 
-    def call(self, request: Any, scope: Scope) -> Any:
+    def call(self, build: Callable[[bool], Packet], scope: Scope) -> Packet:
         """The service's one answer.
+
+        Args:
+            build: makes the request; its argument says whether tensors may go by shared memory.
 
         Raises:
             ServiceFault: the call failed; the fault names this step.
         """
-        (answer,) = self._run(request, scope, lambda call: iter([call.result()]), self.method.future)  # type: ignore[attr-defined]
+        (answer,) = self._negotiate(build, scope, lambda method: method.future, lambda call: iter([call.result()]))
         return answer
 
-    def stream(self, request: Any, scope: Scope) -> Iterator[Any]:
-        """The service's answers as they come. Raises as `call` does."""
-        yield from self._run(request, scope, iter, self.method)
+    def stream(self, build: Callable[[bool], Packet], scope: Scope) -> Iterator[Packet]:
+        """The service's answers as they come. Takes and raises what `call` does."""
+        yield from self._negotiate(build, scope, lambda method: method, iter)
+
+    def close(self) -> None:
+        self._remote.close()
+
+    def _negotiate(
+        self, build: Callable[[bool], Packet], scope: Scope, kind: Callable[[Any], Any], answers: Callable[[Any], Any]
+    ) -> Iterator[Packet]:
+        """By shared memory if there is some; a service that does not share it says so before any work."""
+        packet = build(True)
+        try:
+            yield from self._run(packet, scope, kind, answers)
+        except ServiceFault as error:
+            refused = error.fault.code == fault_pb2.CODE_FAILED_PRECONDITION and "shared_memory" in error.fault.field
+            if not packet.payloads.slots or not refused:
+                raise
+            yield from self._run(build(False), scope, kind, answers)
 
     def _run(
-        self, request: Any, scope: Scope, answers: Callable[[Any], Iterator[Any]], start: Callable[..., Any]
-    ) -> Iterator[Any]:
+        self, packet: Packet, scope: Scope, kind: Callable[[Any], Any], answers: Callable[[Any], Any]
+    ) -> Iterator[Packet]:
         if scope.cancelled:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
         timeout = scope.timeout()
         started = time.monotonic()
-        call = start(request, timeout=timeout, metadata=[(REQUEST_ID, scope.request_id)])
+        start = kind(self._remote.method(self._method, packet))
+        call = start(packet, timeout=timeout, metadata=[(REQUEST_ID, scope.request_id)])
         scope.enter(call)
+        slots = packet.payloads.slots
+        for slot in slots:
+            slot.enter()
         model = None
         try:
-            for answer in answers(call):
-                model = getattr(answer, "model", None)
+            for answer in map(readable, answers(call)):
+                model = getattr(answer.message, "model", None)
                 yield answer
+            leave(slots)
         except grpc.FutureCancelledError as error:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")) from error
         except grpc.RpcError as error:
+            if error.code() in OWN_WORD:
+                leave(slots)
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 message = f"did not answer within {timeout:.3g} s"
                 raise ServiceFault(self._fault(fault_pb2.CODE_DEADLINE_EXCEEDED, message)) from error
             raise from_error(error, self.step) from error
         finally:
             call.cancel()  # of no effect on a call that is over
-            scope.leave(call, self.step, time.monotonic() - started, model)
+            transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
+            scope.leave(call, self.step, time.monotonic() - started, model, transport)
 
     def _fault(self, code: fault_pb2.Code, message: str) -> fault_pb2.Fault:
-        name = fault_pb2.Step.Name(self.step).removeprefix("STEP_").lower()
-        return fault_pb2.Fault(step=self.step, code=code, message=f"{name} {message}")
+        return fault_pb2.Fault(step=self.step, code=code, message=f"{self.name} {message}")
+
+
+def leave(slots: Sequence[Slot]) -> None:
+    for slot in slots:
+        slot.leave()
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The four steps, connected."""
+    """The four steps, connected, and the slots that they share."""
 
     describe: Stage
     detect: Stage
     segment: Stage
     postprocess: Stage
-    channels: list[grpc.Channel] = field(default_factory=list)
+    pool: Pool
 
     @classmethod
     def connect(cls, addresses: Mapping[str, str]) -> Self:
         """Connect to the services at the given addresses, by step; a step left out is at its default port here."""
-        channels = {step: open_channel(addresses.get(step) or f"localhost:{PORTS[step]}") for step in STEPS}
-        return cls(
-            describe=Stage(
-                fault_pb2.STEP_DESCRIBE, describe_pb2_grpc.DescribeServiceStub(channels["describe"]).Describe
-            ),
-            detect=Stage(fault_pb2.STEP_DETECT, detect_pb2_grpc.DetectServiceStub(channels["detect"]).Detect),
-            segment=Stage(fault_pb2.STEP_SEGMENT, segment_pb2_grpc.SegmentServiceStub(channels["segment"]).Segment),
-            postprocess=Stage(
-                fault_pb2.STEP_POSTPROCESS,
-                postprocess_pb2_grpc.PostprocessServiceStub(channels["postprocess"]).Postprocess,
-            ),
-            channels=list(channels.values()),
-        )
+        stages = {name: Stage(name, addresses.get(name) or f"localhost:{PORTS[name]}") for name in STEPS}
+        return cls(**stages, pool=Pool(Path(limits().shm_dir), limits().shm_bytes))
 
     def close(self) -> None:
-        for channel in self.channels:
-            channel.close()
+        for name in STEPS:
+            getattr(self, name).close()
+        self.pool.close()

@@ -1,6 +1,9 @@
 """Connections: the options that both ends of a call need, and what a failed call says."""
 
+from typing import Any
+
 import grpc
+from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc import status_pb2
 from grpc_status import rpc_status
 
@@ -8,7 +11,9 @@ from tensorhop.address import is_loopback
 from tensorhop.errors import RETRYABLE, ServiceFault
 from tensorhop.settings import limits
 from tensorhop.v1 import fault_pb2 as pb
+from tensorhop.wire import Packet, Stub
 
+BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
 
 
@@ -20,10 +25,27 @@ def message_options() -> list[tuple[str, int]]:
 
 def open_channel(address: str) -> grpc.Channel:
     """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used."""
-    options = message_options()
+    # Without a pool of its own, a second channel to the same address would share the first one's connection.
+    options = [*message_options(), ("grpc.use_local_subchannel_pool", 1)]
     if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
     return grpc.insecure_channel(address, options)
+
+
+class Remote:
+    """A service at an address, on two connections: large messages on one do not hold up the small ones on the other."""
+
+    def __init__(self, address: str, service: ServiceDescriptor) -> None:
+        self._small, self._bulk = open_channel(address), open_channel(address)
+        self._small_stub, self._bulk_stub = Stub(self._small, service), Stub(self._bulk, service)
+
+    def method(self, name: str, packet: Packet) -> Any:
+        """The method by which to send a packet."""
+        return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+
+    def close(self) -> None:
+        self._small.close()
+        self._bulk.close()
 
 
 def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import Self
 import grpc
 import numpy as np
 
-from tensorhop.channel import from_error, open_channel
+from tensorhop.channel import Remote, from_error
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region
 from tensorhop.messages import (
@@ -23,6 +23,7 @@ from tensorhop.messages import (
     write_image,
     write_mask,
 )
+from tensorhop.payloads import Payloads
 from tensorhop.results import (
     Description,
     Detections,
@@ -35,7 +36,8 @@ from tensorhop.results import (
 )
 from tensorhop.settings import PORTS
 from tensorhop.tensor import to_array
-from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2, pipeline_pb2_grpc
+from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
+from tensorhop.wire import Packet, readable
 
 Event = Description | Detections | ObjectResult | ObjectFault | Summary
 
@@ -52,8 +54,7 @@ class PipelineClient:
     """
 
     def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}") -> None:
-        self._channel = open_channel(endpoint)
-        self._stub = pipeline_pb2_grpc.PipelineServiceStub(self._channel)
+        self._remote = Remote(endpoint, pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"])
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +64,7 @@ class PipelineClient:
 
     def close(self) -> None:
         """Close the connection; requests in flight are cancelled."""
-        self._channel.close()
+        self._remote.close()
 
     def process(
         self,
@@ -106,12 +107,13 @@ class PipelineClient:
         Raises:
             ServiceFault: the request as a whole failed; its `fault` has code, field and message.
         """
+        payloads = Payloads()
         request = pipeline_pb2.ProcessRequest(
             request_id=request_id,
-            image=_write_source(image),
+            image=_write_source(image, payloads),
             phrases=phrases,
             boxes=[write_box(Box(*box)) for box in boxes],
-            masks=[write_mask(_whole(mask)) for mask in masks],
+            masks=[write_mask(_whole(mask), payloads) for mask in masks],
             max_objects=max_objects,
             max_parallel=max_parallel,
             finish=write_finish(finish),
@@ -121,49 +123,54 @@ class PipelineClient:
             request.detect.score_threshold = score_threshold
         if iou_threshold is not None:
             request.detect.iou_threshold = iou_threshold
-        call = self._stub.Process(request, timeout=timeout)
+        packet = Packet(request, payloads)
+        call = self._remote.method("Process", packet)(packet, timeout=timeout)
         try:
-            for response in call:
-                yield EVENTS[response.WhichOneof("event")](getattr(response, response.WhichOneof("event")))
+            for response, payloads in map(readable, call):
+                name = response.WhichOneof("event")
+                yield EVENTS[name](getattr(response, name), payloads)
         except grpc.RpcError as error:
             raise from_error(error) from error
         finally:
             call.cancel()  # a caller who stops reading has no use for the rest
 
 
-def _write_source(image: np.ndarray | bytes | str | Path) -> image_pb2.Image:
+def _write_source(image: np.ndarray | bytes | str | Path, payloads: Payloads) -> image_pb2.Image:
     if isinstance(image, np.ndarray):
-        return write_image(image)
-    return image_pb2.Image(encoded=image if isinstance(image, bytes) else Path(image).read_bytes())
+        return write_image(image, payloads)
+    data = image if isinstance(image, bytes) else Path(image).read_bytes()
+    return image_pb2.Image(encoded=payloads.put(data))
 
 
 def _whole(mask: Mask | np.ndarray) -> Mask:
     return mask if isinstance(mask, Mask) else Mask(mask, Region(0, 0, mask.shape[1], mask.shape[0]))
 
 
-def _read_detections(message: pipeline_pb2.Detections) -> Detections:
+def _read_detections(message: pipeline_pb2.Detections, payloads: Payloads) -> Detections:
     return Detections([read_detection(detection) for detection in message.detections], list(message.warnings))
 
 
-def _read_mask(message: pipeline_pb2.ObjectResult | pipeline_pb2.ObjectFault) -> Mask | None:
+def _read_mask(message: pipeline_pb2.ObjectResult | pipeline_pb2.ObjectFault, payloads: Payloads) -> Mask | None:
     if not message.HasField("mask"):
         return None
-    return Mask(to_array(message.mask.alpha, "mask.alpha"), read_region(message.mask.region))
+    return Mask(to_array(message.mask.alpha, payloads, "mask.alpha"), read_region(message.mask.region))
 
 
-def _read_result(message: pipeline_pb2.ObjectResult) -> ObjectResult:
+def _read_result(message: pipeline_pb2.ObjectResult, payloads: Payloads) -> ObjectResult:
     return ObjectResult(
         detection=read_detection(message.detection),
-        picture=Layer(to_array(message.picture.tensor, "picture.tensor"), read_region(message.picture.region)),
+        picture=Layer(
+            to_array(message.picture.tensor, payloads, "picture.tensor"), read_region(message.picture.region)
+        ),
         placement=read_placement(message.placement),
         seconds=message.seconds,
-        mask=_read_mask(message),
-        cutout=read_layer(message.cutout, "cutout") if message.HasField("cutout") else None,
-        shadow=read_layer(message.shadow, "shadow") if message.HasField("shadow") else None,
+        mask=_read_mask(message, payloads),
+        cutout=read_layer(message.cutout, payloads, "cutout") if message.HasField("cutout") else None,
+        shadow=read_layer(message.shadow, payloads, "shadow") if message.HasField("shadow") else None,
     )
 
 
-def _read_fault(message: pipeline_pb2.ObjectFault) -> ObjectFault:
+def _read_fault(message: pipeline_pb2.ObjectFault, payloads: Payloads) -> ObjectFault:
     fault = message.fault
     return ObjectFault(
         detection=read_detection(message.detection),
@@ -172,11 +179,11 @@ def _read_fault(message: pipeline_pb2.ObjectFault) -> ObjectFault:
         field=fault.field,
         message=fault.message,
         retryable=fault.retryable,
-        mask=_read_mask(message),
+        mask=_read_mask(message, payloads),
     )
 
 
-def _read_summary(message: pipeline_pb2.Summary) -> Summary:
+def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
     steps = [
         StepSummary(
             step=fault_pb2.Step.Name(step.step).removeprefix("STEP_").lower(),
@@ -185,6 +192,7 @@ def _read_summary(message: pipeline_pb2.Summary) -> Summary:
             model=step.model.name,
             revision=step.model.revision,
             digest=step.model.digest,
+            transport=pipeline_pb2.Transport.Name(step.transport).removeprefix("TRANSPORT_").lower(),
         )
         for step in message.steps
     ]
@@ -192,7 +200,7 @@ def _read_summary(message: pipeline_pb2.Summary) -> Summary:
 
 
 EVENTS: Mapping[str, Callable[..., Event]] = {
-    "description": read_description,
+    "description": lambda message, payloads: read_description(message),
     "detections": _read_detections,
     "object": _read_result,
     "fault": _read_fault,

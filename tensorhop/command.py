@@ -1,14 +1,17 @@
 """The command line of one service, the same for `tensorhop serve NAME` and `python -m services.NAME`."""
 
 import logging
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tensorhop.errors import InvalidInput
+from tensorhop.memory import keep_large_buffers
 from tensorhop.server import Server, Service, run
-from tensorhop.settings import PORTS
+from tensorhop.settings import PORTS, limits
 
 log = logging.getLogger(__name__)
 
@@ -16,18 +19,48 @@ Listen = Annotated[str | None, typer.Option(metavar="ADDRESS", help="HOST:PORT, 
 Model = Annotated[str, typer.Option(metavar="NAME", help="Which model to run.")]
 
 
+ShmDir = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder of shared memory, the same for all services of a host.")
+]
+NoShm = Annotated[bool, typer.Option("--no-shm", help="Send all tensors inside the messages.")]
+AllowPath = Annotated[
+    Path | None, typer.Option(metavar="ROOT", help="Let callers name image files in this folder.", show_default="off")
+]
+
+
 def serve_command(name: str, service: Callable[[], Service], has_model: bool = True) -> Callable[..., None]:
     """The function behind a service's command; `service` imports it, and so its libraries, only when it runs."""
 
-    def command(listen: Listen = None, model: Model = "embedded") -> None:
+    def command(
+        listen: Listen = None,
+        model: Model = "embedded",
+        shm_dir: ShmDir = None,
+        no_shm: NoShm = False,
+        allow_path: AllowPath = None,
+    ) -> None:
+        set_limits(shm_dir, no_shm, allow_path)
         serve(service(), listen, model)
 
-    def command_without_model(listen: Listen = None) -> None:
+    def command_without_model(
+        listen: Listen = None, shm_dir: ShmDir = None, no_shm: NoShm = False, allow_path: AllowPath = None
+    ) -> None:
+        set_limits(shm_dir, no_shm, allow_path)
         serve(service(), listen)
 
     chosen = command if has_model else command_without_model
     chosen.__doc__ = f"Serve {name} (default address localhost:{PORTS[name]})."
     return chosen
+
+
+def set_limits(shm_dir: Path | None = None, no_shm: bool = False, allow_path: Path | None = None) -> None:
+    """Set what the options say in the environment, for this process and its children."""
+    if shm_dir is not None:
+        os.environ["TENSORHOP_SHM_DIR"] = str(shm_dir.absolute())
+    if no_shm:
+        os.environ["TENSORHOP_SHM_BYTES"] = "0"
+    if allow_path is not None:
+        os.environ["TENSORHOP_ALLOW_PATH"] = str(allow_path.absolute())
+    limits.cache_clear()
 
 
 def serve(service: Service, listen: str | None = None, model: str = "") -> None:
@@ -41,6 +74,7 @@ def serve(service: Service, listen: str | None = None, model: str = "") -> None:
 def serve_servicer(service: Service, servicer: object, listen: str | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Ends the process with a message if the address cannot be had."""
     start_logging()
+    keep_large_buffers()
     try:
         server = Server(service, servicer, listen or f"localhost:{PORTS[service.name]}")
     except OSError as error:

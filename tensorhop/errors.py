@@ -16,6 +16,10 @@ class InvalidInput(ValueError):
         self.field = field
 
 
+class NotShared(InvalidInput):
+    """The caller sent a reference to memory that this process does not share; sent with its bytes, the call is good."""
+
+
 class ServiceFault(Exception):
     """A fault that another service answered, passed on as it is."""
 
@@ -26,6 +30,7 @@ class ServiceFault(Exception):
 
 # The first class that an exception is an instance of decides.
 CODES: list[tuple[type[Exception], pb.Code]] = [
+    (NotShared, pb.CODE_FAILED_PRECONDITION),
     (InvalidInput, pb.CODE_INVALID_ARGUMENT),
     (TimeoutError, pb.CODE_DEADLINE_EXCEEDED),
     (ConnectionError, pb.CODE_UNAVAILABLE),

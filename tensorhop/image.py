@@ -1,14 +1,16 @@
-"""Where an image comes from: a tensor or an encoded file. All become upright sRGB, uint8, height x width x 3."""
+"""Where an image comes from: a tensor, an encoded file, or an allowed path. All become upright sRGB, uint8, RGB."""
 
 import io
 import re
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from tensorhop.errors import InvalidInput
+from tensorhop.payloads import Payloads
 from tensorhop.settings import limits
 from tensorhop.tensor import to_array
 from tensorhop.v1 import image_pb2 as pb
@@ -18,18 +20,21 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # ch
 SRGB = ImageCms.createProfile("sRGB")
 
 
-def read_image(image: pb.Image, field: str = "image") -> np.ndarray:
+def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.ndarray:
     """The pixels of a message: uint8, height x width x 3, sRGB.
 
     Raises:
-        InvalidInput: no source, a tensor that is not such an array, a file that cannot be decoded, too many pixels.
+        InvalidInput: no source, a tensor that is not such an array, a file that cannot be decoded, too many pixels, a
+            path that is not allowed.
     """
     source = image.WhichOneof("source")
     if source is None:
-        raise InvalidInput(field, "is missing; give tensor or encoded")
+        raise InvalidInput(field, "is missing; give tensor, encoded or path")
     if source == "encoded":
-        return decode_image(image.encoded, f"{field}.encoded")
-    array = to_array(image.tensor, f"{field}.tensor")
+        return decode_image(payloads.get(image.encoded), f"{field}.encoded")
+    if source == "path":
+        return decode_image(read_path(image.path, f"{field}.path"), f"{field}.path")
+    array = to_array(image.tensor, payloads, f"{field}.tensor")
     if array.dtype != np.uint8:
         raise InvalidInput(f"{field}.tensor.dtype", f"is {image.tensor.dtype}; an image is UINT8")
     if array.ndim != 3 or array.shape[2] != 3:
@@ -40,7 +45,31 @@ def read_image(image: pb.Image, field: str = "image") -> np.ndarray:
     return array
 
 
-def decode_image(data: bytes, field: str = "image") -> np.ndarray:
+def read_path(path: str, field: str) -> bytes:
+    """The bytes of a file under the allowed root (TENSORHOP_ALLOW_PATH), wherever symbolic links and `..` lead.
+
+    Raises:
+        InvalidInput: paths are off, the path leaves the root, or no file can be read there.
+    """
+    if not limits().allow_path:
+        raise InvalidInput(field, "is given, but paths are off; start the service with --allow-path, or send encoded")
+    root = Path(limits().allow_path).resolve()
+    try:
+        found = (root / path).resolve()
+        if not found.is_relative_to(root):
+            raise InvalidInput(field, "leaves the allowed folder")
+        most = limits().max_message_bytes
+        if found.stat().st_size > most or not found.is_file():
+            raise InvalidInput(field, f"must name a file of at most {most:,} bytes")
+        with found.open("rb") as file:
+            return file.read(most)
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(field, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def decode_image(data: bytes | memoryview, field: str = "image") -> np.ndarray:
     """Decode an image file: uint8, height x width x 3, sRGB, upright.
 
     The size is read from the header and refused before decoding. EXIF orientation and ICC profile are applied, 16 bits
@@ -52,7 +81,7 @@ def decode_image(data: bytes, field: str = "image") -> np.ndarray:
     return np.asarray(to_srgb(open_image(data, field), field))
 
 
-def decode_mask(data: bytes, field: str = "mask") -> np.ndarray:
+def decode_mask(data: bytes | memoryview, field: str = "mask") -> np.ndarray:
     """Decode a picture as a mask: uint8, height x width. Its alpha if any pixel is transparent, else its brightness.
 
     Raises:
@@ -66,9 +95,9 @@ def decode_mask(data: bytes, field: str = "mask") -> np.ndarray:
     return np.asarray(to_eight_bits(image, field).convert("L"))
 
 
-def open_image(data: bytes, field: str) -> Image.Image:
+def open_image(data: bytes | memoryview, field: str) -> Image.Image:
     """The decoded, upright image in whatever mode its file has. Raises InvalidInput."""
-    if not data:
+    if len(data) == 0:
         raise InvalidInput(field, "is empty; give the bytes of an image file")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as file:

@@ -9,6 +9,7 @@ import numpy as np
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region, Size
+from tensorhop.payloads import Payloads
 from tensorhop.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.settings import limits
 from tensorhop.tensor import to_array, to_tensor
@@ -52,13 +53,13 @@ def read_boxes(messages: Sequence[image_pb2.Box], photo: Size, field: str = "box
     return [read_box(message, photo, f"{field}[{index}]") for index, message in enumerate(messages)]
 
 
-def read_mask(message: image_pb2.Mask, photo: Size, field: str = "mask") -> Mask:
+def read_mask(message: image_pb2.Mask, payloads: Payloads, photo: Size, field: str = "mask") -> Mask:
     """A mask, its alpha uint8 0 to 255 or float32 0 to 1, its region within the photo.
 
     Raises:
         InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
     """
-    mask = Mask(to_array(message.alpha, f"{field}.alpha"), read_region(message.region))
+    mask = Mask(to_array(message.alpha, payloads, f"{field}.alpha"), read_region(message.region))
     mask.check(photo, field)
     return mask
 
@@ -123,8 +124,8 @@ def read_description(message: pipeline_pb2.Description) -> Description:
     return Description(message.text, message.score, read_region(message.region))
 
 
-def read_layer(message: postprocess_pb2.Layer, field: str) -> Layer:
-    return Layer(to_array(message.pixels, f"{field}.pixels"), read_region(message.region))
+def read_layer(message: postprocess_pb2.Layer, payloads: Payloads, field: str) -> Layer:
+    return Layer(to_array(message.pixels, payloads, f"{field}.pixels"), read_region(message.region))
 
 
 def read_placement(message: postprocess_pb2.Placement) -> Placement:
@@ -143,12 +144,12 @@ def write_size(size: Size) -> image_pb2.Size:
     return image_pb2.Size(**size._asdict())
 
 
-def write_image(pixels: np.ndarray) -> image_pb2.Image:
-    return image_pb2.Image(tensor=to_tensor(pixels))
+def write_image(pixels: np.ndarray, payloads: Payloads) -> image_pb2.Image:
+    return image_pb2.Image(tensor=to_tensor(pixels, payloads))
 
 
-def write_mask(mask: Mask) -> image_pb2.Mask:
-    return image_pb2.Mask(alpha=to_tensor(mask.alpha), region=write_region(mask.region))
+def write_mask(mask: Mask, payloads: Payloads) -> image_pb2.Mask:
+    return image_pb2.Mask(alpha=to_tensor(mask.alpha, payloads), region=write_region(mask.region))
 
 
 def write_detection(detection: Detection) -> detect_pb2.Detection:
@@ -161,8 +162,8 @@ def write_detection(detection: Detection) -> detect_pb2.Detection:
     )
 
 
-def write_layer(layer: Layer) -> postprocess_pb2.Layer:
-    return postprocess_pb2.Layer(pixels=to_tensor(layer.pixels), region=write_region(layer.region))
+def write_layer(layer: Layer, payloads: Payloads) -> postprocess_pb2.Layer:
+    return postprocess_pb2.Layer(pixels=to_tensor(layer.pixels, payloads), region=write_region(layer.region))
 
 
 def write_placement(placement: Placement) -> postprocess_pb2.Placement:

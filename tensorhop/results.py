@@ -135,6 +135,7 @@ class StepSummary:
     model: str  # name, or "" for a step without a model
     revision: str
     digest: str
+    transport: str  # how tensors went there: "message" or "shared_memory"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from tensorhop.errors import InvalidInput, fault_of
 from tensorhop.messages import Model
 from tensorhop.settings import limits
 from tensorhop.v1 import fault_pb2
+from tensorhop.wire import handlers, readable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,6 @@ class Service:
 
     name: str  # as on the command line: "detect"
     descriptor: ServiceDescriptor
-    register: Callable[[Any, grpc.Server], None]  # the generated add_..._to_server
     servicer: Callable[..., Any]  # made from the model, if the service has one
     step: fault_pb2.Step = fault_pb2.STEP_UNSPECIFIED
     models: Mapping[str, Callable[[], Model]] = field(default_factory=dict)  # by what --model names them
@@ -68,7 +68,7 @@ class Server:
         workers = ThreadPoolExecutor(limits().max_workers, thread_name_prefix=service.name)
         self.service = service
         self._server = grpc.server(workers, interceptors=[FaultInterceptor(service.step)], options=options)
-        service.register(servicer, self._server)
+        self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer),))
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service.descriptor.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -165,13 +165,13 @@ class FaultInterceptor(grpc.ServerInterceptor):
 
     def _unary(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            return behavior(request, context)
+            return behavior(readable(request), context)
         except Exception as error:
             self._abort(error, context)
 
     def _stream(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
-            yield from behavior(request, context)
+            yield from behavior(readable(request), context)
         except Exception as error:
             self._abort(error, context)
 

@@ -25,6 +25,13 @@ class Limits(BaseSettings):
     max_parallel: int = Field(64, ge=1)
     # Of one gRPC message, in both directions. A 100-megapixel photo has 300 million bytes.
     max_message_bytes: int = Field(512 * 1024 * 1024, ge=4 * 1024 * 1024, le=2**31 - 1)
+    # Shared memory: the folder of the slots, and how many bytes of them an owner may have; 0 turns it off.
+    shm_dir: str = "/dev/shm"
+    shm_bytes: int = Field(1024 * 1024 * 1024, ge=0)
+    # Whether malloc keeps large buffers; tensorhop/memory.py says what that costs.
+    keep_buffers: bool = True
+    # The folder under which Image.path may name files; empty turns paths off.
+    allow_path: str = ""
     # Calls that one service works on at once; the pipeline waits on other services most of the time and takes more.
     max_workers: int = Field(8, ge=1)
 

@@ -7,6 +7,8 @@ import ml_dtypes
 import numpy as np
 
 from tensorhop.errors import InvalidInput
+from tensorhop.payloads import Payloads
+from tensorhop.shm import ATTACHMENTS
 from tensorhop.v1 import tensor_pb2 as pb
 
 # The Open Inference Protocol's names; BF16 is Triton's.
@@ -31,8 +33,8 @@ def dtype_name(array: np.ndarray) -> str:
     return NAMES.get(array.dtype.newbyteorder("<"), str(array.dtype))
 
 
-def to_tensor(array: np.ndarray) -> pb.Tensor:
-    """The message for an array of any layout.
+def to_tensor(array: np.ndarray, payloads: Payloads) -> pb.Tensor:
+    """The message for an array of any layout; its elements go to the payloads.
 
     Raises:
         TypeError: its dtype has no name in the protocol.
@@ -40,15 +42,24 @@ def to_tensor(array: np.ndarray) -> pb.Tensor:
     dtype = array.dtype.newbyteorder("<")
     if dtype not in NAMES:
         raise TypeError(f"a tensor cannot hold {array.dtype}; it holds {', '.join(DTYPES)}")
-    return pb.Tensor(dtype=NAMES[dtype], shape=array.shape, data=array.astype(dtype, copy=False).tobytes())
+    tensor = pb.Tensor(dtype=NAMES[dtype], shape=array.shape)
+    if place := payloads.place(array.nbytes):
+        part, memory = place
+        np.copyto(np.frombuffer(memory, dtype).reshape(array.shape), array)
+        tensor.shared_memory.CopyFrom(part)
+    else:
+        flat = np.ascontiguousarray(array, dtype).reshape(-1)
+        tensor.data = payloads.put(flat.view(np.uint8))
+    return tensor
 
 
-def to_array(tensor: pb.Tensor, field: str) -> np.ndarray:
-    """A read-only view of the message's bytes in the tensor's dtype and shape; it may be unaligned.
+def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
+    """A read-only view of the tensor's bytes, where they are, in its dtype and shape; it may be unaligned.
 
     Raises:
         InvalidInput: unknown dtype, a dimension below 0, or bytes whose number is not shape x dtype. `field` is the
             tensor's place in the request.
+        NotShared: it refers to a slot that this process cannot open.
     """
     dtype = DTYPES.get(tensor.dtype)
     if dtype is None:
@@ -58,12 +69,17 @@ def to_array(tensor: pb.Tensor, field: str) -> np.ndarray:
         raise InvalidInput(f"{field}.shape", f"has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are allowed")
     if any(size < 0 for size in shape):
         raise InvalidInput(f"{field}.shape", f"is {list(shape)}; every dimension must be 0 or more")
+    shared = tensor.WhichOneof("content") == "shared_memory"
+    content = f"{field}.shared_memory" if shared else f"{field}.data"
+    buffer = ATTACHMENTS.view(tensor.shared_memory, content) if shared else payloads.get(tensor.data)
     expected = math.prod(shape) * dtype.itemsize
-    if len(tensor.data) != expected:
+    if buffer.nbytes != expected:
         raise InvalidInput(
-            f"{field}.data",
-            f"has {len(tensor.data):,} bytes; shape {list(shape)} of {tensor.dtype} takes {expected:,}",
+            content,
+            f"has {buffer.nbytes:,} bytes; shape {list(shape)} of {tensor.dtype} takes {expected:,}",
         )
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:  # numpy counts with 64 bits
         raise InvalidInput(f"{field}.shape", f"is {list(shape)}, more elements than memory has addresses")
-    return np.frombuffer(tensor.data, dtype).reshape(shape)
+    array = np.frombuffer(buffer, dtype).reshape(shape)
+    array.flags.writeable = False
+    return array

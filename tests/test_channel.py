@@ -11,9 +11,11 @@ from services.describe.service import SERVICE as DESCRIBE
 from services.segment.service import SERVICE as SEGMENT
 from tensorhop.channel import REQUEST_ID, from_error, metadata_of, open_channel, to_status
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of
+from tensorhop.payloads import Payloads
 from tensorhop.server import Server
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, segment_pb2, segment_pb2_grpc
 from tensorhop.v1 import fault_pb2 as pb
+from tensorhop.wire import Packet
 
 
 @contextlib.contextmanager
@@ -28,7 +30,7 @@ def serving(service, **methods):
 def describe_fault(error):
     """The fault that arrives when Describe raises this."""
 
-    def fail(request, context):
+    def fail(packet, context):
         raise error
 
     with serving(DESCRIBE, Describe=fail) as channel:
@@ -76,9 +78,9 @@ def test_what_a_caller_sent_cannot_make_the_answer_too_long_to_arrive(size):
 
 
 def test_a_stream_fails_after_what_it_has_sent():
-    def segment(request, context):
-        yield segment_pb2.SegmentResponse(index=0)
-        yield segment_pb2.SegmentResponse(index=1)
+    def segment(packet, context):
+        yield Packet(segment_pb2.SegmentResponse(index=0), Payloads())
+        yield Packet(segment_pb2.SegmentResponse(index=1), Payloads())
         raise InvalidInput("boxes[2]", "is wrong")
 
     with serving(SEGMENT, Segment=segment) as channel:
@@ -107,10 +109,10 @@ def test_no_server_is_unavailable_and_retryable():
 def test_a_status_without_a_fault_becomes_one(code, retryable):
     """As of a proxy between, or a service that is not ours."""
 
-    def answer(request, context):
+    def answer(packet, context):
         context.set_code(grpc.StatusCode[code])
         context.set_details("said so")
-        return describe_pb2.DescribeResponse()
+        return Packet(describe_pb2.DescribeResponse(), Payloads())
 
     with serving(DESCRIBE, Describe=answer) as channel:
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
@@ -124,7 +126,7 @@ def test_a_status_without_a_fault_becomes_one(code, retryable):
 
 
 def test_the_step_that_failed_is_not_overwritten_by_the_step_that_asked():
-    def fail(request, context):
+    def fail(packet, context):
         raise InvalidInput("image", "is wrong")
 
     with serving(DESCRIBE, Describe=fail) as channel:
@@ -137,10 +139,10 @@ def test_the_step_that_failed_is_not_overwritten_by_the_step_that_asked():
 def test_a_deadline_is_a_fault_too():
     gone = threading.Event()
 
-    def wait(request, context):
+    def wait(packet, context):
         context.add_callback(gone.set)
         gone.wait(10)
-        return describe_pb2.DescribeResponse()
+        return Packet(describe_pb2.DescribeResponse(), Payloads())
 
     with serving(DESCRIBE, Describe=wait) as channel:
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
@@ -152,9 +154,9 @@ def test_a_deadline_is_a_fault_too():
 def test_metadata_is_text_only():
     seen = {}
 
-    def answer(request, context):
+    def answer(packet, context):
         seen.update(metadata_of(context))
-        return describe_pb2.DescribeResponse()
+        return Packet(describe_pb2.DescribeResponse(), Payloads())
 
     with serving(DESCRIBE, Describe=answer) as channel:
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
@@ -169,7 +171,9 @@ def test_a_proxy_is_not_asked_for_this_machine(host, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    server = Server(DESCRIBE, SimpleNamespace(Describe=lambda *_: describe_pb2.DescribeResponse()), "0.0.0.0:0")
+    server = Server(
+        DESCRIBE, SimpleNamespace(Describe=lambda *_: Packet(describe_pb2.DescribeResponse(), Payloads())), "0.0.0.0:0"
+    )
     with open_channel(f"{host}:{server.address.rpartition(':')[2]}") as channel:
         describe_pb2_grpc.DescribeServiceStub(channel).Describe(describe_pb2.DescribeRequest(), timeout=10)
     server.stop(0).wait()

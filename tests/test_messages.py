@@ -11,6 +11,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.finish import SHADOWS, Finish
 from tensorhop.geometry import Box, Region, Size
 from tensorhop.image import read_image
+from tensorhop.payloads import Payloads
 from tensorhop.results import Detection, Layer, Mask, Placement
 from tensorhop.settings import limits
 from tensorhop.tensor import to_tensor
@@ -84,8 +85,9 @@ def test_boxes_keep_their_order_and_have_a_limit():
 
 
 def mask(alpha, region):
-    tensor = to_tensor(alpha)
-    return image_pb2.Mask(alpha=tensor, region=messages.write_region(Region(*region)))
+    payloads = Payloads()
+    tensor = to_tensor(alpha, payloads)
+    return image_pb2.Mask(alpha=tensor, region=messages.write_region(Region(*region))), payloads
 
 
 @pytest.mark.parametrize(
@@ -99,8 +101,9 @@ def mask(alpha, region):
     ],
 )
 def test_mask_round_trip(alpha, region):
-    written = messages.write_mask(Mask(alpha, Region(*region)))
-    read = messages.read_mask(written, PHOTO)
+    payloads = Payloads()
+    written = messages.write_mask(Mask(alpha, Region(*region)), payloads)
+    read = messages.read_mask(written, payloads, PHOTO)
     assert read.region == region
     assert read.alpha.dtype == alpha.dtype
     np.testing.assert_array_equal(read.alpha, alpha)
@@ -139,15 +142,15 @@ def at(value):
     ],
 )
 def test_a_mask_is_refused(alpha, region, field, said):
-    named, message = refusal(messages.read_mask, mask(alpha, region), PHOTO, "masks[2]")
+    named, message = refusal(messages.read_mask, *mask(alpha, region), PHOTO, "masks[2]")
     assert named == f"masks[2].{field}"
     assert said in message
 
 
 def test_a_mask_whose_bytes_are_missing():
-    message = mask(np.zeros((2, 3), np.uint8), (0, 0, 3, 2))
-    message.alpha.data = bytes(5)
-    assert refusal(messages.read_mask, message, PHOTO)[0] == "mask.alpha.data"
+    message, payloads = mask(np.zeros((2, 3), np.uint8), (0, 0, 3, 2))
+    message.alpha.data = payloads.put(bytes(5))
+    assert refusal(messages.read_mask, message, payloads, PHOTO)[0] == "mask.alpha.data"
 
 
 # Words and numbers.
@@ -256,16 +259,20 @@ def test_a_description_is_read():
 
 def test_layer_and_image_round_trip():
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    layer = messages.read_layer(messages.write_layer(Layer(pixels, Region(5, 6, 8, 8))), "cutout")
+    payloads = Payloads()
+    written = messages.write_layer(Layer(pixels, Region(5, 6, 8, 8)), payloads)
+    layer = messages.read_layer(written, payloads, "cutout")
     assert layer.region == (5, 6, 8, 8)
     np.testing.assert_array_equal(layer.pixels, pixels)
-    np.testing.assert_array_equal(read_image(messages.write_image(pixels[..., :3])), pixels[..., :3])
+    image = messages.write_image(pixels[..., :3], payloads)
+    np.testing.assert_array_equal(read_image(image, payloads), pixels[..., :3])
 
 
 def test_a_layer_whose_bytes_are_missing():
-    sent = messages.write_layer(Layer(np.zeros((2, 3, 4), np.uint8), Region(0, 0, 3, 2)))
+    payloads = Payloads()
+    sent = messages.write_layer(Layer(np.zeros((2, 3, 4), np.uint8), Region(0, 0, 3, 2)), payloads)
     sent.pixels.data = b""
-    assert refusal(messages.read_layer, sent, "cutout")[0] == "cutout.pixels.data"
+    assert refusal(messages.read_layer, sent, payloads, "cutout")[0] == "cutout.pixels.data"
 
 
 def test_a_model_is_written():

@@ -23,8 +23,7 @@ from tensorhop.geometry import Box, Region, size_of
 from tensorhop.image import decode_image, encode_png
 from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
 from tensorhop.server import Server
-from tensorhop.tensor import to_tensor
-from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc, segment_pb2
+from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc, segment_pb2, tensor_pb2
 from tensorhop.v1.segment_pb2_grpc import SegmentServiceServicer, add_SegmentServiceServicer_to_server
 
 
@@ -135,7 +134,7 @@ def test_request_id_is_the_callers(servers: dict[str, Server], cat: np.ndarray) 
 
 
 WHOLE = np.full((300, 451), 255, np.uint8)  # a mask of the cat's photo
-SQUARE = to_tensor(np.full((40, 40), 255, np.uint8))
+SQUARE = tensor_pb2.Tensor(dtype="UINT8", shape=[40, 40], data=b"\xff" * 1600)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +234,9 @@ def faulty(servers: dict[str, Server]) -> Iterator[tuple[FaultySegment, Pipeline
     add_SegmentServiceServicer_to_server(segment, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    stages = Stages.connect({"segment": f"127.0.0.1:{port}", "postprocess": servers["postprocess"].address})
+    nowhere = dict.fromkeys(("describe", "detect"), "127.0.0.1:9")
+    there = {"segment": f"127.0.0.1:{port}", "postprocess": servers["postprocess"].address}
+    stages = Stages.connect({**nowhere, **there})
     front = Server(SERVICE, PipelineServicer(stages), "127.0.0.1:0")
     with PipelineClient(front.address) as connected:
         yield segment, connected

@@ -17,10 +17,12 @@ from services.describe.service import SERVICE as DESCRIBE
 from services.postprocess.service import SERVICE as POSTPROCESS
 from tensorhop.channel import REQUEST_ID, open_channel
 from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.payloads import Payloads
 from tensorhop.server import Server, Service
 from tensorhop.settings import limits
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, fault_pb2
 from tensorhop.v1.image_pb2 import Image
+from tensorhop.wire import Packet
 
 NAME = "tensorhop.v1.DescribeService"
 GUARD = 20  # seconds after which something hangs
@@ -28,11 +30,16 @@ REQUEST = describe_pb2.DescribeRequest()
 HEALTH = health_pb2.HealthCheckResponse
 
 
+def answer(text):
+    return Packet(describe_pb2.DescribeResponse(text=text), Payloads())
+
+
 class Echo:
     """Answers the bytes that came as text."""
 
-    def Describe(self, request, context):
-        return describe_pb2.DescribeResponse(text=request.image.encoded.decode())
+    def Describe(self, packet, context):
+        request, payloads = packet
+        return answer(bytes(payloads.get(request.image.encoded)).decode())
 
 
 class Busy:
@@ -42,10 +49,10 @@ class Busy:
         self.came = threading.Semaphore(0)
         self.go = threading.Event()
 
-    def Describe(self, request, context):
+    def Describe(self, packet, context):
         self.came.release()
         self.go.wait(GUARD)
-        return describe_pb2.DescribeResponse(text="done")
+        return answer("done")
 
 
 @contextlib.contextmanager
@@ -122,7 +129,7 @@ class Failing:
     def __init__(self, error):
         self.error = error
 
-    def Describe(self, request, context):
+    def Describe(self, packet, context):
         raise self.error
 
 
@@ -322,14 +329,16 @@ import sys
 from types import SimpleNamespace
 
 from services.describe.service import SERVICE
+from tensorhop.payloads import Payloads
 from tensorhop.server import Server, run
 from tensorhop.v1 import describe_pb2
+from tensorhop.wire import Packet
 
 
-def describe(request, context):
+def describe(packet, context):
     print("busy", flush=True)
     sys.stdin.readline()
-    return describe_pb2.DescribeResponse(text="done")
+    return Packet(describe_pb2.DescribeResponse(text="done"), Payloads())
 
 
 server = Server(SERVICE, SimpleNamespace(Describe=describe), "127.0.0.1:0")
@@ -384,7 +393,7 @@ class Model:
 
 
 def test_load_makes_the_model_that_was_named():
-    service = Service("s", DESCRIBE.descriptor, DESCRIBE.register, lambda model: [model], models={"m": Model})
+    service = Service("s", DESCRIBE.descriptor, lambda model: [model], models={"m": Model})
     (model,) = service.load("m")
     assert isinstance(model, Model)
 

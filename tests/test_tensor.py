@@ -5,8 +5,23 @@ import numpy as np
 import pytest
 
 from tensorhop.errors import InvalidInput
+from tensorhop.payloads import Payloads
 from tensorhop.tensor import DTYPES, MAX_DIMENSIONS, to_array, to_tensor
 from tensorhop.v1.tensor_pb2 import Tensor
+from tensorhop.wire import Packet, decode, encode
+
+
+def there_and_back(array, field="t"):
+    """The array as the other end reads it, and the message as the generated class reads it."""
+    payloads = Payloads()
+    data = encode(Packet(to_tensor(array, payloads), payloads))
+    return to_array(*decode(Tensor, data), field), Tensor.FromString(data)
+
+
+def read(tensor, field):
+    """What the other end reads of a message made by the generated class."""
+    return to_array(*decode(Tensor, tensor.SerializeToString()), field)
+
 
 # The least and the greatest value, and for floats what is easily lost.
 VALUES = {
@@ -31,8 +46,7 @@ def test_round_trip(name):
     dtype = DTYPES[name]
     values = VALUES.get(name) or [np.iinfo(dtype).min, np.iinfo(dtype).max]
     array = np.array([values, values[::-1]], dtype)
-    tensor = to_tensor(array)
-    back = to_array(Tensor.FromString(tensor.SerializeToString()), "t")
+    back, tensor = there_and_back(array)
     assert tensor.dtype == name
     assert back.dtype == array.dtype
     assert back.shape == array.shape
@@ -40,16 +54,16 @@ def test_round_trip(name):
 
 
 def test_bytes_are_row_major_and_little_endian():
-    tensor = to_tensor(np.array([[1, 2], [3, 4]], np.uint16))
+    _, tensor = there_and_back(np.array([[1, 2], [3, 4]], np.uint16))
     assert list(tensor.shape) == [2, 2]
     assert tensor.data == b"\1\0\2\0\3\0\4\0"
 
 
 def test_bf16_is_ml_dtypes_bfloat16():
-    tensor = to_tensor(np.array([1, -2], ml_dtypes.bfloat16))
+    back, tensor = there_and_back(np.array([1, -2], ml_dtypes.bfloat16))
     assert tensor.dtype == "BF16"
     assert tensor.data == b"\x80\x3f\x00\xc0"
-    assert to_array(tensor, "t").astype(np.float32).tolist() == [1.0, -2.0]
+    assert back.astype(np.float32).tolist() == [1.0, -2.0]
 
 
 GRID = np.arange(24, dtype=np.int32).reshape(4, 6)
@@ -61,13 +75,15 @@ GRID = np.arange(24, dtype=np.int32).reshape(4, 6)
     ids=["transposed", "strided", "reversed", "fortran", "broadcast"],
 )
 def test_layout_does_not_matter(array):
-    np.testing.assert_array_equal(to_array(to_tensor(array), "t"), array)
+    back, tensor = there_and_back(array)
+    np.testing.assert_array_equal(back, array)
+    assert tensor.data == array.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [">u2", ">i8", ">f4", ">f2", ">f8"])
 def test_big_endian_keeps_its_values(dtype):
     array = np.array([[1, 2, 300]], dtype)
-    back = to_array(to_tensor(array), "t")
+    back, _ = there_and_back(array)
     assert back.dtype.newbyteorder(">") == array.dtype
     np.testing.assert_array_equal(back, array)
 
@@ -75,19 +91,30 @@ def test_big_endian_keeps_its_values(dtype):
 @pytest.mark.parametrize("shape", [(), (0,), (0, 3), (5, 0, 2), (1,) * MAX_DIMENSIONS])
 def test_scalars_empty_and_deep_arrays(shape):
     array = np.full(shape, 7, np.float32)
-    back = to_array(to_tensor(array), "t")
+    back, _ = there_and_back(array)
     assert back.shape == shape
     np.testing.assert_array_equal(back, array)
 
 
 def test_the_view_is_read_only():
-    assert not to_array(to_tensor(GRID), "t").flags.writeable
+    """Also that of the array itself, where a message never left the process."""
+    payloads = Payloads()
+    back, _ = there_and_back(GRID)
+    assert not back.flags.writeable
+    assert not to_array(to_tensor(GRID, payloads), payloads, "t").flags.writeable
+    with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+        back.flags.writeable = True
+
+
+def test_an_array_that_lies_as_it_travels_is_not_copied():
+    payloads = Payloads()
+    assert np.shares_memory(to_array(to_tensor(GRID, payloads), payloads, "t"), GRID)
 
 
 @pytest.mark.parametrize("array", [np.array([None]), np.array(["a"]), np.array([1j]), np.array([0], "M8[s]")])
 def test_a_dtype_without_a_name_is_a_type_error(array):
     with pytest.raises(TypeError, match="cannot hold"):
-        to_tensor(array)
+        to_tensor(array, Payloads())
 
 
 @pytest.mark.parametrize(
@@ -111,7 +138,7 @@ def test_a_dtype_without_a_name_is_a_type_error(array):
 )
 def test_what_does_not_fit_is_refused_by_name(dtype, shape, size, field, said):
     with pytest.raises(InvalidInput) as caught:
-        to_array(Tensor(dtype=dtype, shape=shape, data=bytes(size)), "image.tensor")
+        read(Tensor(dtype=dtype, shape=shape, data=bytes(size)), "image.tensor")
     assert caught.value.field == f"image.tensor.{field}"
     assert said in str(caught.value)
 
@@ -119,10 +146,10 @@ def test_what_does_not_fit_is_refused_by_name(dtype, shape, size, field, said):
 @pytest.mark.parametrize("shape", [[0, 2**62, 2**62], [2**63 - 1, 2**63 - 1, 0]])
 def test_an_empty_array_with_huge_sides_is_refused(shape):
     with pytest.raises(InvalidInput) as caught:
-        to_array(Tensor(dtype="FP32", shape=shape), "image.tensor")
+        read(Tensor(dtype="FP32", shape=shape), "image.tensor")
     assert caught.value.field == "image.tensor.shape"
 
 
 def test_a_tensor_without_content_has_no_bytes():
     with pytest.raises(InvalidInput, match=r"t\.data has 0 bytes"):
-        to_array(Tensor(dtype="UINT8", shape=[1]), "t")
+        read(Tensor(dtype="UINT8", shape=[1]), "t")

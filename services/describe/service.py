@@ -5,30 +5,32 @@ import grpc
 from services.describe.embedded import EmbeddedDescriber
 from tensorhop.image import read_image
 from tensorhop.messages import write_model, write_region
+from tensorhop.payloads import Payloads
 from tensorhop.server import Service
 from tensorhop.v1 import describe_pb2 as pb
-from tensorhop.v1 import describe_pb2_grpc as rpc
 from tensorhop.v1.fault_pb2 import STEP_DESCRIBE
+from tensorhop.wire import Packet
 
 
-class DescribeServicer(rpc.DescribeServiceServicer):
+class DescribeServicer:
     def __init__(self, model: EmbeddedDescriber) -> None:
         self.model = model
 
-    def Describe(self, request: pb.DescribeRequest, context: grpc.ServicerContext) -> pb.DescribeResponse:
-        (description,) = self.model.predict([read_image(request.image)])
-        return pb.DescribeResponse(
+    def Describe(self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext) -> Packet:
+        request, payloads = packet
+        (description,) = self.model.predict([read_image(request.image, payloads)])
+        response = pb.DescribeResponse(
             text=description.text,
             score=description.score,
             region=write_region(description.region),
             model=write_model(self.model),
         )
+        return Packet(response, Payloads())
 
 
 SERVICE = Service(
     name="describe",
     descriptor=pb.DESCRIPTOR.services_by_name["DescribeService"],
-    register=rpc.add_DescribeServiceServicer_to_server,
     servicer=DescribeServicer,
     step=STEP_DESCRIBE,
     models={"embedded": EmbeddedDescriber},

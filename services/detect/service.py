@@ -6,31 +6,33 @@ from services.detect.embedded import EmbeddedDetector
 from tensorhop.errors import InvalidInput
 from tensorhop.image import read_image
 from tensorhop.messages import read_fraction, read_phrases, write_detection, write_model
+from tensorhop.payloads import Payloads
 from tensorhop.server import Service
 from tensorhop.v1 import detect_pb2 as pb
-from tensorhop.v1 import detect_pb2_grpc as rpc
 from tensorhop.v1.fault_pb2 import STEP_DETECT
+from tensorhop.wire import Packet
 
 
-class DetectServicer(rpc.DetectServiceServicer):
+class DetectServicer:
     def __init__(self, model: EmbeddedDetector) -> None:
         self.model = model
 
-    def Detect(self, request: pb.DetectRequest, context: grpc.ServicerContext) -> pb.DetectResponse:
+    def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet:
+        request, payloads = packet
         phrases = read_phrases(request.phrases)
         if not phrases:
             raise InvalidInput("phrases", "is empty; name at least one object to look for")
         thresholds = (read_fraction(request.options, name) for name in ("score_threshold", "iou_threshold"))
-        ((detections, warnings),) = self.model.predict([read_image(request.image)], [phrases], *thresholds)
-        return pb.DetectResponse(
+        ((detections, warnings),) = self.model.predict([read_image(request.image, payloads)], [phrases], *thresholds)
+        response = pb.DetectResponse(
             detections=map(write_detection, detections), warnings=warnings, model=write_model(self.model)
         )
+        return Packet(response, Payloads())
 
 
 SERVICE = Service(
     name="detect",
     descriptor=pb.DESCRIPTOR.services_by_name["DetectService"],
-    register=rpc.add_DetectServiceServicer_to_server,
     servicer=DetectServicer,
     step=STEP_DETECT,
     models={"embedded": EmbeddedDetector},

@@ -9,33 +9,37 @@ from tensorhop.errors import fault_of
 from tensorhop.geometry import size_of
 from tensorhop.image import read_image
 from tensorhop.messages import read_boxes, write_mask, write_model
+from tensorhop.payloads import Payloads
 from tensorhop.server import Service
 from tensorhop.v1 import segment_pb2 as pb
-from tensorhop.v1 import segment_pb2_grpc as rpc
 from tensorhop.v1.fault_pb2 import STEP_SEGMENT
+from tensorhop.wire import Packet
 
 
-class SegmentServicer(rpc.SegmentServiceServicer):
+class SegmentServicer:
     def __init__(self, model: EmbeddedSegmenter) -> None:
         self.model = model
 
-    def Segment(self, request: pb.SegmentRequest, context: grpc.ServicerContext) -> Iterator[pb.SegmentResponse]:
-        photo = read_image(request.image)
+    def Segment(self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
+        request, payloads = packet
+        photo = read_image(request.image, payloads)
+        answer = Payloads.lent(request.lent)
         model = write_model(self.model)
         for index, box in enumerate(read_boxes(request.boxes, size_of(photo))):
             if not context.is_active():  # the caller has gone
                 return
             try:
                 (mask,) = self.model.predict([photo], [box])
-                yield pb.SegmentResponse(index=index, mask=write_mask(mask), model=model)
+                response = pb.SegmentResponse(index=index, mask=write_mask(mask, answer), model=model)
             except Exception as error:  # one box's failure is its own
-                yield pb.SegmentResponse(index=index, fault=fault_of(error, STEP_SEGMENT), model=model)
+                response = pb.SegmentResponse(index=index, fault=fault_of(error, STEP_SEGMENT), model=model)
+            yield Packet(response, answer)
+            answer.clear()
 
 
 SERVICE = Service(
     name="segment",
     descriptor=pb.DESCRIPTOR.services_by_name["SegmentService"],
-    register=rpc.add_SegmentServiceServicer_to_server,
     servicer=SegmentServicer,
     step=STEP_SEGMENT,
     models={"embedded": EmbeddedSegmenter},
