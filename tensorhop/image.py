@@ -55,9 +55,9 @@ def read_path(path: str, field: str) -> bytes:
         raise InvalidInput(field, "is given, but paths are off; start the service with --allow-path, or send encoded")
     root = Path(limits().allow_path).resolve()
     try:
-        found = (root / path).resolve()
-        if not found.is_relative_to(root):
+        if not (root / path).resolve().is_relative_to(root):
             raise InvalidInput(field, "leaves the allowed folder")
+        found = (root / path).resolve(strict=True)
         most = limits().max_message_bytes
         if found.stat().st_size > most or not found.is_file():
             raise InvalidInput(field, f"must name a file of at most {most:,} bytes")
@@ -66,7 +66,8 @@ def read_path(path: str, field: str) -> bytes:
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput(field, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        reason = getattr(error, "strerror", None) or "it is no path"  # without the folders of this machine
+        raise InvalidInput(field, f"cannot be read: {reason}") from error
 
 
 def decode_image(data: bytes | memoryview, field: str = "image") -> np.ndarray:
