@@ -12,7 +12,7 @@ run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 	$(BIN)/tensorhop run "$(IMAGE)" --out out
 
 test: .venv/tested  ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .

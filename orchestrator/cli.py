@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator.bench.cli import bench
 from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs
 from orchestrator.run import Plan, run
 from tensorhop.command import (
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 serve = typer.Typer(help="Serve one step, or the pipeline that chains them.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
+app.add_typer(bench, name="bench")
 
 INTERRUPTED = 130
 LOOK, FINISH, OUTPUT = "What to look for", "Finish", "Output"

@@ -1,7 +1,7 @@
 """The chain: photo -> describe -> detect -> segment (per object) -> postprocess (per object) -> cut-outs."""
 
 import queue
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -71,7 +71,7 @@ class Job:
         return self.images[shared]
 
 
-def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> Iterator[Event]:
+def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> Generator[Event, None, None]:
     """Run the chain for one request; yields events as they happen, the Summary last.
 
     Raises:

@@ -30,10 +30,12 @@ class PipelineServicer:
             seconds=None if remaining is None or remaining > NO_DEADLINE_SECONDS else remaining,
         )
         context.add_callback(scope.cancel)  # when the caller has gone, so has the need for the work
+        events = process(packet, self.stages, scope)
         try:
-            for event, payloads in process(packet, self.stages, scope):
+            for event, payloads in events:
                 yield Packet(wrap(event, scope.request_id), payloads)
         finally:
+            events.close()  # ends the calls that are still under way, before their slots are given back
             scope.close()
 
 

@@ -17,6 +17,7 @@ class Payloads:
     def __init__(self) -> None:
         self.slots: list[Slot] = []  # the caller's own that its message refers to
         self._buffers: list[memoryview] = []
+        self._inside = False
         self._room: list[tuple[pb.SharedMemory, memoryview]] = []  # what is left of each slot
 
     @classmethod
@@ -44,6 +45,13 @@ class Payloads:
                 continue
         return payloads
 
+    @classmethod
+    def inside(cls) -> "Payloads":
+        """Of a message that came whole: its `bytes` fields hold the payloads themselves, not tokens."""
+        payloads = cls()
+        payloads._inside = True
+        return payloads
+
     def lend(self, slot: Slot | None) -> list[pb.SharedMemory]:
         """The references by which a request lends a slot for its answer."""
         if slot is None:
@@ -69,11 +77,18 @@ class Payloads:
 
     def get(self, token: bytes) -> memoryview:
         """The buffer that a token stands for; an unset field has none, and so no bytes."""
-        return self._buffers[int.from_bytes(token, "little")] if token else memoryview(b"")
+        if self._inside or not token:
+            return memoryview(token)
+        return self._buffers[int.from_bytes(token, "little")]
 
     def clear(self) -> None:
         """Forget the buffers of a message that has been sent, before the next of a stream."""
         self._buffers.clear()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing lies beside the message, which holds no tokens then."""
+        return not self._buffers
 
     @property
     def nbytes(self) -> int:

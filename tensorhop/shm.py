@@ -90,9 +90,9 @@ class Pool:
 
     def take(self, size: int) -> Slot | None:
         """A slot of at least `size` bytes, or None where shared memory cannot be had or brings nothing."""
-        if size < SMALLEST or not SUPPORTED:
+        size = rounded(size) if size >= SMALLEST else 0
+        if not 0 < size <= self.most or not SUPPORTED:
             return None
-        size = rounded(size)
         with self._lock:
             fitting = [slot for slot in self._free if size <= slot.size <= 2 * size]
             if fitting:
@@ -141,8 +141,10 @@ def rounded(size: int) -> int:
 def remove_orphans(folder: Path) -> None:
     """Unlink the slots of owners that are gone: nobody holds the lock on them."""
     for path in folder.glob("tensorhop-*"):
+        if not NAME.fullmatch(path.name):
+            continue
         with contextlib.suppress(OSError):
-            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink()

@@ -13,6 +13,7 @@ import grpc
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from tensorhop.errors import InvalidInput
 from tensorhop.payloads import Payloads
@@ -22,7 +23,9 @@ PAYLOAD = "payload"
 Plan = dict[int, Any]  # by field number: PAYLOAD, or the Plan of a message that can hold one
 
 MAX_REST = 256 * 1024  # bytes of a message beside its payloads; the generated parser makes up to 16 times as many
+SMALL = 16 * 1024  # bytes of a message that is not worth cutting: the generated parser takes it as it is
 MAX_DEPTH = 64
+ONE_BYTE = [bytes([number]) for number in range(0x80)]
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 
@@ -96,6 +99,8 @@ def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
 
 def encode(packet: Packet) -> bytes:
     """The packet as one message: the join is the one copy of each payload."""
+    if packet.payloads.empty:
+        return packet.message.SerializeToString()
     parts: list[Any] = []
     write(packet.message, plan_of(packet.message.DESCRIPTOR), packet.payloads, parts)
     return b"".join(parts)
@@ -103,14 +108,9 @@ def encode(packet: Packet) -> bytes:
 
 def write(message: Message, plan: Plan, payloads: Payloads, parts: list[Any]) -> int:
     """Append a message to the parts; returns its length. Fields that can hold payloads come last."""
-    held = [(field, value) for field, value in message.ListFields() if field.number in plan]
-    rest = message
-    if held:
-        rest = type(message)()
-        rest.CopyFrom(message)
-        for field, _ in held:
-            rest.ClearField(field.name)
-    parts.append(rest.SerializeToString())
+    fields = message.ListFields()
+    held = [(field, value) for field, value in fields if field.number in plan]
+    parts.append(rest_of(message, held, len(held) == len(fields), plan))
     length = len(parts[-1])
     for field, value in held:
         for one in value if field.is_repeated else (value,):
@@ -127,8 +127,29 @@ def write(message: Message, plan: Plan, payloads: Payloads, parts: list[Any]) ->
     return length
 
 
+def rest_of(message: Message, held: list[tuple[FieldDescriptor, Any]], all_held: bool, plan: Plan) -> bytes:
+    """A message without the fields that can hold payloads."""
+    if not held:
+        return message.SerializeToString()
+    known = not len(UnknownFieldSet(message))
+    if known and all_held:
+        return b""
+    if known and len(held) == 1 and plan[held[0][0].number] is PAYLOAD:  # a tensor: its token is cut off
+        field, token = held[0]
+        whole, end = message.SerializeToString(), varint(field.number << 3 | LENGTH) + varint(len(token)) + token
+        if whole.find(end) == len(whole) - len(end):  # nowhere else, as in a later field
+            return whole[: -len(end)]
+    rest = type(message)()
+    rest.CopyFrom(message)
+    for field, _ in held:
+        rest.ClearField(field.name)
+    return rest.SerializeToString()
+
+
 def varint(number: int) -> bytes:
     """Base-128 digits, the lowest first."""
+    if number < 0x80:
+        return ONE_BYTE[number]
     digits = bytearray()
     while number > 0x7F:
         digits.append(number & 0x7F | 0x80)
@@ -146,8 +167,10 @@ def decode(kind: type[M], data: bytes) -> Packet[M]:
     Raises:
         InvalidInput: not a message of this kind, or more than MAX_REST bytes of it are not payload.
     """
-    payloads = Payloads()
     try:
+        if len(data) <= SMALL:
+            return Packet(kind.FromString(data), Payloads.inside())
+        payloads = Payloads()
         rest = Reader(data, payloads).cut(0, len(data), plan_of(kind.DESCRIPTOR), 0)
         return Packet(kind.FromString(rest), payloads)
     except (DecodeError, UnicodeDecodeError, Broken) as error:
@@ -174,7 +197,11 @@ class Reader:
         kept = at  # everything before is in the parts
         while at < end:
             start = at
-            tag, at = self.varint(at, end)
+            tag = self.data[at]
+            if tag < 0x80:
+                at += 1
+            else:
+                tag, at = self.varint(at, end)
             inner = plan.get(tag >> 3) if tag & 7 == LENGTH else None
             if inner is None:
                 at = self.skip(tag, at, end, depth)
@@ -210,6 +237,7 @@ class Reader:
             return self.within(at + size, end)
         if kind == START_GROUP and depth < MAX_DEPTH:  # no message of ours has groups, but one from elsewhere may
             while True:
+                self.spend(1)
                 inner, at = self.varint(at, end)
                 if inner & 7 == END_GROUP:
                     if inner >> 3 != tag >> 3:

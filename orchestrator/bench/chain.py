@@ -1,0 +1,70 @@
+"""`tensorhop bench chain`: an image to four services one after another, and what part of the real chain's time that is.
+
+Four EchoServices, each in a process of its own, stand for describe, detect, segment and postprocess without models:
+each gets the image and answers it whole, more than the real steps do. By shared memory the image is copied once into a
+slot where all read it; each writes its answer to a slot that the caller lends, and the caller reads it there.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+
+from orchestrator.bench import product, stock
+from orchestrator.bench.hop import measure
+from orchestrator.bench.method import Method
+from orchestrator.bench.payload import Payload
+from orchestrator.bench.process import processes
+from orchestrator.bench.table import Row, rows_of
+from orchestrator.local import one_process
+from orchestrator.stages import STEPS
+from tensorhop.address import reachable
+from tensorhop.client import PipelineClient
+from tensorhop.memory import keep_large_buffers
+from tensorhop.settings import PORTS
+
+METHODS = (
+    Method("stock", stock.connect, stock.serve),
+    Method("tcp", product.inline, product.serve),
+    Method("shm", product.shared_chain, product.serve),
+)
+
+
+def chain(payloads: Sequence[Payload], rounds: int, photo: np.ndarray | None = None) -> list[Row]:
+    """Time every method. With a photo, beside it stands the real chain's time on the embedded models for this size."""
+    rows = rows_of(measure(METHODS, payloads, rounds, servers=len(STEPS)), ("stock",))
+    if photo is None:
+        return rows
+    with processes() as start:
+        pipeline = start(real_chain, photo)
+        pipeline.answer()
+        for payload in payloads:
+            seconds = [pipeline.ask(payload) for _ in range(min(rounds, 3))]
+            whole = statistics.median(seconds) * 1000
+            for row in rows:
+                if row["payload"] == payload.name:
+                    row |= {"pipeline_ms": round(whole, 1), "of_pipeline": round(row["median_ms"] / whole, 4)}
+    return rows
+
+
+@contextmanager
+def real_chain(photo: np.ndarray) -> Iterator[Callable[[Payload], float]]:
+    """The job of a process with all services and the pipeline: seconds for the photo in a payload's size."""
+    keep_large_buffers()
+    with (
+        one_process(dict.fromkeys(PORTS, "127.0.0.1:0")) as servers,
+        PipelineClient(reachable(servers["pipeline"].address)) as client,
+    ):
+
+        def process(payload: Payload) -> float:
+            height, width = payload.shape[:2]
+            pixels = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+            started = time.perf_counter()
+            for _ in client.process(pixels):
+                pass
+            return time.perf_counter() - started
+
+        yield process

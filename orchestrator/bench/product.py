@@ -1,0 +1,106 @@
+"""The product's own way: its server, connections, codec, slots and allocator."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from orchestrator.bench.echo import SERVICE
+from orchestrator.bench.method import Echo
+from tensorhop.channel import Remote
+from tensorhop.memory import keep_large_buffers
+from tensorhop.payloads import Payloads
+from tensorhop.server import Server
+from tensorhop.settings import limits
+from tensorhop.shm import Pool
+from tensorhop.tensor import to_array, to_tensor
+from tensorhop.v1 import echo_pb2 as pb
+from tensorhop.wire import Packet, readable
+
+
+@contextmanager
+def serve(address: str = "127.0.0.1:0") -> Iterator[str]:
+    keep_large_buffers()
+    server = Server(SERVICE, SERVICE.load(), address)
+    try:
+        yield server.address
+    finally:
+        server.stop(0).wait()
+
+
+@contextmanager
+def serve_unix() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder, serve(f"unix:{Path(folder) / 'echo'}") as address:
+        yield address
+
+
+@contextmanager
+def remotes(addresses: tuple[str, ...]) -> Iterator[list[Remote]]:
+    keep_large_buffers()
+    connected = [Remote(address, SERVICE.descriptor) for address in addresses]
+    try:
+        yield connected
+    finally:
+        for remote in connected:
+            remote.close()
+
+
+@contextmanager
+def inline(*addresses: str) -> Iterator[Echo]:
+    """Bytes inside the message; to several services one after another."""
+    with remotes(addresses) as connected:
+
+        def echo(array: np.ndarray) -> np.ndarray:
+            for remote in connected:
+                back = send(remote, array)
+            return back
+
+        yield echo
+
+
+def send(remote: Remote, array: np.ndarray) -> np.ndarray:
+    """An array there and back inside of messages."""
+    payloads = Payloads()
+    packet = Packet(pb.EchoRequest(tensor=to_tensor(array, payloads)), payloads)
+    message, answered = readable(remote.method("Echo", packet)(packet))
+    return to_array(message.tensor, answered, "tensor")
+
+
+@contextmanager
+def shared(*addresses: str, copy_out: bool = True) -> Iterator[Echo]:
+    """Copied into a slot once for all services; each reads it there and writes its answer to a second slot.
+
+    The last answer is copied out; without that it is read in place, as the pipeline does, until the next call.
+    """
+    pool = Pool(Path(limits().shm_dir), limits().shm_bytes)
+    with remotes(addresses) as connected, closing(pool):
+
+        def echo(array: np.ndarray) -> np.ndarray:
+            payloads = Payloads.into([pool.take(array.nbytes)])
+            tensor = to_tensor(array, payloads)
+            request = pb.EchoRequest(tensor=tensor, lent=payloads.lend(pool.take(array.nbytes)))
+            for remote in connected:
+                back = call(remote, Packet(request, payloads))
+            if copy_out:
+                back = back.copy()
+            for slot in payloads.slots:
+                pool.give_back(slot)
+            return back
+
+        yield echo
+
+
+shared_chain = partial(shared, copy_out=False)
+
+
+def call(remote: Remote, packet: Packet) -> np.ndarray:
+    """What the service answers; the slots count as carried until it does."""
+    for slot in packet.payloads.slots:
+        slot.enter()
+    message, answered = readable(remote.method("Echo", packet)(packet))
+    for slot in packet.payloads.slots:
+        slot.leave()
+    return to_array(message.tensor, answered, "tensor")
