@@ -36,7 +36,7 @@ def test_every_method_brings_the_same_bytes_back_and_has_a_row() -> None:
 
 
 def test_rows_of_a_chain(cat: np.ndarray) -> None:
-    rows = chain.chain([TINY], 1, cat)
+    rows = chain.chain([TINY], 1, cat[:64, :64])  # a piece of plain fur: nothing to cut out, and so soon done
     assert [row["method"] for row in rows] == ["stock", "tcp", "shm"]
     for row in rows:
         assert list(row) == ["payload", "method", "median_ms", "to_stock", "pipeline_ms", "of_pipeline"]
