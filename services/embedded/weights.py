@@ -66,6 +66,4 @@ def revision(*names: str) -> str:
 def _options() -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    # Threads that wait by spinning take the cores from the other services of a host, and gain nothing measurable alone.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
