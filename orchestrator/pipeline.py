@@ -14,6 +14,7 @@ from tensorhop.geometry import Box, Region, Size, size_of
 from tensorhop.image import encode_png, read_image
 from tensorhop.messages import (
     check_count,
+    corners,
     read_boxes,
     read_finish,
     read_fraction,
@@ -236,7 +237,7 @@ def segment(
         request = segment_pb2.SegmentRequest(image=image, boxes=boxes)
         if payloads.slots:
             for box in boxes:
-                reach = Box(box.x0, box.y0, box.x1, box.y1).padded(MASK_MARGIN).clipped(job.size)
+                reach = corners(box).padded(MASK_MARGIN).clipped(job.size)
                 request.lent.extend(payloads.lend(scope.borrow(int(reach.area))))
         return Packet(request, payloads)
 

@@ -28,13 +28,18 @@ def read_region(message: image_pb2.Region) -> Region:
     return Region(message.x0, message.y0, message.x1, message.y1)
 
 
+def corners(message: image_pb2.Box) -> Box:
+    """A box as it came, unchecked."""
+    return Box(message.x0, message.y0, message.x1, message.y1)
+
+
 def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
     """A box clipped to the photo.
 
     Raises:
         InvalidInput: not finite, inverted, empty, or wholly outside of the photo.
     """
-    box = Box(message.x0, message.y0, message.x1, message.y1)
+    box = corners(message)
     for name, value in box._asdict().items():
         if not math.isfinite(value):
             raise InvalidInput(f"{field}.{name}", f"is {value}; it must be finite")
@@ -116,8 +121,7 @@ def read_size(message: image_pb2.Size) -> Size:
 
 
 def read_detection(message: detect_pb2.Detection) -> Detection:
-    box = Box(message.box.x0, message.box.y0, message.box.x1, message.box.y1)
-    return Detection(message.index, message.label, message.phrase_index, message.score, box)
+    return Detection(message.index, message.label, message.phrase_index, message.score, corners(message.box))
 
 
 def read_description(message: pipeline_pb2.Description) -> Description:

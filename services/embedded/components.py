@@ -48,9 +48,3 @@ def component(area: np.ndarray, values: np.ndarray, frame: Box) -> Component:
         frame.y0 + y * float(rows[-1] + 1),
     )
     return Component(area, box, float(values[area].sum() / values.size))
-
-
-def grown(area: np.ndarray, radius: int) -> np.ndarray:
-    """An area and what is within `radius` of it."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return cv2.dilate(area.astype(np.uint8), kernel).astype(bool)
