@@ -22,6 +22,10 @@ class Model(Protocol):
     name: str
     revision: str
     digest: str  # SHA-256 of the weights, in hexadecimal
+    largest_batch: int  # of how many inputs at once pay on its device
+
+    def warm_up(self) -> None:
+        """Run once, so that the first request does not pay for what is done at the first run only."""
 
 
 def read_region(message: image_pb2.Region) -> Region:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from pkgutil import resolve_name
 from typing import Any
 
 import grpc
@@ -17,14 +18,16 @@ from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
 from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
-from tensorhop.errors import InvalidInput, fault_of
+from tensorhop.errors import fault_of
 from tensorhop.messages import Model
 from tensorhop.settings import limits
+from tensorhop.source import EMBEDDED, Choice, find
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire import handlers, readable
 
 log = logging.getLogger(__name__)
 
+EMBEDDED_CHOICE = Choice()
 GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop
 HEALTH_WORKERS = ThreadPoolExecutor(2, thread_name_prefix="health")
 
@@ -37,19 +40,27 @@ class Service:
     descriptor: ServiceDescriptor
     servicer: Callable[..., Any]  # made from the model, if the service has one
     step: fault_pb2.Step = fault_pb2.STEP_UNSPECIFIED
-    models: Mapping[str, Callable[[], Model]] = field(default_factory=dict)  # by what --model names them
+    # By backend, where the class of its models is: "services.detect.embedded:EmbeddedDetector". A name, because
+    # importing it imports the libraries that it runs on.
+    models: Mapping[str, str] = field(default_factory=dict)
 
-    def load(self, model: str = "") -> Any:
-        """Load the model and make the servicer.
+    def load(self, choice: Choice = EMBEDDED_CHOICE) -> Any:
+        """Load the model, run it once, and make the servicer.
 
         Raises:
-            InvalidInput: there is no such model.
+            InvalidInput: there is no such model, or it cannot be loaded.
         """
-        if not self.models:
-            return self.servicer()
-        if model not in self.models:
-            raise InvalidInput("--model", f"is {model!r}; {self.name} has {', '.join(self.models)}")
-        return self.servicer(self.models[model]())
+        return self.servicer(self.model(choice)) if self.models else self.servicer()
+
+    def model(self, choice: Choice = EMBEDDED_CHOICE) -> Model:
+        """The model, loaded and warm. Raises as `load` does."""
+        if choice.model == EMBEDDED:
+            model = resolve_name(self.models[EMBEDDED])()
+        else:
+            source = find(self.name, choice, self.models)
+            model = resolve_name(self.models[source.backend])(source)
+        model.warm_up()
+        return model
 
 
 class Server:

@@ -45,6 +45,9 @@ class EmbeddedDescriber:
             if concept.sayable
         ]
 
+    def warm_up(self) -> None:
+        self.predict([np.full((64, 64, 3), 127, np.uint8)])
+
     def predict(self, images: Sequence[np.ndarray]) -> list[Description]:
         """Names the central object of each photo.
 

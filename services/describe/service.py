@@ -1,19 +1,29 @@
 """DescribeService: message in, call the model, message out."""
 
-import grpc
+from collections.abc import Sequence
+from typing import Protocol
 
-from services.describe.embedded import EmbeddedDescriber
+import grpc
+import numpy as np
+
 from tensorhop.image import read_image
-from tensorhop.messages import write_model, write_region
+from tensorhop.messages import Model, write_model, write_region
 from tensorhop.payloads import Payloads
+from tensorhop.results import Description
 from tensorhop.server import Service
 from tensorhop.v1 import describe_pb2 as pb
 from tensorhop.v1.fault_pb2 import STEP_DESCRIBE
 from tensorhop.wire import Packet
 
 
+class Describer(Model, Protocol):
+    """Names the central object of each photo; images are height x width x 3, uint8, sRGB."""
+
+    def predict(self, images: Sequence[np.ndarray]) -> list[Description]: ...
+
+
 class DescribeServicer:
-    def __init__(self, model: EmbeddedDescriber) -> None:
+    def __init__(self, model: Describer) -> None:
         self.model = model
 
     def Describe(self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext) -> Packet:
@@ -33,5 +43,5 @@ SERVICE = Service(
     descriptor=pb.DESCRIPTOR.services_by_name["DescribeService"],
     servicer=DescribeServicer,
     step=STEP_DESCRIBE,
-    models={"embedded": EmbeddedDescriber},
+    models={"embedded": "services.describe.embedded:EmbeddedDescriber"},
 )

@@ -41,6 +41,9 @@ class EmbeddedDetector:
         self._classifier = Classifier()
         self._words = vocabulary.load()
 
+    def warm_up(self) -> None:
+        self.predict([np.full((64, 64, 3), 127, np.uint8)], [["cat"]])
+
     def predict(
         self,
         images: Sequence[np.ndarray],

@@ -37,6 +37,9 @@ class EmbeddedSegmenter:
     def __init__(self) -> None:
         self._saliency = Saliency()
 
+    def warm_up(self) -> None:
+        self.predict([np.full((64, 64, 3), 127, np.uint8)], [Box(0.0, 0.0, 64.0, 64.0)])
+
     def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]:
         """The mask of the object in one box of each photo.
 

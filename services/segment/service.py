@@ -1,23 +1,31 @@
 """SegmentService: one mask or one fault a box, each sent as soon as it is done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import grpc
+import numpy as np
 
-from services.segment.embedded import EmbeddedSegmenter
 from tensorhop.errors import fault_of
-from tensorhop.geometry import size_of
+from tensorhop.geometry import Box, size_of
 from tensorhop.image import read_image
-from tensorhop.messages import read_boxes, write_mask, write_model
+from tensorhop.messages import Model, read_boxes, write_mask, write_model
 from tensorhop.payloads import Payloads
+from tensorhop.results import Mask
 from tensorhop.server import Service
 from tensorhop.v1 import segment_pb2 as pb
 from tensorhop.v1.fault_pb2 import STEP_SEGMENT
 from tensorhop.wire import Packet
 
 
+class Segmenter(Model, Protocol):
+    """The mask of the object in one box of each photo; images are height x width x 3, uint8, sRGB."""
+
+    def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]: ...
+
+
 class SegmentServicer:
-    def __init__(self, model: EmbeddedSegmenter) -> None:
+    def __init__(self, model: Segmenter) -> None:
         self.model = model
 
     def Segment(self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
@@ -42,5 +50,5 @@ SERVICE = Service(
     descriptor=pb.DESCRIPTOR.services_by_name["SegmentService"],
     servicer=SegmentServicer,
     step=STEP_SEGMENT,
-    models={"embedded": EmbeddedSegmenter},
+    models={"embedded": "services.segment.embedded:EmbeddedSegmenter"},
 )

@@ -1,0 +1,1 @@
+"""What networks run on: devices, number types, threads."""

