@@ -20,6 +20,18 @@ class NotShared(InvalidInput):
     """The caller sent a reference to memory that this process does not share; sent with its bytes, the call is good."""
 
 
+class Overloaded(Exception):
+    """More is waiting than may wait.
+
+    Args:
+        retry_after: seconds after which there is likely to be room.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class ServiceFault(Exception):
     """A fault that another service answered, passed on as it is."""
 
@@ -35,6 +47,7 @@ CODES: list[tuple[type[Exception], pb.Code]] = [
     (TimeoutError, pb.CODE_DEADLINE_EXCEEDED),
     (ConnectionError, pb.CODE_UNAVAILABLE),
     (MemoryError, pb.CODE_RESOURCE_EXHAUSTED),
+    (Overloaded, pb.CODE_RESOURCE_EXHAUSTED),
     (NotImplementedError, pb.CODE_UNIMPLEMENTED),
     (Exception, pb.CODE_INTERNAL),
 ]
@@ -56,4 +69,5 @@ def fault_of(error: Exception, step: pb.Step = pb.STEP_UNSPECIFIED) -> pb.Fault:
         field=error.field if isinstance(error, InvalidInput) else "",
         message=message.decode(errors="ignore"),
         retryable=code in RETRYABLE,
+        retry_after=error.retry_after if isinstance(error, Overloaded) else None,
     )

@@ -19,6 +19,9 @@ from grpc_reflection.v1alpha import reflection
 from tensorhop.address import check_free
 from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
 from tensorhop.errors import fault_of
+from tensorhop.health import HealthServicer
+from tensorhop.info import DESCRIPTOR as INFO
+from tensorhop.info import InfoServicer
 from tensorhop.messages import Model
 from tensorhop.settings import limits
 from tensorhop.source import EMBEDDED, Choice, find
@@ -29,7 +32,6 @@ log = logging.getLogger(__name__)
 
 EMBEDDED_CHOICE = Choice()
 GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop
-HEALTH_WORKERS = ThreadPoolExecutor(2, thread_name_prefix="health")
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,11 @@ class Server:
         workers = ThreadPoolExecutor(limits().max_workers, thread_name_prefix=service.name)
         self.service = service
         self._server = grpc.server(workers, interceptors=[FaultInterceptor(service.step)], options=options)
-        self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer),))
+        info = InfoServicer(service.name, getattr(servicer, "model", None))
+        self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (service.descriptor.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         try:
             port = self._server.add_insecure_port(address)
@@ -122,37 +125,6 @@ def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
         stopped.wait()
 
 
-class HealthServicer(health.HealthServicer):
-    """Health with threads of its own: calls that wait for a model fill the workers, and it must answer all the same.
-
-    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(experimental_thread_pool=HEALTH_WORKERS)
-
-    def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return super().Check(request, context)
-
-    Check.experimental_thread_pool = HEALTH_WORKERS  # type: ignore[attr-defined]
-
-    def _on_close_callback(self, send: Callable[[Any], None], service: str) -> Callable[[], object]:
-        """What to do when a watcher leaves: not on gRPC's own thread, which calls this.
-
-        Watch holds the lock while it sends, and that same thread finishes sends: if it waited here for the lock, the
-        whole server would stand still for good.
-        """
-        close = super()._on_close_callback(send, service)
-        return lambda: HEALTH_WORKERS.submit(close)
-
-    def end_watches(self) -> None:
-        """End the streams of those who watch, who would otherwise hold up the server's end."""
-        with self._lock:
-            watches = [send for sends in self._send_response_callbacks.values() for send in sends]
-        for send in watches:
-            send(None)
-
-
 class FaultInterceptor(grpc.ServerInterceptor):
     """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too."""
 
@@ -174,11 +146,13 @@ class FaultInterceptor(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        serializers = (handler.request_deserializer, handler.response_serializer)
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(partial(self._stream, handler.unary_stream), *serializers)
-        assert handler.unary_unary is not None  # no method of the contract takes a stream
-        return grpc.unary_unary_rpc_method_handler(partial(self._unary, handler.unary_unary), *serializers)
+        behavior = handler.unary_unary or handler.unary_stream  # no method of the contract takes a stream
+        assert behavior is not None
+        guarded: Any = partial(self._unary if handler.unary_unary else self._stream, behavior)
+        if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on what it is given
+            guarded.experimental_thread_pool = behavior.experimental_thread_pool
+        make = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
+        return make(guarded, handler.request_deserializer, handler.response_serializer)
 
     def _unary(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
         try:

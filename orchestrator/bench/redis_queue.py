@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import redis
@@ -58,7 +59,8 @@ def work(address: str, over: threading.Event) -> None:
     """Take requests and answer the same array."""
     connection = redis.Redis(unix_socket_path=address)
     while not over.is_set():
-        if item := connection.brpop(["requests"], timeout=WAIT_SECONDS):
+        item: Any = connection.brpop(["requests"], timeout=WAIT_SECONDS)
+        if item:
             name, array = pickle.loads(item[1])
             connection.lpush(name, pickle.dumps(array))
 
@@ -70,7 +72,7 @@ def connect(address: str) -> Iterator[Echo]:
     def echo(array: np.ndarray) -> np.ndarray:
         name = uuid.uuid4().hex
         connection.lpush("requests", pickle.dumps((name, array)))
-        item = connection.brpop([name], timeout=60)
+        item: Any = connection.brpop([name], timeout=60)
         if item is None:
             raise TimeoutError("the worker has not answered within 60 s")
         return pickle.loads(item[1])
