@@ -116,7 +116,12 @@ def test_health_answers_while_every_worker_is_busy():
 def test_reflection_tells_what_is_served():
     with serving(Echo()) as (_, channel):
         database = ProtoReflectionDescriptorDatabase(channel)
-        services = {NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+        services = {
+            NAME,
+            "tensorhop.v1.InfoService",
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1alpha.ServerReflection",
+        }
         assert set(database.get_services()) == services
         file = database.FindFileContainingSymbol(NAME)
         assert [method.name for method in file.service[0].method] == ["Describe"]

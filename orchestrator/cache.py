@@ -1,0 +1,213 @@
+"""Intermediate results, kept under everything that they depend on, and computed once however many ask at once."""
+
+import logging
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+import cachetools
+import numpy as np
+from blake3 import blake3
+
+from tensorhop.errors import InvalidInput
+from tensorhop.v1 import model_pb2
+
+log = logging.getLogger(__name__)
+
+REDIS_TIMEOUT = 0.25  # seconds for one answer of Redis
+REDIS_PAUSE = 5.0  # seconds without it after it failed
+MiB = 1024 * 1024
+MARK = b"hop1"  # in front of every entry in Redis; another version's entries are nobody's
+
+
+def digest_of(*parts: str | bytes | int | float | np.ndarray | None) -> bytes:
+    """BLAKE3 of values; each is written with its kind and length, so that no two lists of values look the same."""
+    hasher = blake3()
+    for part in parts:
+        match part:
+            case None:
+                kind, content = b"0", b""
+            case str():
+                kind, content = b"s", part.encode()
+            case bytes():
+                kind, content = b"b", part
+            case int():
+                kind, content = b"i", str(part).encode()
+            case float():
+                kind, content = b"f", struct.pack("<d", part)
+            case np.ndarray():
+                hasher.update(digest_of(part.dtype.str, str(part.shape)))
+                kind, content = b"a", memoryview(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+        hasher.update(kind + struct.pack("<Q", len(content)))
+        hasher.update(content)
+    return hasher.digest()
+
+
+def key_of(step: str, model: model_pb2.Model, photo: bytes, *parameters: str | bytes | int | float | None) -> bytes:
+    """The key of an answer: the step, who gives it, and what is asked."""
+    return digest_of(step, model.name, model.revision, model.digest, photo, *parameters)
+
+
+class Store(Protocol):
+    """Where entries are."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def put(self, key: bytes, value: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Memory:
+    """In this process: the least recently used go first.
+
+    Args:
+        most: bytes of all entries together.
+        seconds: how long an entry is good.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._entries: cachetools.TTLCache[bytes, bytes] = cachetools.TTLCache(most, seconds, getsizeof=len)
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._lock:
+            return self._entries.get(key)
+
+    def put(self, key: bytes, value: bytes) -> None:
+        with self._lock:
+            if len(value) <= self._entries.maxsize:
+                self._entries[key] = value
+
+    def close(self) -> None:
+        with self._lock:
+            self._entries.clear()
+
+
+class Redis:
+    """In a Redis that several orchestrators share. One that is slow or gone costs speed, never an answer.
+
+    Args:
+        url: redis://HOST:PORT/DB, rediss:// or unix://.
+        seconds: how long an entry is good.
+
+    Raises:
+        InvalidInput: the URL is none of Redis.
+    """
+
+    def __init__(self, url: str, seconds: float) -> None:
+        import redis
+
+        self._broken: tuple[type[Exception], ...] = (redis.RedisError, OSError)
+        self._seconds = max(1, round(seconds))
+        self._rests_until = 0.0
+        try:
+            self._redis = redis.Redis.from_url(
+                url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=None
+            )
+        except ValueError as error:
+            raise InvalidInput("--cache", f"is {url!r}; it must be memory, none or a redis:// URL") from error
+
+    def get(self, key: bytes) -> bytes | None:
+        value = self._try(lambda: self._redis.get(_name(key)))
+        return value[len(MARK) :] if isinstance(value, bytes) and value.startswith(MARK) else None
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self._try(lambda: self._redis.set(_name(key), MARK + value, ex=self._seconds))
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def _try(self, action: Callable[[], object]) -> object:
+        if time.monotonic() < self._rests_until:
+            return None
+        try:
+            return action()
+        except self._broken as error:
+            self._rests_until = time.monotonic() + REDIS_PAUSE
+            log.warning("the cache rests for %g s: %s", REDIS_PAUSE, error)
+            return None
+
+
+def _name(key: bytes) -> str:
+    return f"tensorhop:{key.hex()}"
+
+
+class Claim:
+    """What became of asking for a key: a value, a promise to make it, or somebody else's promise."""
+
+    def __init__(self, cache: "Cache", key: bytes, value: bytes | None, promise: Future | None, leads: bool) -> None:
+        self._cache, self.key, self.value, self._promise, self.leads = cache, key, value, promise, leads
+
+    def keep(self, value: bytes) -> None:
+        """The leader's answer, for everybody."""
+        self._cache._settle(self.key, self._promise, value)
+
+    def give_up(self) -> None:
+        """The leader has no answer; a follower may lead now. Of no effect after `keep`."""
+        self._cache._settle(self.key, self._promise, None)
+
+    def wait(self, timeout: float) -> bytes | None:
+        """A follower's wait for the leader's answer; None if it has none, or not within `timeout` seconds."""
+        assert self._promise is not None
+        try:
+            return self._promise.result(timeout)
+        except TimeoutError:
+            return None
+
+
+class Cache:
+    """Entries, and who is making which at the moment."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._promises: dict[bytes, Future] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, key: bytes) -> Claim:
+        """Ask for an entry. Who is told that they lead must `keep` or `give_up`."""
+        value = self._store.get(key)
+        if value is not None:
+            return Claim(self, key, value, None, leads=False)
+        with self._lock:
+            promise = self._promises.get(key)
+            if promise is not None:
+                return Claim(self, key, None, promise, leads=False)
+            promise = self._promises[key] = Future()
+        claim = Claim(self, key, None, promise, leads=True)
+        value = self._store.get(key)  # a leader may just have kept it
+        if value is None:
+            return claim
+        claim.give_up()
+        return Claim(self, key, value, None, leads=False)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _settle(self, key: bytes, promise: Future | None, value: bytes | None) -> None:
+        if promise is None or promise.done():
+            return
+        if value is not None:
+            self._store.put(key, value)
+        with self._lock:
+            self._promises.pop(key, None)
+        promise.set_result(value)
+
+
+def open_cache(where: str, most: int, seconds: float) -> Cache | None:
+    """The cache that `--cache` names: memory, none, or a URL of Redis.
+
+    Raises:
+        InvalidInput: it names something else.
+    """
+    if where == "none":
+        return None
+    return Cache(Memory(most, seconds) if where == "memory" else Redis(where, seconds))
+
+
+def joined(values: Sequence[str]) -> bytes:
+    """A list of words as one parameter of a key."""
+    return digest_of(*values)
