@@ -89,7 +89,7 @@ def test_transparent_pixels_do_not_bleed(scale: float) -> None:
     rgba[..., :3] = (0, 255, 0)
     rgba[80:200, 90:190] = (220, 30, 30, 255)
     region = Region(0, 0, 300, 300)
-    placement = centered(region, canvas=Size(1000, 1000), fill=0.3 * scale, max_enlargement=9)
+    placement = centered(region, canvas=Size(1000, 1000), fill=0.3 * scale, max_scale=9)
     assert placement.scale == pytest.approx(scale)
     pixels = placed(rgba, region, placement).pixels
     seen = pixels[..., 3] > 0

@@ -115,7 +115,7 @@ def test_box_mask_prompt_and_template(endpoint: str, tmp_path: Path) -> None:
     assert (tmp_path / "cat" / "a_b-0.png").exists()
     mask = tmp_path / "mask.png"
     cv2.imwrite(str(mask), np.full((300, 451), 255, np.uint8))
-    done = tensorhop("run", CAT, "--mask", mask, "--no-center", "--no-shadow", "--no-decontaminate", *run)
+    done = tensorhop("run", CAT, "--mask", mask, "--no-center", "--shadow", "none", "--no-decontaminate", *run)
     assert done.returncode == 0
     written = decode_image((tmp_path / "cat-0.png").read_bytes())
     np.testing.assert_array_equal(written, decode_image(CAT.read_bytes()))
@@ -137,7 +137,7 @@ def test_box_mask_prompt_and_template(endpoint: str, tmp_path: Path) -> None:
         (["--name", "{stem}.png"], "{index}"),
         (["--name", "{nonsense}-{index}.png"], "nonsense"),
         (["--name", "../{stem}-{index}.png"], "leaves"),
-        (["-o", "cut.jpg"], ".png"),
+        (["-o", "cut.tif"], ".png"),
         ([COFFEE, "-o", "cut.png"], "directory"),
         (["-o", "-", "--json"], "standard output"),
         (["-o", "cut.png", "--overlay"], "--overlay"),
@@ -200,7 +200,17 @@ def test_help_is_quick_and_whole() -> None:
     started = time.monotonic()
     text = tensorhop("run", "--help").stdout.decode()
     assert time.monotonic() - started < 20
-    for name in ("--prompt", "--box", "--mask", "--rot", "--no-shadow", "--save-steps", "TENSORHOP_ENDPOINT"):
+    for name in (
+        "--prompt",
+        "--box",
+        "--mask",
+        "--rot",
+        "--shadow",
+        "--canvas",
+        "--preset",
+        "--save-steps",
+        "TENSORHOP_ENDPOINT",
+    ):
         assert name in text
 
 

@@ -99,7 +99,8 @@ def test_read(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "template", [TEMPLATE, "{stem}_{index:03d}_{label}.png", "{stem}/{index}.PNG", "{index}-{stem}-{score:.2f}.png"]
+    "template",
+    [f"{TEMPLATE}.jpg", "{stem}_{index:03d}_{label}.png", "{stem}/{index}.PNG", "{index}-{stem}-{score:.2f}.png"],
 )
 def test_templates_that_work(template):
     check_template(template)
@@ -112,7 +113,7 @@ def test_templates_that_work(template):
         ("{index}.png", "one name"),
         ("{stem}-{label}.png", "one name"),
         ("cutout.png", "one name"),
-        ("{stem}-{index}.jpg", ".png"),
+        ("{stem}-{index}.tif", ".png, .webp, .jpg, .jpeg"),
         ("{stem}-{index}", ".png"),
         ("/elsewhere/{stem}-{index}.png", "leaves"),
         ("../{stem}-{index}.png", "leaves"),
@@ -133,7 +134,7 @@ def test_templates_that_do_not(template, said):
 
 
 def test_fill():
-    assert fill(TEMPLATE, "photo", detection(3)) == "photo-3.png"
+    assert fill(f"{TEMPLATE}.png", "photo", detection(3)) == "photo-3.png"
     assert fill("{index:02d} {label} {score:.1f}.png", "photo", detection(3)) == "03 cat 0.9.png"
 
 

@@ -17,10 +17,11 @@ from services.segment.embedded import EmbeddedSegmenter
 from tensorhop.channel import from_error
 from tensorhop.client import PipelineClient
 from tensorhop.composite import compose
+from tensorhop.encode import encode_png
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region, size_of
-from tensorhop.image import decode_image, encode_png
+from tensorhop.image import decode_image
 from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
 from tensorhop.server import Server
 from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc, segment_pb2, tensor_pb2
