@@ -69,6 +69,21 @@ def test_one_file(endpoint: str, tmp_path: Path) -> None:
     assert picture.shape == (300, 451, 4)
 
 
+def test_a_preset_writes_what_it_says(endpoint: str, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    cv2.imwrite(str(mask), cv2.circle(np.zeros((300, 451), np.uint8), (200, 150), 90, 255, -1))
+    run = ("run", CAT, "--mask", mask, "--preset", "marketplace", "--canvas", "300x300", "--endpoint", endpoint)
+    done = tensorhop(*run, "-o", tmp_path, "--json", "--no-overlay")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["file"] for event in events if event["event"] == "object"] == [str(tmp_path / "cat-0.jpg")]
+    pixels = decode_image((tmp_path / "cat-0.jpg").read_bytes())
+    rows, columns = np.nonzero((pixels < 255).any(axis=2))
+    assert pixels.shape == (300, 300, 3)
+    for places in (rows, columns):
+        assert np.ptp(places) + 1 == pytest.approx(0.85 * 300, abs=4)
+
+
 def test_same_stems_do_not_overwrite_each_other(endpoint: str, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -5,7 +5,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.files import STDIN, TEMPLATE, Input, WrongUse, check_template, expand, fill, find_inputs
+from orchestrator.files import (
+    STDIN,
+    TEMPLATE,
+    Input,
+    WrongUse,
+    check_template,
+    encoding_of,
+    expand,
+    fill,
+    find_inputs,
+    suffix_of,
+)
 from tensorhop.geometry import Box
 from tensorhop.results import Detection
 
@@ -131,6 +142,14 @@ def test_templates_that_do_not(template, said):
         check_template(template)
     assert said in str(caught.value)
     assert template in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["png", "webp", "jpeg"])
+def test_suffixes(encoding):
+    name = f"a{suffix_of(encoding)}"
+    assert encoding_of(name, "--out", None) == encoding_of(name.upper(), "--out", encoding) == encoding
+    with pytest.raises(WrongUse, match=f"--out {name} is a file of {encoding}, and --format is gif"):
+        encoding_of(name, "--out", "gif")
 
 
 def test_fill():
