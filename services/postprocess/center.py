@@ -10,7 +10,7 @@ from tensorhop.geometry import Box, Region, Size
 from tensorhop.results import VISIBLE, Layer, Placement
 
 SMALLER = 7 / 8  # of what it would fill: down to which the object becomes smaller for the sake of its shadow
-FAR = 16  # blocks of pixels go into one at least, when it is by so much that blocks are averaged first, to save memory
+FAR = 16  # how many pixels, or means of blocks of them, go at least into one when shrinking far
 
 
 def visible_box(alpha: np.ndarray, above: float = VISIBLE) -> Region:
@@ -70,7 +70,8 @@ def room(box: Region, canvas: Size = CANVAS, fill: float = FILL, max_scale: floa
 def placed(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
     """A piece of the photo on the canvas, resampled at most once.
 
-    The filter is bicubic, on premultiplied alpha; when shrinking it widens by as much, so that no pixel is skipped. At
+    The filter is bicubic, on premultiplied alpha; when shrinking it widens by as much, so that no pixel is skipped. It
+    would take much memory to shrink by more than 2 x FAR: then the filter is given the means of blocks of pixels. At
     scale 1 the pixels stay as they are and move by whole pixels. What leaves the canvas is cut off.
 
     Args:
