@@ -12,16 +12,16 @@ import typer
 from orchestrator.files import TEMPLATE, WrongUse, encoding_of
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import SHADOWS, Finish
+from tensorhop.finish_presets import FINISH_PRESETS
 from tensorhop.geometry import Size
 from tensorhop.output import ENCODINGS, QUALITY, Output
-from tensorhop.presets import PRESETS
 
 LOOK, FINISH, OUTPUT = "What to look for", "Finish", "Output"
 DEFAULT = Finish()
 
 Encoding = StrEnum("Encoding", [name for name in ENCODINGS if name != "tensor"])  # type: ignore[misc]
 ShadowKind = StrEnum("ShadowKind", [*SHADOWS])  # type: ignore[misc]
-Preset = StrEnum("Preset", [*PRESETS])  # type: ignore[misc]
+Preset = StrEnum("Preset", [*FINISH_PRESETS])  # type: ignore[misc]
 
 
 def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any:
@@ -225,7 +225,7 @@ def finish(preset: str | None, **given: Any) -> Finish:
     if chosen.get("center") is False and (lost := chosen.keys() & {"canvas", "fill", "max_scale"}):
         names = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(lost))
         raise WrongUse(f"{names} would have no effect with --no-center: the canvas is the photo")
-    result = replace(PRESETS[preset]["finish"] if preset else DEFAULT, **chosen)
+    result = replace(FINISH_PRESETS[preset]["finish"] if preset else DEFAULT, **chosen)
     result.check()
     return result
 
@@ -254,7 +254,7 @@ def output(
         encoding = encoding_of(template, "--name", encoding)
     given = {"encoding": encoding, "quality": quality, "background": background}
     chosen = {name: value for name, value in given.items() if value is not None}
-    result = replace(PRESETS[preset]["output"] if preset else Output(), **chosen)  # type: ignore[arg-type]
+    result = replace(FINISH_PRESETS[preset]["output"] if preset else Output(), **chosen)  # type: ignore[arg-type]
     result.check()
     return result
 

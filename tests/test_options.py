@@ -10,11 +10,11 @@ from orchestrator.cli import app
 from orchestrator.files import WrongUse
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import Finish
+from tensorhop.finish_presets import FINISH_PRESETS
 from tensorhop.geometry import Size
 from tensorhop.output import Output
-from tensorhop.presets import PRESETS
 
-SHOP = PRESETS["marketplace"]
+SHOP = FINISH_PRESETS["marketplace"]
 
 
 def test_nothing_given_is_the_default() -> None:

@@ -23,10 +23,10 @@ from tensorhop.composite import compose, flatten
 from tensorhop.encode import encode_png
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.finish import Finish
+from tensorhop.finish_presets import FINISH_PRESETS
 from tensorhop.geometry import Box, Region, Size, size_of
 from tensorhop.image import decode_image
 from tensorhop.output import Output
-from tensorhop.presets import PRESETS
 from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
 from tensorhop.server import Server
 from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc, segment_pb2, tensor_pb2
@@ -164,8 +164,10 @@ def test_opaque_pixels_are_the_photos_own_to_the_bit(client: PipelineClient, cat
 
 def test_marketplace_is_pure_white_and_fills_85_percent(client: PipelineClient, coffee: np.ndarray) -> None:
     masks = [oval(coffee)]
-    plain = one(ObjectResult, list(client.process(coffee, masks=masks, finish=PRESETS["marketplace"]["finish"])))
-    pixels = decode_image(one(ObjectResult, list(client.process(coffee, masks=masks, **PRESETS["marketplace"]))).file)
+    plain = one(ObjectResult, list(client.process(coffee, masks=masks, finish=FINISH_PRESETS["marketplace"]["finish"])))
+    pixels = decode_image(
+        one(ObjectResult, list(client.process(coffee, masks=masks, **FINISH_PRESETS["marketplace"]))).file
+    )
     assert pixels.shape == (1024, 1024, 3)
     alpha = compose([plain.picture], Region(0, 0, 1024, 1024))[..., 3]
     assert (pixels[alpha == 0] == 255).all()

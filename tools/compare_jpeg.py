@@ -13,9 +13,9 @@ from orchestrator.local import one_process
 from tensorhop.client import PipelineClient
 from tensorhop.composite import compose, flatten
 from tensorhop.encode import encode
+from tensorhop.finish_presets import FINISH_PRESETS
 from tensorhop.geometry import Region
 from tensorhop.output import Output
-from tensorhop.presets import PRESETS
 from tensorhop.results import ObjectResult
 from tensorhop.settings import PORTS
 
@@ -38,7 +38,7 @@ def main(photos: list[str]) -> None:
     servers = one_process(dict.fromkeys(PORTS, "127.0.0.1:0"))
     with servers as running, PipelineClient(running["pipeline"].address) as client:
         for photo in photos:
-            for event in client.process(photo, max_objects=1, finish=PRESETS["marketplace"]["finish"]):
+            for event in client.process(photo, max_objects=1, finish=FINISH_PRESETS["marketplace"]["finish"]):
                 if not isinstance(event, ObjectResult) or event.picture is None:
                     continue
                 canvas = compose([event.picture], Region.of(event.placement.canvas))

@@ -1,6 +1,6 @@
 """Finish and Output that belong together, by the name of what they are for: data only.
 
-They are keywords of PipelineClient.process: `client.process(photo, **PRESETS["marketplace"])`.
+They are keywords of PipelineClient.process: `client.process(photo, **FINISH_PRESETS["marketplace"])`.
 """
 
 from typing import TypedDict
@@ -16,7 +16,7 @@ class Preset(TypedDict):
     output: Output
 
 
-PRESETS: dict[str, Preset] = {
+FINISH_PRESETS: dict[str, Preset] = {
     # What shops ask for: a square, pure white to the pixel, the object over 85 % of it, without a shadow.
     "marketplace": {
         "finish": Finish(shadow="none", fill=0.85, max_scale=100),
