@@ -1,19 +1,19 @@
 """The `tensorhop` command."""
 
-import math
 import signal
-import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from orchestrator import options
 from orchestrator.bench.cli import bench
 from orchestrator.choices import choices_of
-from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs
+from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs, suffix_of
 from orchestrator.models import models
+from orchestrator.options import option
 from orchestrator.run import Plan, run
 from tensorhop.command import (
     AllowPath,
@@ -46,86 +46,39 @@ app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 
 INTERRUPTED = 130
-LOOK, FINISH, OUTPUT = "What to look for", "Finish", "Output"
-
-
-def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any:
-    return typer.Option(*names, help=text, rich_help_panel=panel, **more)
 
 
 @app.command("run")
 def run_command(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, directories, or - (standard input).")],
-    prompt: Annotated[
-        list[str] | None, option("Look for this; repeatable. Skips describe.", metavar="TEXT", panel=LOOK)
-    ] = None,
-    box: Annotated[
-        list[str] | None,
-        option("An object is here, in pixels; repeatable. Skips detect too.", metavar="X0,Y0,X1,Y1", panel=LOOK),
-    ] = None,
-    mask: Annotated[
-        list[Path] | None,
-        option(
-            "An object is what is white, or opaque, in this picture of the photo's size. Skips segment too.",
-            metavar="FILE",
-            panel=LOOK,
-        ),
-    ] = None,
-    max_objects: Annotated[int, option("How many objects to cut out, best first.", min=1, panel=LOOK)] = 4,
-    max_parallel: Annotated[int, option("How many objects may be finished at once.", min=1, panel=LOOK)] = 4,
-    recursive: Annotated[
-        bool, option("Look into the folders of directories.", "--recursive", "-r", panel=LOOK)
-    ] = False,
-    rot: Annotated[
-        float,
-        option("Where the shadow falls: 0 away from the viewer, 90 right.", metavar="DEGREES", panel=FINISH),
-    ] = 60.0,
-    shadow: Annotated[bool, option("Cast a shadow.", "--shadow/--no-shadow", panel=FINISH)] = True,
-    center: Annotated[
-        bool,
-        option(
-            "Center the object on a square, or leave it where it is in the photo.", "--center/--no-center", panel=FINISH
-        ),
-    ] = True,
-    decontaminate: Annotated[
-        bool,
-        option("Take the background's colour out of soft edges.", "--decontaminate/--no-decontaminate", panel=FINISH),
-    ] = True,
-    out: Annotated[
-        str,
-        option(
-            "A directory; or, for the best object only, a .png file or - (standard output).",
-            "--out",
-            "-o",
-            metavar="PATH",
-            panel=OUTPUT,
-        ),
-    ] = "out",
-    name: Annotated[
-        str, option("File names, made of {stem}, {index}, {label} and {score}.", metavar="TEMPLATE", panel=OUTPUT)
-    ] = TEMPLATE,
-    overlay: Annotated[
-        bool | None,
-        option(
-            "Write an overview with boxes and labels too.",
-            "--overlay/--no-overlay",
-            panel=OUTPUT,
-            show_default="on for a directory",
-        ),
-    ] = None,
-    as_json: Annotated[bool, option("Print one JSON object an event.", "--json", panel=OUTPUT)] = False,
-    save_steps: Annotated[
-        Path | None, option("Write every intermediate here, as a picture and an .npy.", metavar="DIR", panel=OUTPUT)
-    ] = None,
-    fail_fast: Annotated[bool, option("Stop at the first photo that fails.", "--fail-fast")] = False,
-    endpoint: Annotated[
-        str | None,
-        option(
-            "A running pipeline. Without it the services start in this process.",
-            metavar="HOST:PORT",
-            envvar="TENSORHOP_ENDPOINT",
-        ),
-    ] = None,
+    images: options.Images,
+    prompt: options.Prompt = None,
+    box: options.BoxText = None,
+    mask: options.MaskFile = None,
+    max_objects: options.MaxObjects = 4,
+    max_parallel: options.MaxParallel = 4,
+    merge: options.Merge = False,
+    recursive: options.Recursive = False,
+    preset: options.PresetName = None,
+    center: options.Center = None,
+    canvas: options.Canvas = None,
+    fill: options.Fill = None,
+    max_scale: options.MaxScale = None,
+    decontaminate: options.Decontaminate = None,
+    shadow: options.Shadow = None,
+    rot: options.Rot = None,
+    shadow_length: options.ShadowLength = None,
+    shadow_softness: options.ShadowSoftness = None,
+    shadow_opacity: options.ShadowOpacity = None,
+    encoding: options.Format = None,
+    quality: options.Quality = None,
+    background: options.Background = None,
+    out: options.Out = "out",
+    name: options.NameTemplate = None,
+    overlay: options.Overlay = None,
+    as_json: options.AsJson = False,
+    save_steps: options.SaveSteps = None,
+    fail_fast: options.FailFast = False,
+    endpoint: options.Endpoint = None,
     shm_dir: ShmDir = None,
     no_shm: NoShm = False,
 ) -> None:
@@ -137,7 +90,6 @@ def run_command(
     """
     from orchestrator.report import Reporter
     from tensorhop.client import PipelineClient
-    from tensorhop.finish import Finish
 
     set_limits(shm_dir, no_shm)
     keep_large_buffers()
@@ -145,30 +97,45 @@ def run_command(
         inputs = find_inputs(images, recursive, out)
         if len(inputs) > 1 and (box or mask):
             raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
-        if not math.isfinite(rot):
-            raise WrongUse(f"--rot is {rot}; it must be finite")
-        check_template(name)
         single = out == "-" or (Path(out).suffix != "" and not Path(out).is_dir())
-        check_output(out, single, len(inputs), overlay, as_json)
+        options.check_out(out, single, len(inputs), overlay, as_json)
+        finish = options.finish(
+            preset,
+            center=center,
+            canvas=options.parse_canvas(canvas),
+            fill=fill,
+            max_scale=max_scale,
+            decontaminate=decontaminate,
+            shadow=shadow,
+            rot=rot,
+            length=shadow_length,
+            softness=shadow_softness,
+            opacity=shadow_opacity,
+        )
+        output = options.output(preset, encoding, out if single else "", name, quality, background)
+        template = name or TEMPLATE + suffix_of(output.encoding)
+        check_template(template)
         plan = Plan(
             request={
                 "phrases": prompt or [],
-                "boxes": [parse_box(text) for text in box or []],
-                "masks": [read_mask_file(path) for path in mask or []],
+                "boxes": [options.parse_box(text) for text in box or []],
+                "masks": [options.read_mask_file(path) for path in mask or []],
                 "max_objects": max_objects,
                 "max_parallel": max_parallel,
-                "finish": Finish(center, decontaminate, "cast" if shadow else "none", rot),
+                "merge": merge,
+                "finish": finish,
+                "output": output,
                 "return_masks": overlay is not False or save_steps is not None,
                 "return_layers": save_steps is not None,
             },
             out=None if out == "-" else Path(out),
             single=single,
-            template=name,
+            template=template,
             overlay=not single if overlay is None else overlay,
             steps=save_steps,
             fail_fast=fail_fast,
         )
-    except WrongUse as error:
+    except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error
     try:
         with ExitStack() as stack:
@@ -185,54 +152,6 @@ def run_command(
     raise typer.Exit(code)
 
 
-def check_output(out: str, single: bool, inputs: int, overlay: bool | None, as_json: bool) -> None:
-    """Raises WrongUse: an --out that the other options contradict."""
-    if not single:
-        return
-    if inputs > 1:
-        raise WrongUse(f"--out {out} is one file, and there are {inputs} photos; name a directory")
-    if overlay:
-        raise WrongUse(f"--overlay needs a directory; --out is {out}")
-    if out == "-" and as_json:
-        raise WrongUse("--json and --out - both want standard output")
-    if out == "-" and sys.stdout.isatty():
-        raise WrongUse("--out - would print a picture on the terminal; send it to a file or a pipe")
-    if out != "-" and Path(out).suffix.lower() != ".png":
-        raise WrongUse(f"--out {out} does not end in .png, the format that is written; a directory has no suffix")
-
-
-def parse_box(text: str) -> tuple[float, ...]:
-    """Raises WrongUse: not four finite numbers, or inverted."""
-    try:
-        x0, y0, x1, y1 = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise WrongUse(f"--box {text!r} is not x0,y0,x1,y1") from error
-    if not all(map(math.isfinite, (x0, y0, x1, y1))) or x0 >= x1 or y0 >= y1:
-        raise WrongUse(f"--box {text!r} must be finite, with x0 < x1 and y0 < y1")
-    return x0, y0, x1, y1
-
-
-def read_mask_file(path: Path) -> object:
-    """Raises WrongUse: the file cannot be read or is no picture."""
-    from tensorhop.image import decode_mask
-
-    try:
-        return decode_mask(path.read_bytes(), f"--mask {path}")
-    except (OSError, InvalidInput) as error:
-        raise WrongUse(str(error)) from error
-
-
-StepModel = Annotated[
-    list[str] | None,
-    option(
-        "Model of a step: a preset, a hub id, a directory or an .onnx file; repeatable.",
-        metavar="STEP=NAME",
-        show_default="embedded",
-    ),
-]
-StepRevision = Annotated[
-    list[str] | None, option("Branch, tag or commit of a step's hub id; repeatable.", metavar="STEP=COMMIT")
-]
 Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
 
 
@@ -241,10 +160,10 @@ def up(
     host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
     only: Annotated[list[Name] | None, option("Start only this; repeatable.")] = None,
     one_process: Annotated[bool, option("All in one process, with one CUDA context.", "--one-process")] = False,
-    model: StepModel = None,
+    model: options.StepModel = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
-    revision: StepRevision = None,
+    revision: options.StepRevision = None,
     trust_remote_code: TrustRemoteCode = False,
     shm_dir: ShmDir = None,
     no_shm: NoShm = False,

@@ -10,7 +10,8 @@ from tensorhop.results import Detection
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo"}
 STDIN = "-"
-TEMPLATE = "{stem}-{index}.png"
+TEMPLATE = "{stem}-{index}"  # and the suffix of the format
+FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}  # by suffix
 
 
 class WrongUse(ValueError):
@@ -77,10 +78,29 @@ def check_template(template: str) -> None:
     if len(names) < len(samples):
         raise WrongUse(f"--name {template!r} gives several objects one name; use {{stem}} and {{index}}, set apart")
     name = Path(names.pop())
-    if name.suffix.lower() != ".png":
-        raise WrongUse(f"--name {template!r} does not end in .png")
+    if name.suffix.lower() not in FORMATS:
+        raise WrongUse(f"--name {template!r} does not end in {', '.join(FORMATS)}")
     if name.is_absolute() or ".." in name.parts:
         raise WrongUse(f"--name {template!r} leaves the output directory")
+
+
+def suffix_of(encoding: str) -> str:
+    """Of the files of an encoding: ".jpg" of jpeg."""
+    return next(suffix for suffix, known in FORMATS.items() if known == encoding)
+
+
+def encoding_of(path: str, option: str, given: str | None) -> str:
+    """The encoding that a file's name asks for.
+
+    Raises:
+        WrongUse: the suffix is not known, or the caller has given another encoding.
+    """
+    encoding = FORMATS.get(Path(path).suffix.lower())
+    if encoding is None:
+        raise WrongUse(f"{option} {path} does not end in {', '.join(FORMATS)}; a directory has no suffix")
+    if given not in (None, encoding):
+        raise WrongUse(f"{option} {path} is a file of {encoding}, and --format is {given}")
+    return encoding
 
 
 def fill(template: str, stem: str, detection: Detection) -> str:

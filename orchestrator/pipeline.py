@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from orchestrator.merge import merged_detection, merged_mask
 from orchestrator.stages import Scope, Stages
-from tensorhop.composite import compose
+from tensorhop.composite import compose, flatten
+from tensorhop.encode import encode
 from tensorhop.errors import InvalidInput, fault_of
+from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region, Size, size_of
-from tensorhop.image import encode_png, read_image
+from tensorhop.image import read_image
 from tensorhop.messages import (
     check_count,
     corners,
@@ -20,6 +23,7 @@ from tensorhop.messages import (
     read_fraction,
     read_layer,
     read_mask,
+    read_output,
     read_phrases,
     read_placement,
     write_box,
@@ -29,6 +33,7 @@ from tensorhop.messages import (
     write_region,
     write_size,
 )
+from tensorhop.output import Output
 from tensorhop.payloads import Payloads
 from tensorhop.results import Mask
 from tensorhop.settings import limits
@@ -42,7 +47,14 @@ MAX_OBJECTS = 4
 MAX_PARALLEL = 4
 UNNAMED = "object"  # label of a box or mask to which the caller gave no phrase
 MASK_MARGIN = 0.5  # of a box's sides, that a mask may reach beyond it, for the size of the slot in which it comes back
-LAYER_BYTES = 4 * 1024 * 1024  # of a layer that fills the default canvas
+LEAST_LAYER_BYTES = 4 * 1024 * 1024  # room for a layer, also of a small object whose shadow is larger than itself
+
+EMPTY = fault_pb.Fault(
+    step=fault_pb.STEP_SEGMENT,
+    code=fault_pb.CODE_INVALID_ARGUMENT,
+    field="mask.alpha",
+    message="mask.alpha is empty: nothing in it is above 0.05; it is left out of what is merged",
+)
 
 Event = Packet  # of a Description, Detections, ObjectResult, ObjectFault or Summary
 
@@ -56,6 +68,8 @@ class Job:
     phrases: list[str]
     objects: list[detect_pb2.Detection] | None  # where the objects are, if the caller said
     masks: list[Mask]  # what the objects are, if the caller said
+    finish: Finish
+    output: Output
     max_objects: int
     max_parallel: int
     images: dict[bool, tuple[image_pb2.Image, Payloads]] = field(default_factory=dict)
@@ -91,13 +105,15 @@ def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> 
         objects = list(detections.detections)
     else:
         yield Packet(pb.Detections(detections=objects), Payloads())
-    faults = 0
-    for outcome in finish_objects(job, objects, stages, scope):
+    results = faults = 0
+    outcomes = finish_merged if job.request.merge else finish_objects
+    for outcome in outcomes(job, objects, stages, scope):
+        results += isinstance(outcome.message, pb.ObjectResult)
         faults += isinstance(outcome.message, pb.ObjectFault)
         yield outcome
     summary = pb.Summary(
         photo=write_size(job.size),
-        objects=len(objects) - faults,
+        objects=results,
         faults=faults,
         seconds=scope.seconds(),
         steps=scope.steps(),
@@ -130,17 +146,16 @@ def read_job(packet: Packet[pb.ProcessRequest]) -> Job:
     ]
     for name in ("score_threshold", "iou_threshold"):
         read_fraction(request.detect, name, "detect")
-    read_finish(request.finish)
-    if request.output.encoding not in pb.Encoding.values():
-        raise InvalidInput(
-            "output.encoding", f"is {request.output.encoding}; known are {', '.join(pb.Encoding.keys())}"
-        )
+    finish, output = read_finish(request.finish), read_output(request.output)
+    output.check_canvas(finish.canvas if finish.center else size_of(photo))
     return Job(
         request=request,
         photo=photo,
         phrases=phrases,
         objects=objects or None,
         masks=masks,
+        finish=finish,
+        output=output,
         max_objects=read_count(request, "max_objects", MAX_OBJECTS, limits().max_objects),
         max_parallel=read_count(request, "max_parallel", MAX_PARALLEL, limits().max_parallel),
     )
@@ -184,9 +199,7 @@ def finish_objects(
     outcomes: queue.SimpleQueue[Packet] = queue.SimpleQueue()
 
     def fail(detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None) -> None:
-        payloads = Payloads()
-        written = write_mask(mask, payloads) if mask else None
-        outcomes.put(Packet(pb.ObjectFault(detection=detection, fault=fault, mask=written), payloads))
+        outcomes.put(object_fault(detection, fault, mask))
 
     def finish(detection: detect_pb2.Detection, mask: Mask) -> None:
         try:
@@ -221,6 +234,42 @@ def finish_objects(
             raise
 
 
+def finish_merged(
+    job: Job, objects: list[detect_pb2.Detection], stages: Stages, scope: Scope
+) -> Iterator[Packet[pb.ObjectResult] | Packet[pb.ObjectFault]]:
+    """A fault for each object without a mask, and one outcome for all others together."""
+    missing, found = dict(enumerate(objects)), {}
+    reason: Exception = RuntimeError("segment ended without an answer for this object")
+    try:
+        for index, outcome in segment(job, objects, stages, scope):
+            if not isinstance(outcome, Mask):
+                yield object_fault(missing.pop(index), outcome)
+            elif outcome.empty:
+                yield object_fault(missing.pop(index), EMPTY, outcome)
+            else:
+                found[index] = outcome
+                del missing[index]
+    except Exception as error:
+        reason = error
+    for detection in missing.values():
+        yield object_fault(detection, fault_of(reason, fault_pb.STEP_SEGMENT))
+    if not found:
+        return
+    detection, mask = merged_detection([objects[index] for index in sorted(found)]), merged_mask(list(found.values()))
+    try:
+        yield finish_object(job, detection, mask, stages, scope)
+    except Exception as error:
+        yield object_fault(detection, fault_of(error, fault_pb.STEP_POSTPROCESS), mask)
+
+
+def object_fault(
+    detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None
+) -> Packet[pb.ObjectFault]:
+    payloads = Payloads()
+    written = write_mask(mask, payloads) if mask else None
+    return Packet(pb.ObjectFault(detection=detection, fault=fault, mask=written), payloads)
+
+
 def segment(
     job: Job, objects: list[detect_pb2.Detection], stages: Stages, scope: Scope
 ) -> Iterator[tuple[int, Mask | fault_pb.Fault]]:
@@ -253,7 +302,8 @@ def finish_object(
 ) -> Packet[pb.ObjectResult]:
     """Postprocess one object and make its picture."""
     crop = job.photo[mask.region.slices]
-    layer_bytes = max(LAYER_BYTES, crop.nbytes // 3 * 4)
+    canvas = job.finish.canvas if job.finish.center else mask.region.size
+    layer_bytes = max(LEAST_LAYER_BYTES, 4 * canvas.width * canvas.height)
 
     def build(shared: bool) -> Packet:
         payloads = Payloads.into([scope.borrow(crop.nbytes + mask.alpha.nbytes + 128)] if shared else [])
@@ -270,14 +320,16 @@ def finish_object(
     answer, received = stages.postprocess.call(build, scope)
     layers = [read_layer(answer.shadow, received, "shadow")] if answer.HasField("shadow") else []
     layers.append(read_layer(answer.cutout, received, "cutout"))
-    wanted, payloads = job.request.output, Payloads()
+    wanted, output, payloads = job.request.output, job.output, Payloads()
     result = pb.ObjectResult(detection=detection, placement=answer.placement)
-    if wanted.encoding == pb.ENCODING_TENSOR:
+    region = Region.of(read_placement(answer.placement).canvas)
+    if output.encoding != "tensor":
+        result.picture.encoded = payloads.put(encode(compose(layers, region), output))
+    elif output.colour:
+        result.picture.tensor.CopyFrom(to_tensor(flatten(compose(layers, region), output.colour), payloads))
+    else:
         region = layers[0].region.union(layers[-1].region)
         result.picture.tensor.CopyFrom(to_tensor(compose(layers, region), payloads))
-    else:
-        region = Region.of(read_placement(answer.placement).canvas)
-        result.picture.encoded = payloads.put(encode_png(compose(layers, region)))
     result.picture.region.CopyFrom(write_region(region))
     if wanted.masks:
         result.mask.CopyFrom(write_mask(mask, payloads))

@@ -4,20 +4,22 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from orchestrator.files import TEMPLATE, Input, fill
+from orchestrator.files import Input, fill
 from orchestrator.overlay import draw_overlay
 from orchestrator.report import Reporter, facts
 from tensorhop.client import PipelineClient
 from tensorhop.composite import compose
+from tensorhop.encode import encode_png
 from tensorhop.errors import ServiceFault
 from tensorhop.geometry import Region
-from tensorhop.image import decode_image, encode_png
-from tensorhop.results import Description, Detection, Detections, Layer, Mask, ObjectFault, ObjectResult, Summary
+from tensorhop.image import decode_image
+from tensorhop.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary
 from tensorhop.v1 import fault_pb2
 
 DONE, FAILED, WRONG, NOTHING, UNREACHABLE = 0, 1, 2, 3, 4  # exit codes
@@ -27,10 +29,10 @@ DONE, FAILED, WRONG, NOTHING, UNREACHABLE = 0, 1, 2, 3, 4  # exit codes
 class Plan:
     """What to do with every photo."""
 
-    request: dict[str, Any]  # arguments of PipelineClient.process
+    request: dict[str, Any]  # arguments of PipelineClient.process, which ask for files
     out: Path | None  # a directory; a file, if `single`; None for standard output
     single: bool  # only the best object is written, as one file
-    template: str = TEMPLATE
+    template: str  # of the files' names, in a directory
     overlay: bool = True
     steps: Path | None = None  # where intermediates go
     fail_fast: bool = False
@@ -120,23 +122,23 @@ def run_one(photo: Input, plan: Plan, client: PipelineClient, reporter: Reporter
     return DONE if record.summary.objects else NOTHING
 
 
-def whole_canvas(result: ObjectResult) -> bytes:
-    """The finished picture with the empty rest of its canvas, as PNG."""
-    return encode_png(compose([result.picture], Region.of(result.placement.canvas)))
+def file_of(result: ObjectResult) -> bytes:
+    assert result.file is not None, "a run asks for files"
+    return result.file
 
 
 def write_object(photo: Input, result: ObjectResult, plan: Plan) -> str:
     assert plan.out is not None
     path = plan.out / fill(plan.template, photo.stem, result.detection)
-    write_file(path, whole_canvas(result))
+    write_file(path, file_of(result))
     return str(path)
 
 
 def write_single(result: ObjectResult, plan: Plan) -> None:
     if plan.out:
-        write_file(plan.out, whole_canvas(result))
+        write_file(plan.out, file_of(result))
     else:
-        sys.stdout.buffer.write(whole_canvas(result))
+        sys.stdout.buffer.write(file_of(result))
         sys.stdout.buffer.flush()
 
 
@@ -168,7 +170,10 @@ def intermediates(photo: np.ndarray, record: Record) -> Iterator[tuple[str, np.n
         if not mask.region.empty:
             yield f"{index}-segment", mask.alpha
     for index, result in record.results.items():
-        layers: dict[str, Layer | None] = {"cutout": result.cutout, "shadow": result.shadow, "picture": result.picture}
-        for name, layer in layers.items():
-            if layer is not None and not layer.region.empty:
-                yield f"{index}-{name}", layer.pixels
+        layers = {"shadow": result.shadow, "cutout": result.cutout}
+        known = {name: layer for name, layer in layers.items() if layer is not None}
+        for name, layer in known.items():
+            yield f"{index}-{name}", layer.pixels
+        if known:
+            region = reduce(Region.union, (layer.region for layer in known.values()))
+            yield f"{index}-picture", compose(known.values(), region)

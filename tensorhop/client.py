@@ -22,7 +22,9 @@ from tensorhop.messages import (
     write_finish,
     write_image,
     write_mask,
+    write_output,
 )
+from tensorhop.output import Output
 from tensorhop.payloads import Payloads
 from tensorhop.results import (
     Description,
@@ -77,7 +79,9 @@ class PipelineClient:
         max_parallel: int | None = None,
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
+        merge: bool = False,
         finish: Finish = Finish(),  # noqa: B008  (frozen)
+        output: Output = Output("tensor"),  # noqa: B008  (frozen)
         return_masks: bool = False,
         return_layers: bool = False,
         request_id: str = "",
@@ -94,7 +98,9 @@ class PipelineClient:
             max_parallel: how many objects may be in postprocess at once. Default 4.
             score_threshold: the least score of a detection, 0 to 1. Default: the model's.
             iou_threshold: overlap above which the worse of two detections is dropped, 0 to 1. Default: the model's.
+            merge: finish all objects as one.
             finish: center, decontaminate, shadow.
+            output: how pictures are sent: as arrays, or as files that are ready to be written.
             return_masks: send each object's mask too.
             return_layers: send the object and its shadow as layers of their own too.
             request_id: your name for this request in logs; otherwise the pipeline makes one.
@@ -105,6 +111,7 @@ class PipelineClient:
             is done, in any order, and last a Summary.
 
         Raises:
+            InvalidInput: `finish` or `output` asks for what is not allowed.
             ServiceFault: the request as a whole failed; its `fault` has code, field and message.
         """
         payloads = Payloads()
@@ -117,8 +124,10 @@ class PipelineClient:
             max_objects=max_objects,
             max_parallel=max_parallel,
             finish=write_finish(finish),
-            output=pipeline_pb2.Output(encoding=pipeline_pb2.ENCODING_TENSOR, masks=return_masks, layers=return_layers),
+            output=write_output(output),
+            merge=merge,
         )
+        request.output.masks, request.output.layers = return_masks, return_layers
         if score_threshold is not None:
             request.detect.score_threshold = score_threshold
         if iou_threshold is not None:
@@ -157,11 +166,12 @@ def _read_mask(message: pipeline_pb2.ObjectResult | pipeline_pb2.ObjectFault, pa
 
 
 def _read_result(message: pipeline_pb2.ObjectResult, payloads: Payloads) -> ObjectResult:
+    picture = message.picture
+    pixels = to_array(picture.tensor, payloads, "picture.tensor") if picture.HasField("tensor") else None
     return ObjectResult(
         detection=read_detection(message.detection),
-        picture=Layer(
-            to_array(message.picture.tensor, payloads, "picture.tensor"), read_region(message.picture.region)
-        ),
+        picture=None if pixels is None else Layer(pixels, read_region(picture.region)),
+        file=bytes(payloads.get(picture.encoded)) if picture.HasField("encoded") else None,
         placement=read_placement(message.placement),
         seconds=message.seconds,
         mask=_read_mask(message, payloads),

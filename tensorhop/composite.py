@@ -33,6 +33,14 @@ def compose(layers: Iterable[Layer], region: Region) -> np.ndarray:
     return canvas
 
 
+def flatten(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """RGBA pixels, height x width x 4, over a colour, as `compose` does it: opaque; where alpha is 0, that colour."""
+    canvas = np.empty_like(pixels)
+    canvas[:] = (*colour, 255)
+    lay_over(pixels, canvas)
+    return canvas
+
+
 def lay_over(above: np.ndarray, below: np.ndarray) -> None:
     """Puts RGBA pixels over others of the same shape, in place."""
     covers = (above[..., 3] == 255) | ((below[..., 3] == 0) & (above[..., 3] > 0))

@@ -5,7 +5,6 @@ import re
 import warnings
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
@@ -154,17 +153,6 @@ def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
     except (OSError, ImageCms.PyCMSError):
         return image
     return image if converted is None else converted
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """A PNG file of uint8 pixels: height x width, or height x width x 3 (RGB) or x 4 (RGBA)."""
-    order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, order[pixels.shape[2]])
-    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise ValueError(f"a picture of shape {pixels.shape} cannot be encoded as PNG")
-    return data.tobytes()
 
 
 def check_size(width: int, height: int, field: str) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from google.protobuf.message import Message
 
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region, Size
+from tensorhop.output import Output
 from tensorhop.payloads import Payloads
 from tensorhop.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.settings import limits
@@ -98,21 +100,38 @@ def read_fraction(message: detect_pb2.DetectOptions, name: str, field: str = "op
 
 
 def read_finish(message: postprocess_pb2.Finish) -> Finish:
-    """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, a rot that is not finite."""
-    chosen: dict[str, Any] = {
-        name: getattr(message, name) for name in ("center", "decontaminate") if message.HasField(name)
-    }
+    """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, or a number out of its range."""
+    chosen = given(message, "center", "decontaminate", "fill", "max_scale")
+    chosen |= given(message.shadow, "rot", "length", "softness", "opacity")
+    if message.HasField("canvas"):
+        chosen["canvas"] = read_size(message.canvas)
     if message.shadow.kind not in postprocess_pb2.ShadowKind.values():
         known = ", ".join(postprocess_pb2.ShadowKind.keys())
         raise InvalidInput("finish.shadow.kind", f"is {message.shadow.kind}; known are {known}")
     if message.shadow.kind:
         name = postprocess_pb2.ShadowKind.Name(message.shadow.kind)
         chosen["shadow"] = name.removeprefix("SHADOW_KIND_").lower()
-    if message.shadow.HasField("rot"):
-        chosen["rot"] = message.shadow.rot
     finish = Finish(**chosen)
     finish.check()
     return finish
+
+
+def given(message: Message, *names: str) -> dict[str, Any]:
+    """The optional fields among these that the caller has set."""
+    return {name: getattr(message, name) for name in names if message.HasField(name)}
+
+
+def read_output(message: pipeline_pb2.Output) -> Output:
+    """How the caller wants pictures. Raises InvalidInput: as Output.check does."""
+    if message.encoding not in pipeline_pb2.Encoding.values():
+        known = ", ".join(pipeline_pb2.Encoding.keys())
+        raise InvalidInput("output.encoding", f"is {message.encoding}; known are {known}")
+    chosen = given(message, "quality")
+    if message.encoding:
+        chosen["encoding"] = pipeline_pb2.Encoding.Name(message.encoding).removeprefix("ENCODING_").lower()
+    output = Output(background=message.background, **chosen)
+    output.check()
+    return output
 
 
 def check_count(count: int, most: int, field: str) -> None:
@@ -186,7 +205,24 @@ def write_finish(finish: Finish) -> postprocess_pb2.Finish:
     return postprocess_pb2.Finish(
         center=finish.center,
         decontaminate=finish.decontaminate,
-        shadow=postprocess_pb2.Shadow(kind=f"SHADOW_KIND_{finish.shadow.upper()}", rot=finish.rot),
+        shadow=postprocess_pb2.Shadow(
+            kind=f"SHADOW_KIND_{finish.shadow.upper()}",
+            rot=finish.rot,
+            length=finish.length,
+            softness=finish.softness,
+            opacity=finish.opacity,
+        ),
+        canvas=write_size(Size(*finish.canvas)),
+        fill=finish.fill,
+        max_scale=finish.max_scale,
+    )
+
+
+def write_output(output: Output) -> pipeline_pb2.Output:
+    """Raises InvalidInput: as Output.check does."""
+    output.check()
+    return pipeline_pb2.Output(
+        encoding=f"ENCODING_{output.encoding.upper()}", quality=output.quality, background=output.background
     )
 
 

@@ -8,6 +8,8 @@ from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Box, Region, Size, size_of
 from tensorhop.tensor import dtype_name
 
+VISIBLE = 0.05  # alpha above which a pixel counts as the object's
+
 
 @dataclass(frozen=True)
 class Description:
@@ -35,6 +37,12 @@ class Mask:
 
     alpha: np.ndarray  # height x width of the region: uint8 0 to 255, or float32 0 to 1
     region: Region  # the pixels of the photo that alpha covers; outside of it the mask is 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pixel counts as the object's."""
+        scale = 255 if self.alpha.dtype == np.uint8 else 1
+        return not (self.alpha > VISIBLE * scale).any()
 
     def check(self, photo: Size, field: str = "mask") -> None:
         """Make sure that it is a mask of a photo of that size.
@@ -104,7 +112,8 @@ class ObjectResult:
     """One finished object."""
 
     detection: Detection
-    picture: Layer  # the object over its shadow
+    picture: Layer | None  # the object over its shadow; None if a file was asked for
+    file: bytes | None  # the same as an image file of the whole canvas, if one was asked for
     placement: Placement
     seconds: float  # from the start of the request until the object was done
     mask: Mask | None  # if asked for

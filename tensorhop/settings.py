@@ -19,6 +19,8 @@ class Limits(BaseSettings):
     max_pixels: int = Field(100_000_000, ge=1, le=178_956_970)
     # Width or height of a photo.
     max_side: int = Field(32_767, ge=1)
+    # Width or height of a canvas; max_pixels applies to it too.
+    max_canvas_side: int = Field(16_384, ge=1)
     max_boxes: int = Field(500, ge=1)
     max_phrases: int = Field(100, ge=1)
     max_phrase_characters: int = Field(200, ge=1)

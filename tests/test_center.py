@@ -54,6 +54,43 @@ def test_it_fills_the_canvas(name: str) -> None:
     assert max(cutout.cutout.region.size) == pytest.approx(0.8 * 1024, abs=24)
 
 
+@pytest.mark.parametrize("shadow", ["none", "contact", "cast"])
+@pytest.mark.parametrize("canvas", [Size(800, 500), Size(333, 1001), Size(7, 7), Size(2, 3000), Size(1, 1)])
+@pytest.mark.parametrize("fill", [1.0, 0.37])
+def test_any_canvas_and_fill(canvas: Size, fill: float, shadow: str) -> None:
+    alpha = drawn(600, 800, (100, 200, 500, 433))
+    cutout = finished(alpha, canvas=canvas, fill=fill, shadow=shadow, max_scale=100)
+    assert cutout.placement.canvas == canvas
+    box = visible_box(cutout.cutout.pixels[..., 3] / 255).moved(cutout.cutout.region.x0, cutout.cutout.region.y0)
+    assert abs((box.x0 + box.x1) / 2 - canvas.width / 2) <= 1
+    assert abs((box.y0 + box.y1) / 2 - canvas.height / 2) <= 1
+    for layer in (cutout.cutout, cutout.shadow):
+        assert layer is None or layer.region.intersect(Region.of(canvas)) == layer.region
+    if shadow == "none":
+        width, height = box.size
+        filled = max(width - fill * canvas.width, height - fill * canvas.height)  # by how much it is off, in pixels
+        assert -2 <= filled <= 2
+
+
+def test_max_scale_is_how_far_a_small_object_grows() -> None:
+    alpha = drawn(100, 100, (40, 40, 60, 60))
+    assert finished(alpha, shadow="none", max_scale=1).placement.scale == 1
+    assert finished(alpha, shadow="none", max_scale=7.5).placement.scale == 7.5
+    assert finished(alpha, shadow="none", max_scale=100).placement.scale == pytest.approx(0.8 * 1024 / 20)
+
+
+def test_far_shrinking_is_the_mean_and_takes_little() -> None:
+    """A square of 1,200 pixels of four colours becomes two pixels, each the mean of its part."""
+    rgba = np.full((1200, 1200, 4), 255, np.uint8)
+    rgba[::2, :600, :3] = 0
+    rgba[:, 600:, :3] = (200, 100, 0)
+    layer = placed(rgba, Region(0, 0, 1200, 1200), centered(Region(0, 0, 1200, 1200), canvas=Size(2, 2), fill=1))
+    assert layer.region == Region(0, 0, 2, 2)
+    assert (layer.pixels[..., 3] > 200).all()
+    np.testing.assert_allclose(layer.pixels[:, 0, :3], 127.5, atol=20)
+    np.testing.assert_allclose(layer.pixels[:, 1, :3], [(200, 100, 0)] * 2, atol=20)
+
+
 def test_small_objects_are_not_blown_up() -> None:
     cutout = finished(drawn(100, 100, (40, 40, 60, 60)), shadow="none")
     assert cutout.placement.scale == 2
@@ -89,7 +126,7 @@ def test_transparent_pixels_do_not_bleed(scale: float) -> None:
     rgba[..., :3] = (0, 255, 0)
     rgba[80:200, 90:190] = (220, 30, 30, 255)
     region = Region(0, 0, 300, 300)
-    placement = centered(region, canvas=Size(1000, 1000), fill=0.3 * scale, max_enlargement=9)
+    placement = centered(region, canvas=Size(1000, 1000), fill=0.3 * scale, max_scale=9)
     assert placement.scale == pytest.approx(scale)
     pixels = placed(rgba, region, placement).pixels
     seen = pixels[..., 3] > 0

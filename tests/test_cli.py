@@ -69,6 +69,21 @@ def test_one_file(endpoint: str, tmp_path: Path) -> None:
     assert picture.shape == (300, 451, 4)
 
 
+def test_a_preset_writes_what_it_says(endpoint: str, tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    cv2.imwrite(str(mask), cv2.circle(np.zeros((300, 451), np.uint8), (200, 150), 90, 255, -1))
+    run = ("run", CAT, "--mask", mask, "--preset", "marketplace", "--canvas", "300x300", "--endpoint", endpoint)
+    done = tensorhop(*run, "-o", tmp_path, "--json", "--no-overlay")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["file"] for event in events if event["event"] == "object"] == [str(tmp_path / "cat-0.jpg")]
+    pixels = decode_image((tmp_path / "cat-0.jpg").read_bytes())
+    rows, columns = np.nonzero((pixels < 255).any(axis=2))
+    assert pixels.shape == (300, 300, 3)
+    for places in (rows, columns):
+        assert np.ptp(places) + 1 == pytest.approx(0.85 * 300, abs=4)
+
+
 def test_same_stems_do_not_overwrite_each_other(endpoint: str, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -115,7 +130,7 @@ def test_box_mask_prompt_and_template(endpoint: str, tmp_path: Path) -> None:
     assert (tmp_path / "cat" / "a_b-0.png").exists()
     mask = tmp_path / "mask.png"
     cv2.imwrite(str(mask), np.full((300, 451), 255, np.uint8))
-    done = tensorhop("run", CAT, "--mask", mask, "--no-center", "--no-shadow", "--no-decontaminate", *run)
+    done = tensorhop("run", CAT, "--mask", mask, "--no-center", "--shadow", "none", "--no-decontaminate", *run)
     assert done.returncode == 0
     written = decode_image((tmp_path / "cat-0.png").read_bytes())
     np.testing.assert_array_equal(written, decode_image(CAT.read_bytes()))
@@ -137,7 +152,7 @@ def test_box_mask_prompt_and_template(endpoint: str, tmp_path: Path) -> None:
         (["--name", "{stem}.png"], "{index}"),
         (["--name", "{nonsense}-{index}.png"], "nonsense"),
         (["--name", "../{stem}-{index}.png"], "leaves"),
-        (["-o", "cut.jpg"], ".png"),
+        (["-o", "cut.tif"], ".png"),
         ([COFFEE, "-o", "cut.png"], "directory"),
         (["-o", "-", "--json"], "standard output"),
         (["-o", "cut.png", "--overlay"], "--overlay"),
@@ -200,7 +215,17 @@ def test_help_is_quick_and_whole() -> None:
     started = time.monotonic()
     text = tensorhop("run", "--help").stdout.decode()
     assert time.monotonic() - started < 20
-    for name in ("--prompt", "--box", "--mask", "--rot", "--no-shadow", "--save-steps", "TENSORHOP_ENDPOINT"):
+    for name in (
+        "--prompt",
+        "--box",
+        "--mask",
+        "--rot",
+        "--shadow",
+        "--canvas",
+        "--preset",
+        "--save-steps",
+        "TENSORHOP_ENDPOINT",
+    ):
         assert name in text
 
 

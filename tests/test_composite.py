@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tensorhop.composite import compose
+from tensorhop.composite import compose, flatten
 from tensorhop.geometry import Region
 from tensorhop.results import Layer
 
@@ -71,3 +71,13 @@ def test_layers_outside_and_no_layers() -> None:
     region = Region(0, 0, 4, 3)
     assert not compose([layer(0, Region(4, 0, 9, 9)), layer(1, Region(-5, -5, 0, 0))], region).any()
     assert compose([], region).shape == (3, 4, 4)
+
+
+def test_flat_is_opaque_and_follows_the_formula() -> None:
+    pixels = layer(3, Region(0, 0, 30, 20)).pixels
+    flat = flatten(pixels, (10, 200, 255))
+    alpha = pixels[..., 3:] / 255
+    np.testing.assert_allclose(flat[..., :3], pixels[..., :3] * alpha + (10, 200, 255) * (1 - alpha), atol=1)
+    assert (flat[..., 3] == 255).all()
+    assert (flat[pixels[..., 3] == 0][:, :3] == (10, 200, 255)).all()
+    assert np.array_equal(flat[pixels[..., 3] == 255], pixels[pixels[..., 3] == 255])

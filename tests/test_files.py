@@ -5,7 +5,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.files import STDIN, TEMPLATE, Input, WrongUse, check_template, expand, fill, find_inputs
+from orchestrator.files import (
+    STDIN,
+    TEMPLATE,
+    Input,
+    WrongUse,
+    check_template,
+    encoding_of,
+    expand,
+    fill,
+    find_inputs,
+    suffix_of,
+)
 from tensorhop.geometry import Box
 from tensorhop.results import Detection
 
@@ -99,7 +110,8 @@ def test_read(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "template", [TEMPLATE, "{stem}_{index:03d}_{label}.png", "{stem}/{index}.PNG", "{index}-{stem}-{score:.2f}.png"]
+    "template",
+    [f"{TEMPLATE}.jpg", "{stem}_{index:03d}_{label}.png", "{stem}/{index}.PNG", "{index}-{stem}-{score:.2f}.png"],
 )
 def test_templates_that_work(template):
     check_template(template)
@@ -112,7 +124,7 @@ def test_templates_that_work(template):
         ("{index}.png", "one name"),
         ("{stem}-{label}.png", "one name"),
         ("cutout.png", "one name"),
-        ("{stem}-{index}.jpg", ".png"),
+        ("{stem}-{index}.tif", ".png, .webp, .jpg, .jpeg"),
         ("{stem}-{index}", ".png"),
         ("/elsewhere/{stem}-{index}.png", "leaves"),
         ("../{stem}-{index}.png", "leaves"),
@@ -132,8 +144,16 @@ def test_templates_that_do_not(template, said):
     assert template in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["png", "webp", "jpeg"])
+def test_suffixes(encoding):
+    name = f"a{suffix_of(encoding)}"
+    assert encoding_of(name, "--out", None) == encoding_of(name.upper(), "--out", encoding) == encoding
+    with pytest.raises(WrongUse, match=f"--out {name} is a file of {encoding}, and --format is gif"):
+        encoding_of(name, "--out", "gif")
+
+
 def test_fill():
-    assert fill(TEMPLATE, "photo", detection(3)) == "photo-3.png"
+    assert fill(f"{TEMPLATE}.png", "photo", detection(3)) == "photo-3.png"
     assert fill("{index:02d} {label} {score:.1f}.png", "photo", detection(3)) == "03 cat 0.9.png"
 
 

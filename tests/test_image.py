@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tensorhop.errors import InvalidInput
-from tensorhop.image import check_size, decode_image, decode_mask, encode_png, read_image
+from tensorhop.image import check_size, decode_image, decode_mask, read_image
 from tensorhop.payloads import Payloads
 from tensorhop.settings import limits
 from tensorhop.tensor import to_tensor
@@ -570,14 +570,3 @@ def test_the_root_may_itself_be_a_link(root, monkeypatch):
     np.testing.assert_array_equal(sent(Message(path="a.png")), PIXELS)
     np.testing.assert_array_equal(sent(Message(path=str(root / "a.png"))), PIXELS)
     assert "leaves the allowed folder" in path_refused("../secret.png")
-
-
-# PNG.
-
-
-@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3), (20, 30, 4), (1, 1, 4)])
-def test_encode_png_round_trip(shape):
-    pixels = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
-    for array in (pixels, np.asfortranarray(pixels), pixels[::-1]):
-        with Image.open(io.BytesIO(encode_png(array))) as file:
-            np.testing.assert_array_equal(np.asarray(file), array)

@@ -11,6 +11,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.finish import SHADOWS, Finish
 from tensorhop.geometry import Box, Region, Size
 from tensorhop.image import read_image
+from tensorhop.output import ENCODINGS, Output
 from tensorhop.payloads import Payloads
 from tensorhop.results import Detection, Layer, Mask, Placement
 from tensorhop.settings import limits
@@ -204,7 +205,7 @@ def test_a_finish_left_out_takes_its_defaults():
 @pytest.mark.parametrize("decontaminate", [True, False])
 @pytest.mark.parametrize("shadow", SHADOWS)
 def test_finish_round_trip(center, decontaminate, shadow):
-    finish = Finish(center, decontaminate, shadow, rot=0.0)
+    finish = Finish(center, decontaminate, shadow, 0.0, Size(7, 9000), 1.0, 1.0, 0.0, 0.25, 0.0)
     assert messages.read_finish(messages.write_finish(finish)) == finish
 
 
@@ -214,20 +215,47 @@ def test_the_contract_has_every_shadow():
 
 
 @pytest.mark.parametrize(
-    ("shadow", "field", "said"),
+    ("finish", "field", "said"),
     [
-        ({"kind": 99}, "finish.shadow.kind", "is 99; known are SHADOW_KIND_"),
-        ({"kind": -1}, "finish.shadow.kind", "is -1"),
-        ({"rot": INF}, "finish.shadow.rot", "inf"),
-        ({"rot": -INF}, "finish.shadow.rot", "finite"),
-        ({"rot": NAN}, "finish.shadow.rot", "nan"),
+        ({"shadow": {"kind": 99}}, "finish.shadow.kind", "is 99; known are SHADOW_KIND_"),
+        ({"shadow": {"kind": -1}}, "finish.shadow.kind", "is -1"),
+        ({"shadow": {"rot": INF}}, "finish.shadow.rot", "inf"),
+        ({"shadow": {"rot": -INF}}, "finish.shadow.rot", "finite"),
+        ({"shadow": {"rot": NAN}}, "finish.shadow.rot", "nan"),
+        ({"shadow": {"length": -0.1}}, "finish.shadow.length", "is -0.1; it must be from 0 to 4"),
+        ({"shadow": {"length": 4.1}}, "finish.shadow.length", "from 0 to 4"),
+        ({"shadow": {"length": NAN}}, "finish.shadow.length", "nan"),
+        ({"shadow": {"softness": 0.3}}, "finish.shadow.softness", "from 0 to 0.25"),
+        ({"shadow": {"opacity": -INF}}, "finish.shadow.opacity", "from 0 to 1"),
+        ({"canvas": {}}, "finish.canvas", "is 0 x 0 pixels; a side must be from 1 to 16,384"),
+        ({"canvas": {"width": 100}}, "finish.canvas", "100 x 0"),
+        ({"canvas": {"width": 100, "height": -5}}, "finish.canvas", "100 x -5"),
+        ({"canvas": {"width": 100_000, "height": 100}}, "finish.canvas", "100000 x 100 pixels; a side"),
+        ({"canvas": {"width": 16_384, "height": 16_384}}, "finish.canvas", "at most 100,000,000 are allowed"),
+        ({"fill": 0}, "finish.fill", "is 0.0; it must be above 0 and at most 1"),
+        ({"fill": 1.01}, "finish.fill", "above 0 and at most 1"),
+        ({"fill": NAN}, "finish.fill", "nan"),
+        ({"max_scale": 0.99}, "finish.max_scale", "from 1 to 100"),
+        ({"max_scale": INF}, "finish.max_scale", "inf"),
     ],
 )
-def test_a_finish_is_refused(shadow, field, said):
-    sent = postprocess_pb2.Finish(shadow=postprocess_pb2.Shadow(**shadow))
-    named, message = refusal(messages.read_finish, sent)
+def test_a_finish_is_refused(finish, field, said):
+    named, message = refusal(messages.read_finish, postprocess_pb2.Finish(**finish))
     assert named == field
     assert said in message
+
+
+def test_the_canvas_has_a_limit_that_can_be_set(monkeypatch):
+    monkeypatch.setenv("TENSORHOP_MAX_CANVAS_SIDE", "500")
+    limits.cache_clear()
+    try:
+        finish = messages.read_finish(postprocess_pb2.Finish(canvas={"width": 500, "height": 400}))
+        assert finish.canvas == Size(500, 400)
+        sent = postprocess_pb2.Finish(canvas={"width": 501, "height": 400})
+        assert "from 1 to 500" in refusal(messages.read_finish, sent)[1]
+    finally:
+        monkeypatch.undo()
+        limits.cache_clear()
 
 
 def test_an_unknown_shadow_is_not_written():
@@ -235,6 +263,40 @@ def test_an_unknown_shadow_is_not_written():
         "finish.shadow",
         "finish.shadow is 'long'; known are none, contact, cast",
     )
+
+
+# Output.
+
+
+def test_an_output_left_out_takes_its_defaults():
+    assert messages.read_output(pipeline_pb2.Output()) == Output()
+
+
+@pytest.mark.parametrize(
+    "output", [Output("png", None, "#123"), Output("webp", 1), Output("jpeg", 100), Output("tensor")]
+)
+def test_output_round_trip(output):
+    assert messages.read_output(messages.write_output(output)) == output
+
+
+def test_the_contract_has_every_encoding():
+    kinds = {name.removeprefix("ENCODING_").lower() for name in pipeline_pb2.Encoding.keys()}  # noqa: SIM118
+    assert kinds == {"unspecified", *ENCODINGS}
+
+
+@pytest.mark.parametrize(
+    ("output", "field", "said"),
+    [
+        ({"encoding": 99}, "output.encoding", "is 99; known are ENCODING_"),
+        ({"encoding": "ENCODING_JPEG", "quality": 0}, "output.quality", "from 1 to 100"),
+        ({"quality": 50}, "output.quality", "not png"),
+        ({"background": "whitish"}, "output.background", "is 'whitish'; give a CSS colour name, #rgb or #rrggbb"),
+    ],
+)
+def test_an_output_is_refused(output, field, said):
+    named, message = refusal(messages.read_output, pipeline_pb2.Output(**output))
+    assert named == field
+    assert said in message
 
 
 # The rest, there and back.

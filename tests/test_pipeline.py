@@ -1,12 +1,15 @@
 """The chain over gRPC, on real photos: what it answers, in which order, and what it does when a part fails."""
 
+import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import grpc
 import numpy as np
 import pytest
+from PIL import Image
 
 from orchestrator.service import SERVICE, PipelineServicer
 from orchestrator.stages import Stages
@@ -16,11 +19,14 @@ from services.postprocess.finish import finish
 from services.segment.embedded import EmbeddedSegmenter
 from tensorhop.channel import from_error
 from tensorhop.client import PipelineClient
-from tensorhop.composite import compose
+from tensorhop.composite import compose, flatten
+from tensorhop.encode import encode_png
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.finish import Finish
-from tensorhop.geometry import Box, Region, size_of
-from tensorhop.image import decode_image, encode_png
+from tensorhop.finish_presets import FINISH_PRESETS
+from tensorhop.geometry import Box, Region, Size, size_of
+from tensorhop.image import decode_image
+from tensorhop.output import Output
 from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
 from tensorhop.server import Server
 from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc, segment_pb2, tensor_pb2
@@ -119,6 +125,79 @@ def test_png_answer_is_the_whole_canvas(servers: dict[str, Server], cat: np.ndar
     assert len({answer.request_id for answer in answers}) == 1
 
 
+@pytest.mark.parametrize("encoding", ["png", "webp", "jpeg"])
+def test_a_file_is_the_picture_over_the_background(client: PipelineClient, cat: np.ndarray, encoding: str) -> None:
+    arguments = {"masks": [oval(cat)], "finish": Finish(canvas=Size(200, 120), fill=0.5)}
+    plain = one(ObjectResult, list(client.process(cat, **arguments)))
+    output = Output(encoding, background="white")
+    result = one(ObjectResult, list(client.process(cat, **arguments, output=output)))
+    assert result.picture is None
+    canvas = compose([plain.picture], Region(0, 0, 200, 120))
+    over_white, pixels = flatten(canvas, (255, 255, 255))[..., :3], decode_image(result.file)
+    free = canvas[..., 3] == 0
+    assert 0.3 < free.mean() < 0.9
+    assert (pixels[free] == 255).all()
+    np.testing.assert_allclose(pixels.astype(int), over_white, atol=40 if encoding == "jpeg" else 1)
+
+
+def test_an_array_over_a_background_is_the_whole_canvas(client: PipelineClient, cat: np.ndarray) -> None:
+    finish, output = Finish(center=False, shadow="none"), Output("tensor", background="#010203")
+    result = one(ObjectResult, list(client.process(cat, masks=[oval(cat)], finish=finish, output=output)))
+    assert result.file is None
+    assert result.picture.region == Region.of(size_of(cat))
+    assert (result.picture.pixels[..., 3] == 255).all()
+    assert result.picture.pixels[0, 0].tolist() == [1, 2, 3, 255]
+
+
+def test_opaque_pixels_are_the_photos_own_to_the_bit(client: PipelineClient, cat: np.ndarray) -> None:
+    """From the photo's array through segment and postprocess into a PNG file, with the cast shadow underneath."""
+    arguments = {"boxes": [Box(20, 10, 440, 300)], "return_masks": True}
+    events = client.process(cat, **arguments, finish=Finish(center=False), output=Output("png"))
+    result = one(ObjectResult, list(events))
+    picture = np.asarray(Image.open(io.BytesIO(result.file)))
+    assert picture.shape == (*cat.shape[:2], 4)
+    alpha = np.zeros(cat.shape[:2], np.uint8)
+    alpha[result.mask.region.slices] = result.mask.alpha
+    assert (alpha == 255).mean() > 0.1
+    np.testing.assert_array_equal(picture[alpha == 255], np.dstack([cat, alpha])[alpha == 255])
+
+
+def test_marketplace_is_pure_white_and_fills_85_percent(client: PipelineClient, coffee: np.ndarray) -> None:
+    masks = [oval(coffee)]
+    plain = one(ObjectResult, list(client.process(coffee, masks=masks, finish=FINISH_PRESETS["marketplace"]["finish"])))
+    pixels = decode_image(
+        one(ObjectResult, list(client.process(coffee, masks=masks, **FINISH_PRESETS["marketplace"]))).file
+    )
+    assert pixels.shape == (1024, 1024, 3)
+    alpha = compose([plain.picture], Region(0, 0, 1024, 1024))[..., 3]
+    assert (pixels[alpha == 0] == 255).all()
+    rows, columns = np.nonzero(alpha > 0.05 * 255)
+    photo_pixel = plain.placement.scale
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == pytest.approx(0.85 * 1024, abs=photo_pixel)
+
+
+def test_merged_objects_are_one(client: PipelineClient, cat: np.ndarray) -> None:
+    masks = [oval(cat), np.roll(oval(cat), 120, axis=1)]
+    finish = Finish(center=False, decontaminate=False, shadow="none")
+    events = list(client.process(cat, masks=masks, phrases=["left", "right"], merge=True, finish=finish))
+    assert names(events) == ["Detections", "ObjectResult", "Summary"]
+    result, summary = one(ObjectResult, events), one(Summary, events)
+    assert (result.detection.index, result.detection.label, summary.objects) == (0, "left, right", 1)
+    united = 1 - (1 - masks[0] / 255) * (1 - masks[1] / 255)
+    alpha = compose([result.picture], Region.of(size_of(cat)))[..., 3]
+    np.testing.assert_allclose(alpha / 255, united, atol=0.51 / 255)
+
+
+def test_merging_leaves_out_what_failed(client: PipelineClient, cat: np.ndarray) -> None:
+    masks = [np.zeros(cat.shape[:2], np.uint8), oval(cat), np.roll(oval(cat), 60, axis=1)]
+    events = list(client.process(cat, masks=masks, merge=True))
+    fault, result, summary = (one(kind, events) for kind in (ObjectFault, ObjectResult, Summary))
+    assert (fault.detection.index, fault.code, fault.field) == (0, "INVALID_ARGUMENT", "mask.alpha")
+    assert (result.detection.box.x0, summary.objects, summary.faults) == (0, 1, 1)
+    events = list(client.process(cat, masks=masks[:1], merge=True))
+    assert names(events) == ["Detections", "ObjectFault", "Summary"]
+
+
 def test_nothing_found_is_no_error(client: PipelineClient) -> None:
     events = list(client.process(np.full((200, 300, 3), 128, np.uint8)))
     assert names(events) == ["Description", "Detections", "Summary"]
@@ -131,6 +210,12 @@ def test_request_id_is_the_callers(servers: dict[str, Server], cat: np.ndarray) 
         request = pipeline_pb2.ProcessRequest(request_id="mine", boxes=[{"x1": 100, "y1": 100}])
         request.image.encoded = encode_png(cat)
         assert {answer.request_id for answer in stub.Process(request)} == {"mine"}
+
+
+def oval(photo: np.ndarray) -> np.ndarray:
+    """A mask, soft at its rim."""
+    alpha = cv2.ellipse(np.zeros(photo.shape[:2], np.uint8), (150, 140), (70, 90), 0, 0, 360, 255, -1)
+    return cv2.GaussianBlur(alpha, (0, 0), 2)
 
 
 WHOLE = np.full((300, 451), 255, np.uint8)  # a mask of the cat's photo
@@ -179,10 +264,22 @@ def test_a_wrong_finish_is_refused_before_the_call(
 
 
 @pytest.mark.parametrize(
-    ("shadow", "field"), [({"rot": float("inf")}, "finish.shadow.rot"), ({"kind": 9}, "finish.shadow.kind")]
+    ("wrong", "field"),
+    [
+        ({"finish": {"shadow": {"rot": float("inf")}}}, "finish.shadow.rot"),
+        ({"finish": {"shadow": {"kind": 9}}}, "finish.shadow.kind"),
+        ({"finish": {"canvas": {"width": 100_000, "height": 10}}}, "finish.canvas"),
+        ({"output": {"encoding": 9}}, "output.encoding"),
+        ({"output": {"encoding": "ENCODING_JPEG", "quality": 101}}, "output.quality"),
+        ({"output": {"background": "whitish"}}, "output.background"),
+        (
+            {"finish": {"canvas": {"width": 16_384, "height": 10}}, "output": {"encoding": "ENCODING_WEBP"}},
+            "output.encoding",
+        ),
+    ],
 )
-def test_a_wrong_finish_is_refused_before_any_work(servers: dict[str, Server], shadow: dict, field: str) -> None:
-    request = pipeline_pb2.ProcessRequest(image={"encoded": encode_png(WHOLE)}, finish={"shadow": shadow})
+def test_a_wrong_choice_is_refused_before_any_work(servers: dict[str, Server], wrong: dict, field: str) -> None:
+    request = pipeline_pb2.ProcessRequest(image={"encoded": encode_png(WHOLE)}, **wrong)
     with grpc.insecure_channel(servers["pipeline"].address) as channel, pytest.raises(grpc.RpcError) as caught:
         list(pipeline_pb2_grpc.PipelineServiceStub(channel).Process(request))
     assert from_error(caught.value).fault.field == field

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 from tensorhop import wire
 from tensorhop.channel import from_error
+from tensorhop.encode import encode_png
 from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Size
-from tensorhop.image import encode_png, read_image
+from tensorhop.image import read_image
 from tensorhop.messages import read_boxes, read_mask
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server, Service

@@ -5,14 +5,12 @@ import math
 import numpy as np
 from PIL import Image
 
+from tensorhop.finish import CANVAS, FILL, MAX_SCALE
 from tensorhop.geometry import Box, Region, Size
-from tensorhop.results import Layer, Placement
+from tensorhop.results import VISIBLE, Layer, Placement
 
-VISIBLE = 0.05  # alpha above which a pixel counts for the object's box
-CANVAS = Size(1024, 1024)
-FILL = 0.8  # part of the canvas's width or height, whichever is reached first, that the object's box takes
-LEAST_FILL = 0.7  # down to which the object becomes smaller for the sake of its shadow
-MAX_ENLARGEMENT = 2.0
+SMALLER = 7 / 8  # of what it would fill: down to which the object becomes smaller for the sake of its shadow
+FAR = 16  # how many pixels, or means of blocks of them, go at least into one when shrinking far
 
 
 def visible_box(alpha: np.ndarray, above: float = VISIBLE) -> Region:
@@ -34,7 +32,7 @@ def centered(
     reach: Box | None = None,
     canvas: Size = CANVAS,
     fill: float = FILL,
-    max_enlargement: float = MAX_ENLARGEMENT,
+    max_scale: float = MAX_SCALE,
 ) -> Placement:
     """The middle of the object's box in the middle of a canvas.
 
@@ -44,22 +42,27 @@ def centered(
             smaller than `fill` says.
         canvas: size in pixels.
         fill: above 0, at most 1: part of the canvas's width or height, whichever is reached first, that the box takes.
-        max_enlargement: largest scale.
+        max_scale: how far a small object may be enlarged.
     """
     width, height = box.size
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-    scale = min(fill * canvas.width / width, fill * canvas.height / height, max_enlargement)
+    scale = min(fill * canvas.width / width, fill * canvas.height / height, max_scale)
     if reach is not None:
         across = max(x - reach.x0, reach.x1 - x, width / 2)
         down = max(y - reach.y0, reach.y1 - y, height / 2)
-        scale = min(scale, (canvas.width / 2 - 1) / across, (canvas.height / 2 - 1) / down)
+        scale = min(scale, half(canvas.width) / across, half(canvas.height) / down)
     return Placement(canvas, scale, canvas.width / 2 - scale * x, canvas.height / 2 - scale * y)
 
 
-def room(box: Region, canvas: Size = CANVAS, fill: float = LEAST_FILL, max_enlargement: float = MAX_ENLARGEMENT) -> Box:
+def half(side: int) -> float:
+    """From a canvas's middle to one pixel before its edge; if it has not so many pixels, half the way to its edge."""
+    return max(side / 2 - 1, side / 4)
+
+
+def room(box: Region, canvas: Size = CANVAS, fill: float = FILL, max_scale: float = MAX_SCALE) -> Box:
     """The canvas in pixels of the photo, with the object in its middle as small as it may get for its shadow."""
-    placement = centered(box, None, canvas, fill, max_enlargement)
-    across, down = (canvas.width / 2 - 1) / placement.scale, (canvas.height / 2 - 1) / placement.scale
+    placement = centered(box, None, canvas, SMALLER * fill, max_scale)
+    across, down = half(canvas.width) / placement.scale, half(canvas.height) / placement.scale
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
     return Box(x - across, y - down, x + across, y + down)
 
@@ -67,7 +70,8 @@ def room(box: Region, canvas: Size = CANVAS, fill: float = LEAST_FILL, max_enlar
 def placed(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
     """A piece of the photo on the canvas, resampled at most once.
 
-    The filter is bicubic, on premultiplied alpha; when shrinking it widens by as much, so that no pixel is skipped. At
+    The filter is bicubic, on premultiplied alpha; when shrinking it widens by as much, so that no pixel is skipped. It
+    would take much memory to shrink by more than 2 x FAR: then the filter is given the means of blocks of pixels. At
     scale 1 the pixels stay as they are and move by whole pixels. What leaves the canvas is cut off.
 
     Args:
@@ -82,16 +86,18 @@ def placed(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
     x, y = placement.x + scale * region.x0, placement.y + scale * region.y0
     covered = Box(x, y, x + scale * region.size.width, y + scale * region.size.height).region()
     target = Region(covered.x0 - 1, covered.y0 - 1, covered.x1 + 1, covered.y1 + 1).intersect(canvas)
-    border = math.ceil(2 + 2 / scale)
+    block = max(1, int(1 / (FAR * scale)))
+    step = scale * block  # of a block, on the canvas
+    border = math.ceil(2 + 2 / step)
     source = (
-        border + (target.x0 - x) / scale,
-        border + (target.y0 - y) / scale,
-        border + (target.x1 - x) / scale,
-        border + (target.y1 - y) / scale,
+        border + (target.x0 - x) / step,
+        border + (target.y0 - y) / step,
+        border + (target.x1 - x) / step,
+        border + (target.y1 - y) / step,
     )
 
     def resampled(channel: np.ndarray) -> np.ndarray:
-        picture = Image.fromarray(np.pad(channel, border))
+        picture = Image.fromarray(np.pad(block_means(channel, block), border))
         return np.asarray(picture.resize(target.size, Image.Resampling.BICUBIC, box=source))
 
     # In float32, so that where the filter overshoots at an edge, it does so in alpha and in the colours by the same
@@ -105,6 +111,16 @@ def placed(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
         color = resampled(rgba[..., channel] * alpha) / np.where(visible, opacity, 1)
         pixels[..., channel] = np.where(visible, np.rint(np.clip(color, 0, 255)), 0)
     return Layer(pixels, target)
+
+
+def block_means(channel: np.ndarray, side: int) -> np.ndarray:
+    """The means of side x side values; beyond the edge are zeros."""
+    if side == 1:
+        return channel
+    height, width = channel.shape
+    rows, columns = -(-height // side), -(-width // side)
+    padded = np.pad(channel, ((0, rows * side - height), (0, columns * side - width)))
+    return padded.reshape(rows, side, columns, side).mean(axis=(1, 3), dtype=np.float32)
 
 
 def trimmed(layer: Layer) -> Layer:

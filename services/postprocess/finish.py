@@ -6,7 +6,7 @@ import numpy as np
 
 from services.postprocess.center import centered, in_place, placed, room, trimmed, visible_box
 from services.postprocess.decontaminate import estimate_foreground
-from services.postprocess.shadow import LENGTH, draw, fitting_length, reach
+from services.postprocess.shadow import draw, fitting_length, reach
 from services.postprocess.stance import Stance
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import Finish
@@ -26,7 +26,7 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
 
     Raises:
         InvalidInput: sizes that do not fit, alpha outside its range, no alpha above 0.05, an unknown kind of shadow,
-            rot not finite.
+            another choice out of its range.
     """
     alpha = checked(crop, mask, photo, options)
     box = visible_box(alpha)
@@ -42,19 +42,22 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
     rgba = np.dstack([color, opacity])
     rgba[opacity == 0] = 0
 
-    kind, length = options.shadow, LENGTH
+    kind, length, softness = options.shadow, options.length, options.softness
     region = around.moved(mask.region.x0, mask.region.y0)
     box = box.moved(mask.region.x0, mask.region.y0)
     stance = None if kind == "none" else Stance.of(alpha, region)
     placement = in_place(photo)
     if options.center:
         if stance:
-            length = fitting_length(stance, kind, options.rot, room(box))
-        placement = centered(box, reach(stance, kind, options.rot, length) if stance else None)
-    cutout = trimmed(placed(rgba, region, placement))
+            widest = room(box, options.canvas, options.fill, options.max_scale)
+            length = fitting_length(stance, kind, options.rot, widest, length, softness)
+        reached = reach(stance, kind, options.rot, length, softness) if stance else None
+        placement = centered(box, reached, options.canvas, options.fill, options.max_scale)
+    cutout = placed(rgba, region, placement)
     if options.center:
         cutout, placement = nudged(cutout, placement)
-    shadow = draw(stance, placement, kind, options.rot, length) if stance else None
+    cutout = trimmed(cutout)
+    shadow = draw(stance, placement, kind, options.rot, length, softness, options.opacity) if stance else None
     return Cutout(cutout, trimmed(shadow) if shadow else None, placement)
 
 
@@ -66,7 +69,9 @@ def nudged(cutout: Layer, placement: Placement) -> tuple[Layer, Placement]:
     box = box.moved(cutout.region.x0, cutout.region.y0)
     x = (placement.canvas.width - box.x0 - box.x1) // 2
     y = (placement.canvas.height - box.y0 - box.y1) // 2
-    return replace(cutout, region=cutout.region.moved(x, y)), replace(placement, x=placement.x + x, y=placement.y + y)
+    moved, placement = cutout.region.moved(x, y), replace(placement, x=placement.x + x, y=placement.y + y)
+    kept = moved.intersect(Region.of(placement.canvas))
+    return Layer(cutout.pixels[kept.moved(-moved.x0, -moved.y0).slices], kept), placement
 
 
 def checked(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> np.ndarray:

@@ -16,12 +16,10 @@ import cv2
 import numpy as np
 
 from services.postprocess.stance import FORESHORTENING, Stance
+from tensorhop.finish import LENGTH, OPACITY, SOFTNESS
 from tensorhop.geometry import Box, Region
 from tensorhop.results import Layer, Placement
 
-LENGTH = 0.7  # of the cast shadow, in heights of the object
-SOFTNESS = 0.035  # standard deviation of its blur, in lengths of the light's way from the object to the ground
-OPACITY = 0.65  # the part of the light that is missing in the core of the cast shadow
 FADE = 0.4  # of which this part is back at its far end
 SHARPEST = 0.004  # standard deviation of the least blur, in the object's longer side
 CONTACTS = ((0.02, 0.012, 0.75), (0.10, 0.035, 0.45))  # up to which height, blur (both in the longer side), opacity
@@ -37,11 +35,13 @@ def reach(stance: Stance, kind: str, rot: float, length: float = LENGTH, softnes
     return Box(x + stance.cell * box.x0, y + stance.cell * box.y0, x + stance.cell * box.x1, y + stance.cell * box.y1)
 
 
-def fitting_length(stance: Stance, kind: str, rot: float, room: Box, length: float = LENGTH) -> float:
+def fitting_length(
+    stance: Stance, kind: str, rot: float, room: Box, length: float = LENGTH, softness: float = SOFTNESS
+) -> float:
     """The length, up to the given one, with which the shadow stays inside a box in pixels of the photo."""
 
     def fits(tried: float) -> bool:
-        box = reach(stance, kind, rot, tried)
+        box = reach(stance, kind, rot, tried, softness)
         return box.x0 >= room.x0 and box.y0 >= room.y0 and box.x1 <= room.x1 and box.y1 <= room.y1
 
     if fits(length):

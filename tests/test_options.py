@@ -1,0 +1,108 @@
+"""The options of `tensorhop run`: what is given wins over the preset, and what contradicts itself is refused."""
+
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator import options
+from orchestrator.cli import app
+from orchestrator.files import WrongUse
+from tensorhop.errors import InvalidInput
+from tensorhop.finish import Finish
+from tensorhop.finish_presets import FINISH_PRESETS
+from tensorhop.geometry import Size
+from tensorhop.output import Output
+
+SHOP = FINISH_PRESETS["marketplace"]
+
+
+def test_nothing_given_is_the_default() -> None:
+    assert options.finish(None, center=None, fill=None, shadow=None) == Finish()
+    assert options.output(None, None, "", None, None, None) == Output()
+
+
+def test_a_preset_and_what_is_given_beside_it() -> None:
+    assert options.finish("marketplace", center=None) == SHOP["finish"]
+    assert options.finish("marketplace", fill=0.5, shadow="contact") == replace(
+        SHOP["finish"], fill=0.5, shadow="contact"
+    )
+    assert options.output("marketplace", None, "", None, None, None) == SHOP["output"]
+    assert options.output("marketplace", None, "", None, 70, "black") == Output("jpeg", 70, "black")
+    assert options.output("marketplace", "png", "", None, None, None) == Output("png", None, "white")
+    assert options.output("marketplace", None, "a.webp", None, None, None) == Output("webp", None, "white")
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "template", "encoding"),
+    [
+        (None, "a.JPEG", None, "jpeg"),
+        (None, "dir.png/a.jpg", None, "jpeg"),
+        ("webp", "a.webp", None, "webp"),
+        ("webp", "-", None, "webp"),
+        ("webp", "", None, "webp"),
+        (None, "-", None, "png"),
+        (None, "", "{stem}-{index}.webp", "webp"),
+        (None, "a.jpg", "{stem}-{index}.webp", "jpeg"),
+    ],
+)
+def test_the_suffix_chooses_the_format(given: str | None, file: str, template: str | None, encoding: str) -> None:
+    assert options.output(None, given, file, template, None, None).encoding == encoding
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "template", "says"),
+    [
+        ("png", "a.jpg", None, "--out a.jpg is a file of jpeg, and --format is png"),
+        ("png", "", "{stem}-{index}.webp", "--name"),
+        (None, "a.tif", None, ".png, .webp, .jpg, .jpeg"),
+    ],
+)
+def test_a_contradiction_is_wrong_use(given: str | None, file: str, template: str | None, says: str) -> None:
+    with pytest.raises(WrongUse) as caught:
+        options.output(None, given, file, template, None, None)
+    assert says in str(caught.value)
+
+
+def test_what_is_out_of_range_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"finish\.fill is 2"):
+        options.finish(None, fill=2.0)
+    with pytest.raises(WrongUse, match="--canvas and --max-scale would have no effect with --no-center"):
+        options.finish(None, center=False, canvas=Size(5, 5), max_scale=2.0)
+    assert options.finish("marketplace", center=False).center is False
+
+
+def test_canvas() -> None:
+    assert options.parse_canvas(None) is None
+    assert options.parse_canvas("1200x800") == options.parse_canvas("1200X800") == Size(1200, 800)
+    for text in ("1200", "1200x", "axb", "1x2x3", "1.5x2", ""):
+        with pytest.raises(WrongUse, match="--canvas"):
+            options.parse_canvas(text)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--format", "gif"],
+        ["--format", "png", "-o", "cut.jpg"],
+        ["--quality", "50"],
+        ["--quality", "0", "--format", "jpeg"],
+        ["--background", "whitish"],
+        ["--canvas", "0x100"],
+        ["--canvas", "100000x100"],
+        ["--fill", "nan"],
+        ["--max-scale", "0.5"],
+        ["--shadow", "long"],
+        ["--shadow-length", "-1"],
+        ["--shadow-softness", "1"],
+        ["--shadow-opacity", "1.1"],
+        ["--rot", "inf"],
+        ["--preset", "none"],
+        ["--no-center", "--fill", "0.5"],
+    ],
+)
+def test_wrong_use_is_exit_code_2_before_any_work(arguments: list[str]) -> None:
+    # Port 9 answers nothing: what got as far as the pipeline would be exit code 4.
+    done = CliRunner().invoke(app, ["run", "photo.jpg", "--endpoint", "127.0.0.1:9", *arguments])
+    assert done.exit_code == 2, done.output
+    assert arguments[0].strip("-").split("-")[-1] in done.output + done.stderr
