@@ -22,9 +22,8 @@ from tensorhop.geometry import Box, Region
 from tensorhop.results import Layer, Placement
 
 LENGTH = 0.7  # of the cast shadow on the ground, in heights of the object; from 0
-SOFTNESS = 0.25  # 0 is a point of light, 1 the largest lamp
+SOFTNESS = 0.035  # standard deviation of its blur, in lengths of the light's way from the object to the ground
 OPACITY = 0.65  # the part of the light that is missing in the shadow's core; 0 to 1
-LARGEST = 0.14  # standard deviation of the blur at softness 1, in lengths of the light's way from object to ground
 FADE = 0.4  # of which this part is back at its far end
 SHARPEST = 0.004  # standard deviation of the least blur, in the object's longer side
 # Up to which height, blur (both in the object's longer side), and part of the opacity.
@@ -77,8 +76,8 @@ def draw(
             shadow that it casts).
         rot: compass bearing to which the shadow falls, degrees clockwise: 0 away from the viewer, 90 to the right.
         length: of the cast shadow on the ground, in heights of the object, 0 or more. The contact shadow has none.
-        softness: size of the lamp, 0 to 1. The standard deviation of the cast shadow's blur is softness x LARGEST, in
-            lengths of the light's way to the ground.
+        softness: size of the lamp: standard deviation of the cast shadow's blur in lengths of the light's way to the
+            ground, 0 or more.
         opacity: 0 to 1, the part of the light that is missing in the shadow's core.
 
     Returns:
@@ -101,7 +100,7 @@ def direction(rot: float, length: float) -> tuple[float, float]:
 
 def deviation(height: np.ndarray, stance: Stance, length: float, softness: float) -> np.ndarray:
     """Standard deviation of the blur of what is cast from a height, all in cells."""
-    return SHARPEST * stance.extent + softness * LARGEST * math.hypot(1, length) * height
+    return SHARPEST * stance.extent + softness * math.hypot(1, length) * height
 
 
 def grid(stance: Stance, kind: str, rot: float, length: float, softness: float) -> Region:
