@@ -147,6 +147,19 @@ def test_both_lower_edges_of_a_box_touch_the_ground() -> None:
         assert contact[y + 4 : y + 9, x].max() > 0.2
 
 
+def test_contact_follows_a_curved_base_without_steps() -> None:
+    mug = cv2.rectangle(np.zeros((4000, 4000), np.uint8), (500, 300), (3500, 3300), 255, -1)
+    mug = cv2.ellipse(mug, (2000, 3300), (1500, 400), 0, 0, 360, 255, -1)
+    contact = contact_close_up(cv2.resize(mug, (1000, 1000), interpolation=cv2.INTER_AREA))
+    columns = np.arange(300, 701)
+    edge = 825 + 100 * np.sqrt(1 - ((columns + 0.5 - 500) / 375) ** 2)
+    beside = np.array(
+        [np.interp(y + 2, np.arange(1000) + 0.5, contact[:, x]) for x, y in zip(columns, edge, strict=True)]
+    )
+    assert beside.min() > 0.2
+    assert np.abs(beside - cv2.blur(beside, (1, 25))[:, 0])[15:-15].max() < 0.03
+
+
 def test_what_the_photo_cuts_stands_on_the_cut() -> None:
     """A bust, of which the mask has a hole at the photo's lower edge."""
     bust = np.full((500, 400), 1, np.float32)

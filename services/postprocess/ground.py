@@ -61,7 +61,7 @@ def ground_line(bottom: np.ndarray, tall: int, deepest: np.ndarray) -> tuple[np.
         line += [(left, middle), (right - 1, middle)]
     columns, rows = np.array(sorted(line)).T
     ground = np.interp(np.arange(bottom.size), columns, rows)
-    return np.where(upright, np.minimum(ground, bottom), ground), upright, float(np.ptp(rows)) / FORESHORTENING
+    return ground, upright, float(np.ptp(rows)) / FORESHORTENING
 
 
 def stands(bottom: np.ndarray, foot: int, step: float) -> bool:

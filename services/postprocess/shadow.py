@@ -25,7 +25,7 @@ LENGTH = 0.7  # of the cast shadow on the ground, in heights of the object; from
 SOFTNESS = 0.035  # standard deviation of its blur, in lengths of the light's way from the object to the ground
 OPACITY = 0.65  # the part of the light that is missing in the shadow's core; 0 to 1
 FADE = 0.4  # of which this part is back at its far end
-SHARPEST = 0.004  # standard deviation of the least blur, in the object's longer side
+SHARPEST = 0.006  # standard deviation of the least blur, in the object's longer side
 # Up to which height, blur (both in the object's longer side), and part of the opacity.
 CONTACTS = ((0.015, 0.004, 0.8), (0.02, 0.012, 1.0), (0.10, 0.035, 0.7))
 CONTACT_GAIN = 1.4  # narrow feet would blur away
@@ -43,7 +43,7 @@ def reach(stance: Stance, kind: str, rot: float, length: float = LENGTH, softnes
 def fitting_length(
     stance: Stance, kind: str, rot: float, room: Box, length: float = LENGTH, softness: float = SOFTNESS
 ) -> float:
-    """The length, up to the given one, with which the shadow stays inside a box in pixels of the photo; 0 at worst."""
+    """The length, up to the given one, with which the shadow stays inside a box in pixels of the photo."""
 
     def fits(tried: float) -> bool:
         box = reach(stance, kind, rot, tried, softness)
@@ -124,8 +124,8 @@ def contact_light(stance: Stance, region: Region, opacity: float) -> np.ndarray:
     """The part of the sky's light that reaches the ground, for every cell of the region."""
     light = np.ones((region.size.height, region.size.width), np.float32)
     for height, blur, part in CONTACTS:
-        low = stance.height <= height * stance.extent
-        hidden = np.clip(splat(stance, region, 0, 0, low, [stance.weight])[0], 0, 1)
+        footprint = stance.footprint(height * stance.extent)
+        hidden = np.clip(splat(footprint, region, 0, 0, [footprint.weight])[0], 0, 1)
         light *= 1 - part * opacity * np.minimum(CONTACT_GAIN * blurred(hidden, max(0.5, blur * stance.extent)), 1)
     return light
 
@@ -135,10 +135,9 @@ def cast_light(
 ) -> np.ndarray:
     """The part of the lamp's light that reaches the ground, for every cell of the region."""
     right, up = direction(rot, length)
-    everything = np.ones(stance.x.size, bool)
     # Low parts decide how sharp the shadow is where low and high ones share it.
     near = stance.weight / (stance.height + 0.02 * stance.extent)
-    shade, share, height = splat(stance, region, right, up, everything, [stance.weight, near, near * stance.height])
+    shade, share, height = splat(stance, region, right, up, [stance.weight, near, near * stance.height])
     shade = np.clip(shade, 0, 1)
     height = shade * height / np.maximum(share, 1e-6)
     # The height goes on beyond the hard shadow, where the blur will spread.
@@ -152,17 +151,14 @@ def cast_light(
     return 1 - opacity * soft * (1 - FADE * np.minimum(height / highest, 1))
 
 
-def splat(
-    stance: Stance, region: Region, right: float, up: float, chosen: np.ndarray, weights: Sequence[np.ndarray]
-) -> list[np.ndarray]:
+def splat(stance: Stance, region: Region, right: float, up: float, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """How much of the solid lies between each cell of the ground and the light, for each of some weights of the cells.
 
-    Every chosen cell of the stance, moved by its height x (right, up), covers the rows of its disc's depth.
+    Every cell of the stance, moved by its height x (right, up), covers the rows of its disc's depth.
     """
     height, width = region.size.height, region.size.width
-    x0, y0 = stance.x[chosen] - np.float32(0.5 + region.x0), stance.ground[chosen] - np.float32(region.y0)
-    tall, back, front = stance.height[chosen], stance.back[chosen], stance.front[chosen]
-    weights = [weight[chosen] for weight in weights]
+    x0, y0 = stance.x - np.float32(0.5 + region.x0), stance.ground - np.float32(region.y0)
+    tall, back, front = stance.height, stance.back, stance.front
     sums: list[np.ndarray] = [np.zeros((height + 2) * width) for _ in weights]
     steps = max(1, math.ceil(math.hypot(right, up)))
     for step in range(steps):

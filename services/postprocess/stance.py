@@ -5,7 +5,7 @@ pixels w wide is a disc of diameter w. That is exact for a ball and a bottle, an
 lower edge of the photo cuts stands on the cut.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
@@ -49,22 +49,25 @@ class Stance:
         rows, columns = np.nonzero(solid)
         tall, wide = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
         deepest = 0.5 * max(tall, 0.2 * wide)
+        at = np.arange(width)
         top, bottom = np.argmax(solid, axis=0), height - np.argmax(solid[::-1], axis=0)
         outline = np.where(solid.any(axis=0), bottom, -1)
+        edge = bottom - 1 + small[bottom - 1, at] + np.pad(small, ((0, 1), (0, 0)))[bottom, at]  # to parts of a row
         cut = np.flatnonzero(solid[-1]) if region.y1 >= photo.height else np.empty(0, int)
         if cut.size:  # one straight base, whatever is missing in it
-            outline[cut[0] : cut[-1] + 1] = height
+            outline[cut[0] : cut[-1] + 1] = edge[cut[0] : cut[-1] + 1] = height
         flat = np.minimum(FLATNESS * thickness(solid), deepest).astype(np.float32)
         around = 2 * max(2, round(0.02 * max(tall, wide))) + 1
-        lowest = cv2.dilate(flat, np.ones((around, 1), np.uint8))[bottom - 1, np.arange(width)]
+        lowest = cv2.dilate(flat, np.ones((around, 1), np.uint8))[bottom - 1, at]
         line, upright, apart = ground_line(outline, tall, lowest)
+        line = np.where(upright, np.minimum(line, edge), line)
         ground = line[columns]
         above = np.maximum(ground - rows - 0.5, 0)
         deepest_there = np.maximum(flat, min(apart / 2, deepest))
         half = FORESHORTENING * np.minimum(half_depth(solid), deepest_there)[rows, columns]
         # What is seen of a disc lies inside the outline, and what rises upright from a foot does not lean over it.
         back = ground - above - top[columns]
-        front = bottom[columns] - ground + np.where(upright[columns], 0, above)
+        front = edge[columns] - ground + np.where(upright[columns], 0, above)
         return cls(
             x=(columns + 0.5).astype(np.float32),
             ground=ground.astype(np.float32),
@@ -75,6 +78,26 @@ class Stance:
             extent=max(tall, wide),
             cell=cell,
             origin=(region.x0, region.y0),
+        )
+
+    def footprint(self, height: float) -> Self:
+        """Of every column one cell on the ground, which covers what all its cells up to a height cover."""
+        low = np.flatnonzero(self.height <= height)
+        columns, column = np.unique(self.x[low], return_inverse=True)
+
+        def largest(values: np.ndarray) -> np.ndarray:
+            result = np.zeros(columns.size, np.float32)
+            np.maximum.at(result, column, values[low])
+            return result
+
+        return replace(
+            self,
+            x=columns,
+            ground=largest(self.ground),  # one for all cells of a column
+            height=np.zeros(columns.size, np.float32),
+            back=largest(self.back),
+            front=largest(self.front),
+            weight=largest(self.weight),
         )
 
 
