@@ -25,7 +25,7 @@ types: .venv/tested  ## check types
 protos: .venv/tested  ## generate tensorhop/v1 from protos/
 	$(BIN)/python hatch_build.py
 
-pictures: .venv/tested  ## make the pictures of the README again
+pictures: .venv/tested  ## make the pictures of the documentation again
 	$(BIN)/python tools/make_pictures.py
 
 compare-hop: .venv-hop/installed  ## time a hop between processes against what people use today

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from services.postprocess.center import visible_box
 from services.postprocess.finish import finish
 from services.postprocess.shadow import draw, fitting_length, reach
 from services.postprocess.stance import Stance
@@ -37,7 +38,7 @@ def chair() -> np.ndarray:
 
 
 def stance(alpha: np.ndarray) -> Stance:
-    return Stance.of(alpha.astype(np.float32) / 255, WHOLE)
+    return Stance.of(alpha.astype(np.float32) / 255, WHOLE, CANVAS)
 
 
 def on_canvas(layer: Layer | None) -> np.ndarray:
@@ -51,6 +52,12 @@ def on_canvas(layer: Layer | None) -> np.ndarray:
 
 def drawn(alpha: np.ndarray, kind: str = "cast", rot: float = 60, **how: float) -> np.ndarray:
     return on_canvas(draw(stance(alpha), IN_PLACE, kind, rot, **how))
+
+
+def contact_close_up(alpha: np.ndarray) -> np.ndarray:
+    """Contact shadow in full detail, as finish makes it: from no more than the pixels that the object covers."""
+    own = visible_box(alpha, 0)
+    return on_canvas(draw(Stance.of(alpha[own.slices] / np.float32(255), own, CANVAS), IN_PLACE, "contact", 60))
 
 
 def middle(alpha: np.ndarray) -> tuple[float, float]:
@@ -117,6 +124,91 @@ def test_is_sharp_at_the_foot_and_soft_far_away() -> None:
     assert darkest[near] > darkest[far]
 
 
+def test_is_darkest_where_it_stands() -> None:
+    shadow = drawn(post(), rot=90)
+    row = shadow[590:610].max(axis=0)
+    assert row[516:530].max() > 1.2 * row[600:].max()
+    assert row[600] > row[680] > 0
+
+
+def test_a_wheel_is_no_disc() -> None:
+    """The ground that is seen between the spokes is not all in the dark."""
+    wheel = cv2.circle(np.zeros((1000, 1000), np.uint8), (500, 450), 150, 255, 12, cv2.LINE_AA)
+    contact = contact_close_up(wheel)
+    assert contact[606:610, 480:520].max() > 0.25
+    assert contact[:585].max() < 0.1
+
+
+def test_both_lower_edges_of_a_box_touch_the_ground() -> None:
+    crate = np.zeros((1000, 1000), np.uint8)
+    cv2.fillPoly(crate, [np.array([(300, 400), (530, 330), (700, 400), (700, 600), (530, 715), (300, 605)])], 255)
+    contact = contact_close_up(crate)
+    for x, y in ((340, 624), (450, 677), (600, 667), (680, 614)):
+        assert contact[y + 4 : y + 9, x].max() > 0.2
+
+
+def test_contact_follows_a_curved_base_without_steps() -> None:
+    mug = cv2.rectangle(np.zeros((4000, 4000), np.uint8), (500, 300), (3500, 3300), 255, -1)
+    mug = cv2.ellipse(mug, (2000, 3300), (1500, 400), 0, 0, 360, 255, -1)
+    contact = contact_close_up(cv2.resize(mug, (1000, 1000), interpolation=cv2.INTER_AREA))
+    columns = np.arange(300, 701)
+    edge = 825 + 100 * np.sqrt(1 - ((columns + 0.5 - 500) / 375) ** 2)
+    beside = np.array(
+        [np.interp(y + 2, np.arange(1000) + 0.5, contact[:, x]) for x, y in zip(columns, edge, strict=True)]
+    )
+    assert beside.min() > 0.2
+    assert np.abs(beside - cv2.blur(beside, (1, 25))[:, 0])[15:-15].max() < 0.03
+
+
+def test_what_the_photo_cuts_stands_on_the_cut() -> None:
+    """A bust, of which the mask has a hole at the photo's lower edge."""
+    bust = np.full((500, 400), 1, np.float32)
+    bust[450:, 60:150] = 0
+    cut = Stance.of(bust, Region(300, 100, 700, 600), Size(1000, 600))
+    whole = Stance.of(bust, Region(300, 100, 700, 600), Size(1000, 700))
+    assert np.ptp(cut.ground) == 0  # on one straight base
+    assert np.ptp(whole.ground) > 2  # on two feet, the thin one nearer to the viewer's edge of its base
+
+
+def test_more_of_each_parameter_is_more() -> None:
+    reaches = []
+    for length in (0.0, 0.5, 1.0, 2.0):
+        shadow = drawn(post(), rot=90, length=length)
+        reaches.append(np.flatnonzero(shadow.max(axis=0) > 0.02).max())
+    assert reaches == sorted(set(reaches))
+    soft = [drawn(box(), rot=90, softness=softness)[500:595, 650:] for softness in (0, 0.035, 0.08, 0.2)]
+    steepest = [np.abs(np.diff(shadow, axis=0)).max() for shadow in soft]
+    assert steepest == sorted(set(steepest), reverse=True)
+    for kind in ("contact", "cast"):
+        areas = [drawn(ball(), kind, opacity=opacity).sum() for opacity in (0.0, 0.3, 0.6, 1.0)]
+        assert areas == sorted(set(areas))
+        assert areas[0] == 0
+
+
+def test_opacity_is_the_light_that_is_missing() -> None:
+    wall = cv2.rectangle(np.zeros((1000, 1000), np.uint8), (200, 100), (800, 500), 255, -1)
+    shadow = drawn(wall, rot=180, length=0.9, softness=0, opacity=0.5)
+    light = (1 - shadow[535:560, 500]) ** 2.2
+    assert 0.45 < light.min() < 0.62
+
+
+@pytest.mark.parametrize(
+    "how", [{"length": 3.0}, {"softness": 0.25}, {"length": 3.0, "softness": 0.25, "opacity": 1.0}]
+)
+def test_reach_holds_extremes(how: dict[str, float]) -> None:
+    """With any parameters, the layer that `reach` announces fades out before its border."""
+    small = cv2.resize(chair(), (250, 250), interpolation=cv2.INTER_AREA)
+    standing = Stance.of(small.astype(np.float32) / 255, Region(0, 0, 250, 250), Size(250, 250))
+    announced = reach(standing, "cast", 110, **{name: how[name] for name in how if name != "opacity"})
+    placement = Placement(Size(1500, 1200), 1.0, 500.0, 400.0)
+    layer = draw(standing, placement, "cast", 110, **how)
+    assert layer is not None
+    alpha = layer.pixels[..., 3]
+    assert max(alpha[0].max(), alpha[-1].max(), alpha[:, 0].max(), alpha[:, -1].max()) <= 3
+    assert layer.region.x0 >= announced.x0 + 500 - 1
+    assert layer.region.x1 <= announced.x1 + 500 + 1
+
+
 def test_kinds_and_strength() -> None:
     none, contact, cast = (drawn(box(), kind) for kind in ("none", "contact", "cast"))
     assert not none.any()
@@ -180,7 +272,11 @@ def test_layout_leaves_room(make, rot: float) -> None:  # type: ignore[no-untype
 def test_crumbs_of_a_mask_are_no_feet() -> None:
     alpha = ball()
     alpha[900:903, 700:703] = 255
-    assert np.array_equal(drawn(alpha)[:880], drawn(ball())[:880])
+    shadows = [
+        on_canvas(draw(Stance.of(mask / np.float32(255), WHOLE, CANVAS), IN_PLACE, "cast", 60))
+        for mask in (alpha, ball())
+    ]
+    assert np.array_equal(shadows[0][:880], shadows[1][:880])
 
 
 def test_nothing_on_the_canvas_is_no_layer() -> None:

@@ -45,7 +45,7 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
     kind, length, softness = options.shadow, options.length, options.softness
     region = around.moved(mask.region.x0, mask.region.y0)
     box = box.moved(mask.region.x0, mask.region.y0)
-    stance = None if kind == "none" else Stance.of(alpha, region)
+    stance = None if kind == "none" else Stance.of(alpha, region, photo)
     placement = in_place(photo)
     if options.center:
         if stance:

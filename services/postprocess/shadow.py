@@ -11,18 +11,21 @@ compositing in linear light would give, over any background.
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from services.postprocess.stance import FORESHORTENING, Stance
+from services.postprocess.ground import FORESHORTENING
+from services.postprocess.stance import Stance
 from tensorhop.finish import LENGTH, OPACITY, SOFTNESS
 from tensorhop.geometry import Box, Region
 from tensorhop.results import Layer, Placement
 
 FADE = 0.4  # of which this part is back at its far end
-SHARPEST = 0.004  # standard deviation of the least blur, in the object's longer side
-CONTACTS = ((0.02, 0.012, 0.75), (0.10, 0.035, 0.45))  # up to which height, blur (both in the longer side), opacity
+SHARPEST = 0.006  # standard deviation of the least blur, in the object's longer side
+# Up to which height, blur (both in the object's longer side), and part of the opacity.
+CONTACTS = ((0.015, 0.004, 0.8), (0.02, 0.012, 1.0), (0.10, 0.035, 0.7))
 CONTACT_GAIN = 1.4  # narrow feet would blur away
 SPREAD = 2.3  # standard deviations after which a blur has ended: what is left is below half a level of alpha
 GAMMA = 2.2
@@ -70,17 +73,18 @@ def draw(
         kind: one of tensorhop.finish.SHADOWS: none, contact (the dark where the object stands), cast (that, and the
             shadow that it casts).
         rot: compass bearing to which the shadow falls, degrees clockwise: 0 away from the viewer, 90 to the right.
-        length: of the cast shadow on the ground, in heights of the object, from 0.
-        softness: standard deviation of its blur in lengths of the light's way to the ground, from 0.
-        opacity: 0 to 1, the part of the light that is missing in the cast shadow's core.
+        length: of the cast shadow on the ground, in heights of the object, 0 or more. The contact shadow has none.
+        softness: size of the lamp: standard deviation of the cast shadow's blur in lengths of the light's way to the
+            ground, 0 or more.
+        opacity: 0 to 1, the part of the light that is missing in the shadow's core.
 
     Returns:
         None if there is no shadow on the canvas.
     """
-    if kind == "none":
+    if kind == "none" or opacity == 0:
         return None
     region = grid(stance, kind, rot, length, softness)
-    light = contact_light(stance, region)
+    light = contact_light(stance, region, opacity)
     if kind == "cast":
         light *= cast_light(stance, region, rot, length, softness, opacity)
     return on_canvas(1 - light ** (1 / GAMMA), region, stance, placement)
@@ -114,13 +118,13 @@ def grid(stance: Stance, kind: str, rot: float, length: float, softness: float) 
     )
 
 
-def contact_light(stance: Stance, region: Region) -> np.ndarray:
+def contact_light(stance: Stance, region: Region, opacity: float) -> np.ndarray:
     """The part of the sky's light that reaches the ground, for every cell of the region."""
     light = np.ones((region.size.height, region.size.width), np.float32)
-    for height, blur, opacity in CONTACTS:
-        low = stance.height <= height * stance.extent
-        hidden = np.clip(splat(stance, region, 0, 0, low, stance.weight), 0, 1)
-        light *= 1 - opacity * np.minimum(CONTACT_GAIN * blurred(hidden, max(0.5, blur * stance.extent)), 1)
+    for height, blur, part in CONTACTS:
+        footprint = stance.footprint(height * stance.extent)
+        hidden = np.clip(splat(footprint, region, 0, 0, [footprint.weight])[0], 0, 1)
+        light *= 1 - part * opacity * np.minimum(CONTACT_GAIN * blurred(hidden, max(0.5, blur * stance.extent)), 1)
     return light
 
 
@@ -129,12 +133,11 @@ def cast_light(
 ) -> np.ndarray:
     """The part of the lamp's light that reaches the ground, for every cell of the region."""
     right, up = direction(rot, length)
-    everything = np.ones(stance.x.size, bool)
     # Low parts decide how sharp the shadow is where low and high ones share it.
     near = stance.weight / (stance.height + 0.02 * stance.extent)
-    shade = np.clip(splat(stance, region, right, up, everything, stance.weight), 0, 1)
-    share = splat(stance, region, right, up, everything, near)
-    height = shade * splat(stance, region, right, up, everything, near * stance.height) / np.maximum(share, 1e-6)
+    shade, share, height = splat(stance, region, right, up, [stance.weight, near, near * stance.height])
+    shade = np.clip(shade, 0, 1)
+    height = shade * height / np.maximum(share, 1e-6)
     # The height goes on beyond the hard shadow, where the blur will spread.
     total, known = np.zeros_like(shade), np.full_like(shade, 1e-9)
     for blur, trust in ((0.015, 1.0), (0.08, 1e-3)):
@@ -146,28 +149,30 @@ def cast_light(
     return 1 - opacity * soft * (1 - FADE * np.minimum(height / highest, 1))
 
 
-def splat(
-    stance: Stance, region: Region, right: float, up: float, chosen: np.ndarray, weight: np.ndarray
-) -> np.ndarray:
-    """How much of the solid lies between each cell of the ground and the light.
+def splat(stance: Stance, region: Region, right: float, up: float, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """How much of the solid lies between each cell of the ground and the light, for each of some weights of the cells.
 
-    Every chosen cell of the stance, moved by its height x (right, up), covers the rows of its disc's depth.
+    Every cell of the stance, moved by its height x (right, up), covers the rows of its disc's depth.
     """
     height, width = region.size.height, region.size.width
-    sums: np.ndarray = np.zeros((height + 2) * width)
+    x0, y0 = stance.x - np.float32(0.5 + region.x0), stance.ground - np.float32(region.y0)
+    tall, back, front = stance.height, stance.back, stance.front
+    sums: list[np.ndarray] = [np.zeros((height + 2) * width) for _ in weights]
     steps = max(1, math.ceil(math.hypot(right, up)))
     for step in range(steps):
-        tall = np.maximum(stance.height[chosen] + ((step + 0.5) / steps - 0.5), 0)
-        x = stance.x[chosen] + right * tall - 0.5 - region.x0
-        y = stance.ground[chosen] - up * tall - region.y0
-        column = np.floor(x).astype(np.int64)
-        for at, part in ((column, column + 1 - x), (column + 1, x - column)):
-            for edge, sign in ((y - stance.back[chosen], 1.0), (y + stance.front[chosen], -1.0)):
-                row = np.floor(edge).astype(np.int64)
-                amount = sign * part * weight[chosen]
-                sums += np.bincount(row * width + at, amount * (row + 1 - edge), sums.size)
-                sums += np.bincount((row + 1) * width + at, amount * (edge - row), sums.size)
-    return sums.reshape(height + 2, width)[:height].cumsum(axis=0).astype(np.float32)
+        at = np.maximum(tall + np.float32((step + 0.5) / steps - 0.5), 0)
+        x, y = x0 + np.float32(right) * at, y0 - np.float32(up) * at
+        column = x.astype(np.int64)
+        part = x - column
+        for edge, sign in ((y - back, 1), (y + front, -1)):
+            row = edge.astype(np.int64)
+            index, below = row * width + column, sign * (edge - row)
+            for weight, total in zip(weights, sums, strict=True):
+                for first, amount in ((index, weight * (1 - part)), (index + 1, weight * part)):
+                    lower = amount * below
+                    total += np.bincount(first, sign * amount - lower, total.size)
+                    total += np.bincount(first + width, lower, total.size)
+    return [total.reshape(height + 2, width)[:height].cumsum(axis=0).astype(np.float32) for total in sums]
 
 
 def blurred(picture: np.ndarray, deviation: float) -> np.ndarray:

@@ -1,27 +1,21 @@
 """How an object stands on the ground, read from its silhouette.
 
 A picture shows no more than a silhouette, so the object is taken for a solid of which every row is round: a run of
-pixels w wide is a disc of diameter w. That is exact for a ball and a bottle, and near enough for the rest. It stands on
-its feet, the lowest places of its outline, of which each has its own height in the picture, since one that stands
-further back is higher up. The camera looks down a little, so that a step away from the viewer is as long in the picture
-as FORESHORTENING of a step to the right.
+pixels w wide is a disc of diameter w. That is exact for a ball and a bottle, and near enough for the rest. What the
+lower edge of the photo cuts stands on the cut.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
 import numpy as np
 
-from tensorhop.geometry import Region
+from services.postprocess.ground import FORESHORTENING, ground_line
+from tensorhop.geometry import Region, Size
 
-FORESHORTENING = 0.35
 DETAIL = 320  # longest side in cells: shadows are soft, and need no more
-FOOT_ZONE = 0.25  # of the object's longer side: how much higher than the lowest foot another one can be
-STRAIGHT = 0.3  # how much of its depth is seen below the middle of a foot with a straight base
-RECESSION = 0.5  # rows by column: the steepest that an outline rises along the ground
-FOOT_DISTANCE = 0.06  # of the object's longer side: the least between two feet
-
+FLATNESS = 0.7  # half the depth that a part can have, in its thickness
 CRUMB = 0.02  # of the area of the largest piece of an object
 
 
@@ -40,12 +34,13 @@ class Stance:
     origin: tuple[float, float]  # of the cells, in pixels of the photo
 
     @classmethod
-    def of(cls, alpha: np.ndarray, region: Region) -> Self:
+    def of(cls, alpha: np.ndarray, region: Region, photo: Size) -> Self:
         """The stance of an object.
 
         Args:
             alpha: float32, height x width, 0 to 1, not 0 everywhere.
             region: the pixels of the photo that alpha covers.
+            photo: size of the whole photo.
         """
         cell = max(1.0, max(alpha.shape) / DETAIL)
         height, width = (max(1, round(side / cell)) for side in alpha.shape)
@@ -54,14 +49,25 @@ class Stance:
         rows, columns = np.nonzero(solid)
         tall, wide = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
         deepest = 0.5 * max(tall, 0.2 * wide)
+        at = np.arange(width)
         top, bottom = np.argmax(solid, axis=0), height - np.argmax(solid[::-1], axis=0)
-        line, upright = ground_line(np.where(solid.any(axis=0), bottom, -1), tall, deepest)
+        outline = np.where(solid.any(axis=0), bottom, -1)
+        edge = bottom - 1 + small[bottom - 1, at] + np.pad(small, ((0, 1), (0, 0)))[bottom, at]  # to parts of a row
+        cut = np.flatnonzero(solid[-1]) if region.y1 >= photo.height else np.empty(0, int)
+        if cut.size:  # one straight base, whatever is missing in it
+            outline[cut[0] : cut[-1] + 1] = edge[cut[0] : cut[-1] + 1] = height
+        flat = np.minimum(FLATNESS * thickness(solid), deepest).astype(np.float32)
+        around = 2 * max(2, round(0.02 * max(tall, wide))) + 1
+        lowest = cv2.dilate(flat, np.ones((around, 1), np.uint8))[bottom - 1, at]
+        line, upright, apart = ground_line(outline, tall, lowest)
+        line = np.where(upright, np.minimum(line, edge), line)
         ground = line[columns]
         above = np.maximum(ground - rows - 0.5, 0)
-        half = FORESHORTENING * np.minimum(half_depth(solid)[rows, columns], deepest)
+        deepest_there = np.maximum(flat, min(apart / 2, deepest))
+        half = FORESHORTENING * np.minimum(half_depth(solid), deepest_there)[rows, columns]
         # What is seen of a disc lies inside the outline, and what rises upright from a foot does not lean over it.
         back = ground - above - top[columns]
-        front = bottom[columns] - ground + np.where(upright[columns], 0, above)
+        front = edge[columns] - ground + np.where(upright[columns], 0, above)
         return cls(
             x=(columns + 0.5).astype(np.float32),
             ground=ground.astype(np.float32),
@@ -72,6 +78,26 @@ class Stance:
             extent=max(tall, wide),
             cell=cell,
             origin=(region.x0, region.y0),
+        )
+
+    def footprint(self, height: float) -> Self:
+        """Of every column one cell on the ground, which covers what all its cells up to a height cover."""
+        low = np.flatnonzero(self.height <= height)
+        columns, column = np.unique(self.x[low], return_inverse=True)
+
+        def largest(values: np.ndarray) -> np.ndarray:
+            result = np.zeros(columns.size, np.float32)
+            np.maximum.at(result, column, values[low])
+            return result
+
+        return replace(
+            self,
+            x=columns,
+            ground=largest(self.ground),  # one for all cells of a column
+            height=np.zeros(columns.size, np.float32),
+            back=largest(self.back),
+            front=largest(self.front),
+            weight=largest(self.weight),
         )
 
 
@@ -92,55 +118,16 @@ def half_depth(solid: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum((column - start) * (stop - column), 0)).astype(np.float32)
 
 
-def ground_line(bottom: np.ndarray, tall: int, deepest: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the ground is below every column.
+def thickness(solid: np.ndarray) -> np.ndarray:
+    """At every cell, the diameter of the largest disc in the silhouette that covers it, within a third. In cells.
 
-    A foot spans the columns around a lowest place in which the outline rises no faster than a line on the ground that
-    recedes from it, and does not come down again. Its middle is half its depth behind its lowest row. Between feet the
-    ground runs straight.
-
-    Args:
-        bottom: the row below the object's lowest cell in every column; -1 in columns without the object.
-        tall: rows of the object.
-        deepest: largest half depth, in columns.
-
-    Returns:
-        For every column, the row at which the middle of what stands there meets the ground; and whether the column
-        belongs to an object that rises upright from its foot, as a mug does, but not a ball, nor a table from its leg.
+    A spoke, a handle and a wheel's rim are no deeper than they are thick, though they may be long in a row.
     """
-    at = np.arange(bottom.size)
-    wide = int(np.ptp(np.flatnonzero(bottom >= 0))) + 1
-    extent = max(tall, wide)
-    step = max(2, round(0.02 * extent))
-    window = 2 * max(1, round(FOOT_DISTANCE * extent)) + 1
-    lowest_around = cv2.dilate(bottom[None].astype(np.float32), np.ones((1, window), np.uint8))[0]
-    feet = np.flatnonzero((bottom >= lowest_around) & (bottom >= bottom.max() - FOOT_ZONE * extent) & (bottom >= 0))
-    taken = np.zeros(bottom.size, bool)
-    line: list[tuple[float, float]] = []
-    upright = np.zeros(bottom.size, bool)
-    for foot in feet[np.argsort(-bottom[feet], kind="stable")]:
-        if taken[foot]:
-            continue
-        highest = np.concatenate(  # the outline's highest place between the foot and the column
-            [np.minimum.accumulate(bottom[foot::-1])[:0:-1], np.minimum.accumulate(bottom[foot:])]
-        )
-        steep = bottom < bottom[foot] - RECESSION * np.abs(at - foot) - 1
-        gaps = np.flatnonzero(steep | (bottom > highest + step) | (bottom < 0))
-        left = int(gaps[gaps < foot].max(initial=-1)) + 1
-        right = int(gaps[gaps > foot].min(initial=bottom.size))
-        taken[left:right] = True
-        half = FORESHORTENING * min((right - left) / 2, deepest)
-        # A straight base is seen from lower down than a curved one.
-        rise = float(bottom[foot] - bottom[left:right].mean())
-        curved = min(max(rise / max((1 - np.pi / 4) * half, 1), STRAIGHT), 1)  # 1 for an ellipse
-        # Where the outline goes on rising beyond the foot, as a ball's does, only the middle of it stands.
-        rounded = [
-            0 <= end < bottom.size and bottom[end] >= 0 and bottom[end] >= bottom[edge] - 3 * step
-            for edge, end in ((left, left - step), (right - 1, right - 1 + step))
-        ]
-        middle = bottom[foot] - half * curved * (1 - 0.25 * sum(rounded))
-        upright[left:right] = right - left >= 0.5 * wide and not all(rounded)
-        line += [(left, middle), (right - 1, middle)]
-    columns, rows = np.array(sorted(line)).T
-    ground = np.interp(at, columns, rows)
-    return np.where(upright, np.minimum(ground, bottom), ground), upright
+    distance = cv2.distanceTransform(np.pad(solid, 1).view(np.uint8), cv2.DIST_L2, 3)
+    result = np.ones_like(distance)
+    radius, largest = 1.0, float(distance.max())
+    while radius <= largest:
+        outside = cv2.distanceTransform((distance < radius).view(np.uint8), cv2.DIST_L2, 3)
+        result[outside < radius] = 2 * radius
+        radius *= 1.5
+    return result[1:-1, 1:-1]
