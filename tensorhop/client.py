@@ -8,6 +8,7 @@ from typing import Self
 import grpc
 import numpy as np
 
+from tensorhop.caption import DescribeOptions
 from tensorhop.channel import Remote, from_error
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region
@@ -19,6 +20,7 @@ from tensorhop.messages import (
     read_region,
     read_size,
     write_box,
+    write_describe,
     write_finish,
     write_image,
     write_mask,
@@ -77,6 +79,7 @@ class PipelineClient:
         max_parallel: int | None = None,
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
+        describe: DescribeOptions = DescribeOptions(),  # noqa: B008  (frozen)
         finish: Finish = Finish(),  # noqa: B008  (frozen)
         return_masks: bool = False,
         return_layers: bool = False,
@@ -94,6 +97,7 @@ class PipelineClient:
             max_parallel: how many objects may be in postprocess at once. Default 4.
             score_threshold: the least score of a detection, 0 to 1. Default: the model's.
             iou_threshold: overlap above which the worse of two detections is dropped, 0 to 1. Default: the model's.
+            describe: what describe looks at, and its prompt and generation if its model takes those.
             finish: center, decontaminate, shadow.
             return_masks: send each object's mask too.
             return_layers: send the object and its shadow as layers of their own too.
@@ -116,6 +120,7 @@ class PipelineClient:
             masks=[write_mask(_whole(mask), payloads) for mask in masks],
             max_objects=max_objects,
             max_parallel=max_parallel,
+            describe=write_describe(describe),
             finish=write_finish(finish),
             output=pipeline_pb2.Output(encoding=pipeline_pb2.ENCODING_TENSOR, masks=return_masks, layers=return_layers),
         )
