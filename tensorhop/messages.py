@@ -99,7 +99,7 @@ def read_fraction(message: detect_pb2.DetectOptions, name: str, field: str = "op
 
 
 def read_describe(message: describe_pb2.DescribeOptions, field: str = "options") -> DescribeOptions:
-    """The caller's choices over the defaults. Raises InvalidInput: an unknown look, and as DescribeOptions.check does."""
+    """The caller's choices over the defaults. Raises InvalidInput as DescribeOptions.check does."""
     if message.look not in describe_pb2.Look.values():
         known = ", ".join(describe_pb2.Look.keys())
         raise InvalidInput(f"{field}.look", f"is {message.look}; known are {known}")

@@ -1,4 +1,4 @@
-"""Imports run one way: orchestrator -> tensorhop; services -> services/embedded, services/runtime, tensorhop; tensorhop -> neither."""
+"""Imports run one way: orchestrator -> tensorhop; services -> services/embedded and runtime, tensorhop; never back."""
 
 import ast
 from pathlib import Path

@@ -14,6 +14,7 @@ from services.describe.embedded import EmbeddedDescriber
 from services.detect.embedded import EmbeddedDetector
 from services.postprocess.finish import finish
 from services.segment.embedded import EmbeddedSegmenter
+from tensorhop.caption import DescribeOptions
 from tensorhop.channel import from_error
 from tensorhop.client import PipelineClient
 from tensorhop.composite import compose
@@ -131,6 +132,22 @@ def test_request_id_is_the_callers(servers: dict[str, Server], cat: np.ndarray) 
         request = pipeline_pb2.ProcessRequest(request_id="mine", boxes=[{"x1": 100, "y1": 100}])
         request.image.encoded = encode_png(cat)
         assert {answer.request_id for answer in stub.Process(request)} == {"mine"}
+
+
+def test_describe_gets_the_callers_options(client: PipelineClient, cat: np.ndarray) -> None:
+    events = client.process(cat, describe=DescribeOptions(look="whole"))
+    assert one(Description, [next(events)]).region == (0, 0, 451, 300)
+    events.close()
+    with pytest.raises(ServiceFault) as caught:
+        list(client.process(cat, describe=DescribeOptions(prompt="a photo of")))
+    assert (caught.value.fault.step, caught.value.fault.field) == (fault_pb2.STEP_DESCRIBE, "options.prompt")
+
+
+def test_wrong_options_for_describe_are_refused_before_any_work(servers: dict[str, Server]) -> None:
+    request = pipeline_pb2.ProcessRequest(image={"encoded": encode_png(WHOLE)}, describe={"look": 7}, phrases=["cat"])
+    with grpc.insecure_channel(servers["pipeline"].address) as channel, pytest.raises(grpc.RpcError) as caught:
+        list(pipeline_pb2_grpc.PipelineServiceStub(channel).Process(request))
+    assert from_error(caught.value).fault.field == "describe.look"
 
 
 WHOLE = np.full((300, 451), 255, np.uint8)  # a mask of the cat's photo

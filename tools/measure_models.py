@@ -1,4 +1,4 @@
-"""Time BLIP and GroundingDINO at full size on this machine: python tools/measure_models.py [--runs 5] [--photo FILE]
+"""Time BLIP and GroundingDINO at full size on this machine: python tools/measure_models.py [--runs 3] [--photo FILE]
 
 The networks have the published sizes (BLIP base, GroundingDINO with Swin-T) and random weights, which take as long as
 trained ones; only that a trained BLIP mostly ends a caption before its longest, 20 tokens, and this one never does.
@@ -6,6 +6,7 @@ They are loaded and called as the services do. Nothing is downloaded. Needs 4 GB
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
@@ -34,6 +35,9 @@ from tensorhop.source import Choice, find
 
 PHOTO = Path(__file__).parent.parent / "examples" / "photos" / "coffee.jpg"
 BATCH = 4
+PLAIN, LAST = torch.contiguous_format, torch.channels_last
+DTYPES = ("float32", "bfloat16")
+VARIANTS = [*itertools.product(DTYPES, (PLAIN, LAST), (1,)), ("float32", PLAIN, BATCH)]
 
 
 def blip_base(out: Path) -> None:
@@ -68,35 +72,45 @@ MODELS: list[tuple[str, str, Callable[[Path], None], Any, Callable[[Any, list[np
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--runs", type=int, default=5)
+    arguments.add_argument("--runs", type=int, default=3)
     arguments.add_argument("--photo", type=Path, default=PHOTO)
     chosen = arguments.parse_args()
     photo = decode_image(chosen.photo.read_bytes())
-    print(f"torch {torch.__version__}, {cores()} cores, {torch.backends.cpu.get_cpu_capability()}, {photo.shape}")
-    print("| network | number type | memory format | photos a run | seconds a photo, median of runs | least | most |")
-    print("|---|---|---|---|---|---|---|")
+    print(f"torch {torch.__version__}, {cores()} cores, {torch.backends.cpu.get_cpu_capability()}")
+    print("| network | number type | memory format | photos a run | seconds a photo: median | least | most | of CPU |")
+    print("|---|---|---|---|---|---|---|---|")
     for title, service, make, kind, use in MODELS:
-        with tempfile.TemporaryDirectory() as folder:
-            torch.manual_seed(SEED)
-            make(Path(folder))
-            for dtype in ("float32", "bfloat16"):
-                model = kind(find(service, Choice(folder, "cpu", dtype), ["transformers"]))
-                for format_ in (torch.contiguous_format, torch.channels_last):
-                    model._checkpoint.network.to(memory_format=format_)
-                    for batch in (1, BATCH):
-                        model.largest_batch = batch
-                        seconds = [timed(lambda: use(model, [photo] * batch)) / batch for _ in range(chosen.runs + 1)]
-                        found = seconds[1:]  # the first one is to warm up
-                        figures = " | ".join(f"{f(found):.2f}" for f in (statistics.median, min, max))
-                        name = str(format_).removeprefix("torch.").removesuffix("_format")
-                        print(f"| {title} | {dtype} | {name} | {batch} | {figures} |", flush=True)
-                del model
+        for (dtype, format_, batch), runs in measured(service, make, kind, use, photo, chosen.runs).items():
+            seconds, cpu = zip(*runs, strict=True)
+            figures = [statistics.median(seconds), min(seconds), max(seconds), statistics.median(cpu)]
+            name = str(format_).removeprefix("torch.").removesuffix("_format")
+            row = " | ".join(f"{figure:.2f}" for figure in figures)
+            print(f"| {title} | {dtype} | {name} | {batch} | {row} |", flush=True)
 
 
-def timed(call: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+def measured(
+    service: str, make: Callable[[Path], None], kind: Any, use: Callable, photo: np.ndarray, runs: int
+) -> dict[tuple[str, torch.memory_format, int], list[tuple[float, float]]]:
+    """Seconds a photo, and of those the CPU's, by number type, memory format and photos a run.
+
+    All take their turns, run for run, so that what else the machine does hits each of them alike.
+    """
+    found: dict[tuple[str, torch.memory_format, int], list[tuple[float, float]]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(SEED)
+        make(Path(folder))
+        models = {dtype: kind(find(service, Choice(folder, "cpu", dtype), ["transformers"])) for dtype in DTYPES}
+    for run in range(-1, runs):  # the first one is to warm up
+        for dtype, format_, batch in VARIANTS:
+            model = models[dtype]
+            model._checkpoint.network.to(memory_format=format_)
+            model.largest_batch = batch
+            started, cpu = time.perf_counter(), time.process_time()
+            use(model, [photo] * batch)
+            if run >= 0:
+                figures = ((time.perf_counter() - started) / batch, (time.process_time() - cpu) / batch)
+                found.setdefault((dtype, format_, batch), []).append(figures)
+    return found
 
 
 if __name__ == "__main__":

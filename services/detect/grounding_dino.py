@@ -92,8 +92,9 @@ class GroundingDino:
             for batch in self._batches(jobs):
                 with memory_of(self._checkpoint.device), torch.inference_mode():
                     logits, boxes = self._run(batch)
-                for job, *answer in zip(batch, logits, boxes, strict=True):
-                    found[job.index] = detections(*answer, job, phrases[job.index], score_threshold, iou_threshold)
+                for job, row, places in zip(batch, logits, boxes, strict=True):
+                    asked = phrases[job.index]
+                    found[job.index] = detections(job, asked, row, places, score_threshold, iou_threshold)
         return [(found[job.index], job.prompt.warnings) for job in jobs]
 
     def _prepare(self, index: int, image: np.ndarray, phrases: Sequence[str]) -> _Job:
@@ -136,10 +137,10 @@ def padded(image: np.ndarray) -> np.ndarray:
 
 
 def detections(
-    logits: np.ndarray,
-    boxes: np.ndarray,
     job: _Job,
     phrases: Sequence[str],
+    logits: np.ndarray,
+    boxes: np.ndarray,
     score_threshold: float,
     iou_threshold: float,
 ) -> list[Detection]:
@@ -155,9 +156,10 @@ def detections(
     best = scores.argmax(axis=1)
     scores = scores[np.arange(len(scores)), best]
     middle, half = boxes[:, :2], boxes[:, 2:] / 2
-    corners = np.concatenate([middle - half, middle + half], axis=1) * np.tile(np.float32(job.padded), 2)
-    in_photo = (middle * np.float32(job.padded) <= np.float32(job.size)).all(axis=1)  # rather than in the padding
-    corners = np.clip(corners, 0, np.tile(np.float32(job.size), 2))
+    size, seen = np.array(job.size, np.float32), np.array(job.padded, np.float32)
+    corners = np.concatenate([middle - half, middle + half], axis=1) * np.tile(seen, 2)
+    in_photo = (middle * seen <= size).all(axis=1)  # rather than in the padding
+    corners = np.clip(corners, 0, np.tile(size, 2))
     good = np.isfinite(corners).all(axis=1) & (corners[:, :2] < corners[:, 2:]).all(axis=1)
     fit = np.flatnonzero(good & in_photo & np.isfinite(scores) & (scores >= score_threshold))
     order = fit[np.argsort(-scores[fit], kind="stable")]

@@ -142,7 +142,7 @@ def test_a_phrase_stays_one_phrase(serve: Serve, checkpoints: dict, photos: list
     assert {one.label for one in hostile} == {"cat", phrase, "table"}
 
 
-@pytest.mark.parametrize("phrase", [".", "?!?".replace("!", ""), " . "])
+@pytest.mark.parametrize("phrase", [".", "??", " . "])
 def test_a_phrase_of_which_nothing_is_read(serve: Serve, checkpoints: dict, photos: list, phrase: str) -> None:
     address, _ = serve(SERVICE, checkpoints[NAME])
     fault = fault_in(address, photos[0], ["cat", phrase])
@@ -151,7 +151,7 @@ def test_a_phrase_of_which_nothing_is_read(serve: Serve, checkpoints: dict, phot
 
 def test_too_many_phrases_are_cut_between_two(serve: Serve, checkpoints: dict, photos: list) -> None:
     """100 phrases of 4 tokens and a dot: 254 tokens are 50 phrases."""
-    address, model = serve(SERVICE, checkpoints[NAME])
+    address, _ = serve(SERVICE, checkpoints[NAME])
     phrases = [f"red cup {color} {thing}" for color in ("blue", "green") for thing in ["dog"] * 50]
     answer = ask(address, photos[0], phrases, **ALL)
     assert len(answer.warnings) == 1
@@ -191,8 +191,7 @@ def test_long_and_narrow_photos_are_padded(
     whole = padded(photo)
     assert max(whole.shape) == LONGEST * min(whole.shape[:2])
     assert (whole[: shape[0], : shape[1]] == photo).all()
-    for photo_ in (photo, whole):
-        assert padded(padded(photo_)) is not None
+    assert padded(whole) is whole
     every = detected(model, whole, ["cat", "dog"], **ALL)
     middle = [((one.box.x0 + one.box.x1) / 2, (one.box.y0 + one.box.y1) / 2) for one in every]
     inside = [one for one, (x, y) in zip(every, middle, strict=True) if x <= shape[1] and y <= shape[0]]
