@@ -23,8 +23,9 @@ class Preset:
 
     service: str
     backend: str  # which of the service's classes runs it
-    repo: str  # on the hub
+    repo: str = ""  # on the hub
     file: str = ""  # in the repository, for a backend that reads one file
+    url: str = ""  # of that file, where it is in no repository
     onnx: Onnx | None = None
     size: int | None = None
     licence: str = ""
@@ -43,6 +44,6 @@ PRESETS: dict[str, Preset] = {
     "blip2-opt-2.7b": Preset("describe", "transformers", "Salesforce/blip2-opt-2.7b"),
     "grounding-dino-tiny": Preset("detect", "transformers", "IDEA-Research/grounding-dino-tiny"),
     "grounding-dino-base": Preset("detect", "transformers", "IDEA-Research/grounding-dino-base"),
-    "birefnet": Preset("segment", "onnx", "onnx-community/BiRefNet-ONNX", "onnx/model.onnx", BIREFNET),
-    "birefnet-lite": Preset("segment", "onnx", "onnx-community/BiRefNet_lite-ONNX", "onnx/model.onnx", BIREFNET),
+    "birefnet": Preset("segment", "onnx", "onnx-community/BiRefNet-ONNX", "onnx/model.onnx", onnx=BIREFNET),
+    "birefnet-lite": Preset("segment", "onnx", "onnx-community/BiRefNet_lite-ONNX", "onnx/model.onnx", onnx=BIREFNET),
 }

@@ -1,4 +1,4 @@
-"""Imports run one way: orchestrator -> tensorhop; services -> services/embedded and runtime, tensorhop; never back."""
+"""Imports run one way: orchestrator -> tensorhop; services -> services/embedded, services/runtime, tensorhop."""
 
 import ast
 from pathlib import Path

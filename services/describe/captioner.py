@@ -99,6 +99,7 @@ class Captioner:
         given = {"text": [options.prompt] * len(pieces)} if options.prompt else {}
         self._check_prompt(options.prompt, longest)
         inputs = processor(images=[Image.fromarray(piece) for piece in pieces], return_tensors="pt", **given)
+        inputs.pop("token_type_ids", None)  # which some processors give, and no network takes to write
         answer = network.generate(
             **self._checkpoint.to_device(inputs),
             max_new_tokens=longest,
