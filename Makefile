@@ -1,9 +1,11 @@
 # The targets that `make help` lists. Everything runs in a virtual environment of its own, .venv.
 PYTHON ?= python3
 IMAGE ?= examples/photos/coffee.jpg
+# What pip is asked for first; other builds of PyTorch: make TORCH="torch==2.13.0 --index-url ..." test-models
+TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help run test lint types protos clean pictures compare-hop
+.PHONY: help run test test-models lint types protos clean pictures compare-hop
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,6 +15,9 @@ run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 
 test: .venv/tested  ## run the tests
 	$(BIN)/pytest --numprocesses auto
+
+test-models: .venv-models/tested  ## run the tests of the models that need PyTorch, in .venv-models
+	.venv-models/bin/pytest tests/models
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .
@@ -56,3 +61,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@echo "installing into .venv, with the tools for tests; the first time takes about a minute"
 	@$(INSTALL) '.[dev]'
 	@touch $@ .venv/installed
+
+# PyTorch comes first and alone: it decides which builds the rest must fit.
+.venv-models/tested: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
+	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,models]'
+	@touch $@

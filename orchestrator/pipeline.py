@@ -19,6 +19,7 @@ from tensorhop.messages import (
     check_count,
     corners,
     read_boxes,
+    read_describe,
     read_finish,
     read_fraction,
     read_layer,
@@ -146,6 +147,7 @@ def read_job(packet: Packet[pb.ProcessRequest]) -> Job:
     ]
     for name in ("score_threshold", "iou_threshold"):
         read_fraction(request.detect, name, "detect")
+    read_describe(request.describe, "describe")
     finish, output = read_finish(request.finish), read_output(request.output)
     output.check_canvas(finish.canvas if finish.center else size_of(photo))
     return Job(
@@ -174,7 +176,7 @@ def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -
 def describe(job: Job, stages: Stages, scope: Scope) -> pb.Description:
     def build(shared: bool) -> Packet:
         image, payloads = job.image(scope, shared)
-        return Packet(describe_pb2.DescribeRequest(image=image), payloads)
+        return Packet(describe_pb2.DescribeRequest(image=image, options=job.request.describe), payloads)
 
     answer = stages.describe.call(build, scope).message
     return pb.Description(text=answer.text, score=answer.score, region=answer.region)

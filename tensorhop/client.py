@@ -8,6 +8,7 @@ from typing import Self
 import grpc
 import numpy as np
 
+from tensorhop.caption import DescribeOptions
 from tensorhop.channel import Remote, from_error
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region
@@ -19,6 +20,7 @@ from tensorhop.messages import (
     read_region,
     read_size,
     write_box,
+    write_describe,
     write_finish,
     write_image,
     write_mask,
@@ -80,6 +82,7 @@ class PipelineClient:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         merge: bool = False,
+        describe: DescribeOptions = DescribeOptions(),  # noqa: B008  (frozen)
         finish: Finish = Finish(),  # noqa: B008  (frozen)
         output: Output = Output("tensor"),  # noqa: B008  (frozen)
         return_masks: bool = False,
@@ -99,6 +102,7 @@ class PipelineClient:
             score_threshold: the least score of a detection, 0 to 1. Default: the model's.
             iou_threshold: overlap above which the worse of two detections is dropped, 0 to 1. Default: the model's.
             merge: finish all objects as one.
+            describe: what describe looks at, and its prompt and generation if its model takes those.
             finish: center, decontaminate, shadow.
             output: how pictures are sent: as arrays, or as files that are ready to be written.
             return_masks: send each object's mask too.
@@ -123,6 +127,7 @@ class PipelineClient:
             masks=[write_mask(_whole(mask), payloads) for mask in masks],
             max_objects=max_objects,
             max_parallel=max_parallel,
+            describe=write_describe(describe),
             finish=write_finish(finish),
             output=write_output(output),
             merge=merge,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from google.protobuf.message import Message
 
+from tensorhop.caption import DescribeOptions
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region, Size
@@ -15,7 +16,7 @@ from tensorhop.payloads import Payloads
 from tensorhop.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.settings import limits
 from tensorhop.tensor import to_array, to_tensor
-from tensorhop.v1 import detect_pb2, image_pb2, model_pb2, pipeline_pb2, postprocess_pb2
+from tensorhop.v1 import describe_pb2, detect_pb2, image_pb2, model_pb2, pipeline_pb2, postprocess_pb2
 
 
 class Model(Protocol):
@@ -97,6 +98,23 @@ def read_fraction(message: detect_pb2.DetectOptions, name: str, field: str = "op
     if not 0 <= value <= 1:
         raise InvalidInput(f"{field}.{name}", f"is {value}; it must be from 0 to 1")
     return value
+
+
+def read_describe(message: describe_pb2.DescribeOptions, field: str = "options") -> DescribeOptions:
+    """The caller's choices over the defaults. Raises InvalidInput as DescribeOptions.check does."""
+    if message.look not in describe_pb2.Look.values():
+        known = ", ".join(describe_pb2.Look.keys())
+        raise InvalidInput(f"{field}.look", f"is {message.look}; known are {known}")
+    chosen: dict[str, Any] = {
+        name: getattr(message.generation, name)
+        for name in ("max_new_tokens", "num_beams")
+        if message.generation.HasField(name)
+    }
+    if message.look:
+        chosen["look"] = describe_pb2.Look.Name(message.look).removeprefix("LOOK_").lower()
+    options = DescribeOptions(prompt=message.prompt.strip(), **chosen)
+    options.check(field)
+    return options
 
 
 def read_finish(message: postprocess_pb2.Finish) -> Finish:
@@ -223,6 +241,16 @@ def write_output(output: Output) -> pipeline_pb2.Output:
     output.check()
     return pipeline_pb2.Output(
         encoding=f"ENCODING_{output.encoding.upper()}", quality=output.quality, background=output.background
+    )
+
+
+def write_describe(options: DescribeOptions) -> describe_pb2.DescribeOptions:
+    """Raises InvalidInput: as DescribeOptions.check does."""
+    options.check("describe")
+    return describe_pb2.DescribeOptions(
+        look=f"LOOK_{options.look.upper()}",
+        prompt=options.prompt,
+        generation=describe_pb2.Generation(max_new_tokens=options.max_new_tokens, num_beams=options.num_beams),
     )
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from services.describe.embedded import CONFIDENCE, UNSURE, EmbeddedDescriber
 from services.embedded import vocabulary
+from tensorhop.caption import DescribeOptions
+from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Region, size_of
 
 WORDS = vocabulary.load()
@@ -42,6 +44,27 @@ def test_what_it_says_can_be_detected(describer: EmbeddedDescriber) -> None:
         assert found is not None, concept.word
         assert concept.overlaps(found), concept.word
     assert WORDS.find(UNSURE) is None
+
+
+def test_looks_at_the_whole_photo_if_asked_to(describer: EmbeddedDescriber, coffee: np.ndarray) -> None:
+    (whole,) = describer.predict([coffee], DescribeOptions(look="whole"))
+    (central,) = describer.predict([coffee], DescribeOptions(look="central_object"))
+    assert whole.region == Region.of(size_of(coffee)) != central.region
+    assert whole.score != central.score
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (DescribeOptions(prompt="a photo of"), "options.prompt"),
+        (DescribeOptions(max_new_tokens=5), "options.generation"),
+        (DescribeOptions(num_beams=1), "options.generation"),
+    ],
+)
+def test_it_writes_no_text(describer: EmbeddedDescriber, cat: np.ndarray, options: DescribeOptions, field: str) -> None:
+    with pytest.raises(InvalidInput, match="embedded model") as caught:
+        describer.predict([cat], options)
+    assert caught.value.field == field
 
 
 @pytest.mark.parametrize("value", [0, 200])

@@ -17,6 +17,7 @@ from services.describe.embedded import EmbeddedDescriber
 from services.detect.embedded import EmbeddedDetector
 from services.postprocess.finish import finish
 from services.segment.embedded import EmbeddedSegmenter
+from tensorhop.caption import DescribeOptions
 from tensorhop.channel import from_error
 from tensorhop.client import PipelineClient
 from tensorhop.composite import compose, flatten
@@ -216,6 +217,22 @@ def oval(photo: np.ndarray) -> np.ndarray:
     """A mask, soft at its rim."""
     alpha = cv2.ellipse(np.zeros(photo.shape[:2], np.uint8), (150, 140), (70, 90), 0, 0, 360, 255, -1)
     return cv2.GaussianBlur(alpha, (0, 0), 2)
+
+
+def test_describe_gets_the_callers_options(client: PipelineClient, cat: np.ndarray) -> None:
+    events = client.process(cat, describe=DescribeOptions(look="whole"))
+    assert one(Description, [next(events)]).region == (0, 0, 451, 300)
+    events.close()
+    with pytest.raises(ServiceFault) as caught:
+        list(client.process(cat, describe=DescribeOptions(prompt="a photo of")))
+    assert (caught.value.fault.step, caught.value.fault.field) == (fault_pb2.STEP_DESCRIBE, "options.prompt")
+
+
+def test_wrong_options_for_describe_are_refused_before_any_work(servers: dict[str, Server]) -> None:
+    request = pipeline_pb2.ProcessRequest(image={"encoded": encode_png(WHOLE)}, describe={"look": 7}, phrases=["cat"])
+    with grpc.insecure_channel(servers["pipeline"].address) as channel, pytest.raises(grpc.RpcError) as caught:
+        list(pipeline_pb2_grpc.PipelineServiceStub(channel).Process(request))
+    assert from_error(caught.value).fault.field == "describe.look"
 
 
 WHOLE = np.full((300, 451), 255, np.uint8)  # a mask of the cat's photo

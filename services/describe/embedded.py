@@ -1,15 +1,15 @@
 """Naming the central object of a photo with the embedded networks."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from services.embedded import vocabulary, weights
+from services.embedded.central import Central, CentralObject
 from services.embedded.classifier import Classifier
-from services.embedded.components import components
 from services.embedded.pixels import float32
-from services.embedded.saliency import SALIENT, Saliency
+from tensorhop.caption import DescribeOptions
+from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Box, Region, size_of
 from tensorhop.results import Description
 
@@ -18,7 +18,6 @@ WORN_CONFIDENCE = 0.7  # of a name for what people wear or do: a photo of a hat 
 UNSURE = "object"  # said below it
 
 _FAINT = 0.1  # where no pixel's saliency reaches this there is no object to name
-_REACH = 0.35  # of the photo's size: so far from the middle an object counts for 1/e of what it would count there
 
 
 class EmbeddedDescriber:
@@ -35,7 +34,7 @@ class EmbeddedDescriber:
     largest_batch = 1
 
     def __init__(self) -> None:
-        self._saliency = Saliency()
+        self._central = CentralObject()
         self._classifier = Classifier()
         words = vocabulary.load()
         person = words.group("person")
@@ -48,8 +47,12 @@ class EmbeddedDescriber:
     def warm_up(self) -> None:
         self.predict([np.full((64, 64, 3), 127, np.uint8)])
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[Description]:
-        """Names the central object of each photo.
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        options: DescribeOptions = DescribeOptions(),  # noqa: B008  (frozen)
+    ) -> list[Description]:
+        """Names the central object of each photo, or what the photo as a whole shows.
 
         Args:
             images: height x width x 3 each, uint8, sRGB.
@@ -58,19 +61,25 @@ class EmbeddedDescriber:
             A name as "coffee mug", or "object" where no name is likely enough or there is no object; the score is the
             name's probability, or of "object" that of the likeliest name. The region is the whole photo where nothing
             stands out in it.
-        """
-        return [self._describe(image) for image in images]
 
-    def _describe(self, image: np.ndarray) -> Description:
+        Raises:
+            InvalidInput: the options have a prompt, or settings of generation.
+        """
+        if options.prompt:
+            raise InvalidInput("options.prompt", "came, and the embedded model takes none; serve describe with another")
+        if options.max_new_tokens is not None or options.num_beams is not None:
+            raise InvalidInput(
+                "options.generation", "came, and the embedded model generates no text; serve describe with another"
+            )
+        return [self._describe(image, options.look) for image in images]
+
+    def _describe(self, image: np.ndarray, look: str) -> Description:
         whole = Box(0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-        saliency = self._saliency.predict_small(image)
-        found = components(saliency, SALIENT, whole)
-        central = max(found, key=lambda thing: thing.mass * _nearness(thing.box, whole), default=None)
-        box = central.box if central else whole
-        text, probability = self.name_of(self._classifier.objects(image, [box])[0])
-        if saliency.max() < _FAINT:
-            text, probability = UNSURE, min(probability, float(saliency.max()))
-        return Description(text, float32(probability), box.region().intersect(Region.of(size_of(image))))
+        central = self._central.find(image) if look == "central_object" else Central(whole, 1.0)
+        text, probability = self.name_of(self._classifier.objects(image, [central.box])[0])
+        if central.strength < _FAINT:
+            text, probability = UNSURE, min(probability, central.strength)
+        return Description(text, float32(probability), central.box.region().intersect(Region.of(size_of(image))))
 
     def name_of(self, probabilities: np.ndarray) -> tuple[str, float]:
         """The word for an object with these probabilities of the 1000 classes, and the word's probability."""
@@ -80,9 +89,3 @@ class EmbeddedDescriber:
             return UNSURE, max(p for _, p, _ in said)
         _, negative, word = min(sure)
         return word, -negative
-
-
-def _nearness(box: Box, whole: Box) -> float:
-    x = (box.x0 + box.x1) / 2 / whole.width - 0.5
-    y = (box.y0 + box.y1) / 2 / whole.height - 0.5
-    return math.exp(-(x * x + y * y) / _REACH**2)

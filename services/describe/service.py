@@ -6,8 +6,9 @@ from typing import Protocol
 import grpc
 import numpy as np
 
+from tensorhop.caption import DescribeOptions
 from tensorhop.image import read_image
-from tensorhop.messages import Model, write_model, write_region
+from tensorhop.messages import Model, read_describe, write_model, write_region
 from tensorhop.payloads import Payloads
 from tensorhop.results import Description
 from tensorhop.server import Service
@@ -17,9 +18,9 @@ from tensorhop.wire import Packet
 
 
 class Describer(Model, Protocol):
-    """Names the central object of each photo; images are height x width x 3, uint8, sRGB."""
+    """Says what each photo shows; images are height x width x 3, uint8, sRGB."""
 
-    def predict(self, images: Sequence[np.ndarray]) -> list[Description]: ...
+    def predict(self, images: Sequence[np.ndarray], options: DescribeOptions = ...) -> list[Description]: ...
 
 
 class DescribeServicer:
@@ -28,7 +29,8 @@ class DescribeServicer:
 
     def Describe(self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext) -> Packet:
         request, payloads = packet
-        (description,) = self.model.predict([read_image(request.image, payloads)])
+        options = read_describe(request.options)
+        (description,) = self.model.predict([read_image(request.image, payloads)], options)
         response = pb.DescribeResponse(
             text=description.text,
             score=description.score,
@@ -43,5 +45,8 @@ SERVICE = Service(
     descriptor=pb.DESCRIPTOR.services_by_name["DescribeService"],
     servicer=DescribeServicer,
     step=STEP_DESCRIBE,
-    models={"embedded": "services.describe.embedded:EmbeddedDescriber"},
+    models={
+        "embedded": "services.describe.embedded:EmbeddedDescriber",
+        "transformers": "services.describe.captioner:Captioner",
+    },
 )

@@ -51,5 +51,8 @@ SERVICE = Service(
     descriptor=pb.DESCRIPTOR.services_by_name["DetectService"],
     servicer=DetectServicer,
     step=STEP_DETECT,
-    models={"embedded": "services.detect.embedded:EmbeddedDetector"},
+    models={
+        "embedded": "services.detect.embedded:EmbeddedDetector",
+        "transformers": "services.detect.grounding_dino:GroundingDino",
+    },
 )

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tensorhop.geometry import Box
 
 _MOSTLY = 0.7  # of a box inside another one: under the same phrase it is a part of that
@@ -42,3 +44,26 @@ def inside(box: Box, other: Box) -> bool:
     width = min(box.x1, other.x1) - max(box.x0, other.x0)
     height = min(box.y1, other.y1) - max(box.y0, other.y0)
     return max(0.0, width) * max(0.0, height) > _MOSTLY * box.area
+
+
+def without_overlaps(boxes: np.ndarray, iou_threshold: float) -> np.ndarray:
+    """Non-maximum suppression by overlap alone: which boxes stay.
+
+    Args:
+        boxes: number x 4, x0, y0, x1, y1, best first.
+        iou_threshold: a box whose intersection over union with a better one that stays is above this goes.
+
+    Returns:
+        Indices of the boxes that stay, best first.
+    """
+    x0, y0, x1, y1 = boxes.astype(np.float64).T
+    areas = (x1 - x0) * (y1 - y0)
+    left, kept = np.arange(len(boxes)), []
+    while left.size:
+        best, left = left[0], left[1:]
+        kept.append(best)
+        width = np.minimum(x1[best], x1[left]) - np.maximum(x0[best], x0[left])
+        height = np.minimum(y1[best], y1[left]) - np.maximum(y0[best], y0[left])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        left = left[shared <= iou_threshold * (areas[best] + areas[left] - shared)]
+    return np.array(kept, np.intp)

@@ -52,6 +52,9 @@ def memory_of(device: torch.device) -> Iterator[None]:
     """Turn the device's running out of memory into a MemoryError, for the request at hand; the process lives on."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        # On the CPU PyTorch raises the base class alone.
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
         torch.cuda.empty_cache()
         raise MemoryError(f"{device} is out of memory; send smaller or fewer images, or use a smaller model") from error

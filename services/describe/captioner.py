@@ -1,0 +1,143 @@
+"""Captions by networks that transformers runs: BLIP, BLIP-2, and others that write text about an image."""
+
+import threading
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+from services.embedded.central import CentralObject
+from services.embedded.pixels import float32
+from services.runtime.checkpoint import load
+from services.runtime.device import memory_of
+from tensorhop.caption import MAX_NEW_TOKENS, NUM_BEAMS, DescribeOptions
+from tensorhop.errors import InvalidInput
+from tensorhop.geometry import Box, Region, size_of
+from tensorhop.results import Description
+from tensorhop.settings import limits
+from tensorhop.source import Source
+
+UNSAID = "object"  # for a caption without a word
+PIECE = "##"  # BERT's mark of a token that goes on with a word, here the prompt's last
+BATCH_ON_GPU = 8  # not measured: no GPU was at hand
+
+_AROUND = 0.1  # of the central object's sides, seen on each side of it
+
+
+class Captioner:
+    """Writes a line about the central object of a photo, or about the whole photo.
+
+    The central object is found by U2-Net-p; the network sees its box with a tenth of its sides around it. A prompt is
+    taken off the answer by its tokens, not by its wording.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.name, self.revision, self.digest = source.name, source.revision, source.digest
+        self._checkpoint = load(
+            source,
+            transformers.AutoModelForImageTextToText,
+            MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+            "a network that writes text about images, as BLIP",
+        )
+        self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
+        self._central = CentralObject()
+        self._turn = threading.Lock()  # tokenizers are not for several threads; and two runs at once are no faster
+
+    def warm_up(self) -> None:
+        """Raises InvalidInput: the network does not write about an image alone, but wants a question or a chat."""
+        try:
+            self.predict([np.full((64, 64, 3), 127, np.uint8)])
+        except MemoryError:
+            raise
+        except Exception as error:  # each processor has its own way to ask for more
+            kind = self._checkpoint.network.config.model_type
+            raise InvalidInput(
+                "--model", f"{self.name} is a {kind} network and does not write about an image alone ({error})"
+            ) from error
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        options: DescribeOptions = DescribeOptions(),  # noqa: B008  (frozen)
+    ) -> list[Description]:
+        """Captions for photos.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+
+        Returns:
+            For each its caption in one line, without the dot at its end, at most as long as a phrase may be, or
+            "object" if there is no word in it. The score is the geometric mean of its tokens' probabilities. The region
+            is what the network saw.
+
+        Raises:
+            InvalidInput: the prompt holds a token with a meaning of its own, or is too long for the network.
+            MemoryError: the device has too little memory.
+        """
+        regions = [self._region(image, options.look) for image in images]
+        pieces = [image[region.slices] for image, region in zip(images, regions, strict=True)]
+        found: list[tuple[str, float]] = []
+        for start in range(0, len(pieces), self.largest_batch):
+            with self._turn, memory_of(self._checkpoint.device), torch.inference_mode():
+                found += self._write(pieces[start : start + self.largest_batch], options)
+        return [Description(text, float32(score), region) for (text, score), region in zip(found, regions, strict=True)]
+
+    def _region(self, image: np.ndarray, look: str) -> Region:
+        size = size_of(image)
+        if look == "whole":
+            return Region.of(size)
+        box: Box = self._central.find(image).box
+        return box.padded(_AROUND).region().intersect(Region.of(size))
+
+    def _write(self, pieces: Sequence[np.ndarray], options: DescribeOptions) -> list[tuple[str, float]]:
+        """Text and score for images of any sizes."""
+        network, processor = self._checkpoint.network, self._checkpoint.processor
+        longest = options.max_new_tokens or MAX_NEW_TOKENS
+        given = {"text": [options.prompt] * len(pieces)} if options.prompt else {}
+        self._check_prompt(options.prompt, longest)
+        inputs = processor(images=[Image.fromarray(piece) for piece in pieces], return_tensors="pt", **given)
+        inputs.pop("token_type_ids", None)  # which some processors give, and no network takes to write
+        answer = network.generate(
+            **self._checkpoint.to_device(inputs),
+            max_new_tokens=longest,
+            num_beams=options.num_beams or NUM_BEAMS,
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        logs = network.compute_transition_scores(
+            answer.sequences, answer.logits, getattr(answer, "beam_indices", None), normalize_logits=True
+        )
+        new = answer.sequences[:, answer.sequences.shape[1] - logs.shape[1] :].cpu()  # the rest is the prompt
+        said = ~torch.isin(new, torch.tensor(processor.tokenizer.all_special_ids))
+        return [
+            (one_line(text), float(row[words].mean().exp()) if words.any() else 0.0)
+            for text, row, words in zip(
+                processor.batch_decode(new, skip_special_tokens=True), logs.float().cpu(), said, strict=True
+            )
+        ]
+
+    def _check_prompt(self, prompt: str, longest: int) -> None:
+        tokenizer = self._checkpoint.processor.tokenizer
+        special = _first(token for token in tokenizer.get_added_vocab() if token in prompt)
+        if special is not None:
+            raise InvalidInput("options.prompt", f"holds {special}, which the network takes for a mark of its own")
+        room = getattr(self._checkpoint.network.config.get_text_config(), "max_position_embeddings", None)
+        length = len(tokenizer(prompt)["input_ids"]) + (getattr(self._checkpoint.processor, "num_query_tokens", 0) or 0)
+        if prompt and room and length + longest > room:
+            raise InvalidInput(
+                "options.prompt", f"has {length} tokens; with max_new_tokens {longest}, {room - longest} are allowed"
+            )
+
+
+def one_line(text: str) -> str:
+    """A caption as a phrase: one line without the dot at its end, cut to a phrase's longest; "object" if empty."""
+    line = " ".join(text.removeprefix(PIECE).split())[: limits().max_phrase_characters]
+    return line.rstrip(" .") or UNSAID
+
+
+def _first(values: Iterable[str]) -> str | None:
+    return next(iter(values), None)

@@ -1,0 +1,170 @@
+"""Finding what phrases name by GroundingDINO, run by transformers."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+
+from services.detect.prompt import Prompt, read
+from services.detect.suppression import without_overlaps
+from services.runtime.checkpoint import load
+from services.runtime.device import memory_of
+from tensorhop.errors import InvalidInput
+from tensorhop.geometry import Box, Size, size_of
+from tensorhop.results import Detection
+from tensorhop.source import Source
+
+SCORE_THRESHOLD = 0.25
+IOU_THRESHOLD = 0.5
+KINDS = ("grounding-dino", "mm-grounding-dino")
+BATCH_ON_GPU = 8  # not measured: no GPU was at hand
+
+# A photo that is longer than so many times its width is padded to that. The network sees the longer side at about
+# 1,300 pixels, and its coarsest map has a place for every 64: of a narrower strip none would be left.
+LONGEST = 16
+_PADDING = (124, 116, 104)  # the mean colour of the photos of ImageNet, which the network sees as zero
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One photo of a call, prepared."""
+
+    index: int
+    size: Size  # of the photo
+    padded: Size  # of what the network sees of it
+    pixels: torch.Tensor  # 3 x height x width
+    prompt: Prompt
+
+
+class GroundingDino:
+    """GroundingDINO (Liu et al. 2023, arXiv:2303.05499), or MM-GroundingDINO (Zhao et al. 2024, arXiv:2401.02361).
+
+    The network says for each of its boxes how well each token of the text fits. A box's score for a phrase is that of
+    the phrase's best token, and a box goes to the phrase with the best score; so a label is always one of the caller's
+    phrases, whole, where joining the tokens above a threshold would give pieces and mixtures of phrases.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.name, self.revision, self.digest = source.name, source.revision, source.digest
+        auto = transformers.AutoModelForZeroShotObjectDetection
+        self._checkpoint = load(source, auto, KINDS, "a GroundingDINO")
+        self._delimiters = self._checkpoint.network.model.special_tokens.tolist()
+        self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
+        self._turn = threading.Lock()  # tokenizers are not for several threads; and two runs at once are no faster
+
+    def warm_up(self) -> None:
+        self.predict([np.full((64, 64, 3), 127, np.uint8)], [["cat"]])
+
+    def predict(
+        self,
+        images: Sequence[np.ndarray],
+        phrases: Sequence[Sequence[str]],
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+    ) -> list[tuple[list[Detection], list[str]]]:
+        """Finds the objects that the phrases name.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+            phrases: for each image what to look for, one object a phrase.
+            score_threshold: the least score to report, 0 to 1; SCORE_THRESHOLD if not given.
+            iou_threshold: of two boxes that overlap by more, only the better stays, 0 to 1; IOU_THRESHOLD if not given.
+
+        Returns:
+            For each image its detections, best first, empty where nothing was found, and a warning if the network
+            could not read all of the phrases.
+
+        Raises:
+            InvalidInput: there is no phrase, or nothing in one that the network reads, or one is too long for it.
+            MemoryError: the device has too little memory.
+        """
+        score_threshold = SCORE_THRESHOLD if score_threshold is None else score_threshold
+        iou_threshold = IOU_THRESHOLD if iou_threshold is None else iou_threshold
+        found: dict[int, list[Detection]] = {}
+        with self._turn:
+            jobs = [self._prepare(*one) for one in zip(range(len(images)), images, phrases, strict=True)]
+            for batch in self._batches(jobs):
+                with memory_of(self._checkpoint.device), torch.inference_mode():
+                    logits, boxes = self._run(batch)
+                for job, row, places in zip(batch, logits, boxes, strict=True):
+                    asked = phrases[job.index]
+                    found[job.index] = detections(job, asked, row, places, score_threshold, iou_threshold)
+        return [(found[job.index], job.prompt.warnings) for job in jobs]
+
+    def _prepare(self, index: int, image: np.ndarray, phrases: Sequence[str]) -> _Job:
+        if not phrases:
+            raise InvalidInput("phrases", "is empty; name at least one object to look for")
+        processor, most = self._checkpoint.processor, self._checkpoint.network.config.max_text_len
+        prompt = read(processor.tokenizer, phrases, self._delimiters, most)
+        seen = padded(image)
+        pixels = processor.image_processor(images=Image.fromarray(seen), return_tensors="pt")["pixel_values"][0]
+        return _Job(index, size_of(image), size_of(seen), pixels, prompt)
+
+    def _batches(self, jobs: Sequence[_Job]) -> list[list[_Job]]:
+        """Photos that can run together: padding one to another's size, or its text, would change its boxes."""
+        groups: dict[tuple, list[_Job]] = defaultdict(list)
+        for job in jobs:
+            groups[(*job.pixels.shape, len(job.prompt.ids))].append(job)
+        most = self.largest_batch
+        return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
+
+    def _run(self, batch: Sequence[_Job]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits, photos x boxes x tokens, and boxes, photos x boxes x 4 (middle, width, height; 0 to 1), float32."""
+        ids = torch.tensor([job.prompt.ids for job in batch])
+        inputs = {
+            "pixel_values": torch.stack([job.pixels for job in batch]),
+            "input_ids": ids,
+            "token_type_ids": torch.zeros_like(ids),
+            "attention_mask": torch.ones_like(ids),
+        }
+        answer = self._checkpoint.network(**self._checkpoint.to_device(inputs))
+        return answer.logits.float().cpu().numpy(), answer.pred_boxes.float().cpu().numpy()
+
+
+def padded(image: np.ndarray) -> np.ndarray:
+    """The photo with a plain strip at its right or lower edge, if it is too long and narrow for the network."""
+    height, width = image.shape[:2]
+    below, right = max(0, -(-width // LONGEST) - height), max(0, -(-height // LONGEST) - width)
+    if not (below or right):
+        return image
+    return cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=_PADDING)
+
+
+def detections(
+    job: _Job,
+    phrases: Sequence[str],
+    logits: np.ndarray,
+    boxes: np.ndarray,
+    score_threshold: float,
+    iou_threshold: float,
+) -> list[Detection]:
+    """The network's answer for one photo in its pixels and the caller's phrases, best score first.
+
+    Args:
+        logits: boxes x tokens, float32.
+        boxes: boxes x 4, float32: middle, width and height, as fractions of what the network saw.
+    """
+    with np.errstate(over="ignore"):  # of exp, for which the answer is 0
+        tokens = 1 / (1 + np.exp(-logits))
+    scores = np.stack([tokens[:, span].max(axis=1) for span in job.prompt.spans], axis=1)
+    best = scores.argmax(axis=1)
+    scores = scores[np.arange(len(scores)), best]
+    middle, half = boxes[:, :2], boxes[:, 2:] / 2
+    size, seen = np.array(job.size, np.float32), np.array(job.padded, np.float32)
+    corners = np.concatenate([middle - half, middle + half], axis=1) * np.tile(seen, 2)
+    in_photo = (middle * seen <= size).all(axis=1)  # rather than in the padding
+    corners = np.clip(corners, 0, np.tile(size, 2))
+    good = np.isfinite(corners).all(axis=1) & (corners[:, :2] < corners[:, 2:]).all(axis=1)
+    fit = np.flatnonzero(good & in_photo & np.isfinite(scores) & (scores >= score_threshold))
+    order = fit[np.argsort(-scores[fit], kind="stable")]
+    kept = order[without_overlaps(corners[order], iou_threshold)]
+    return [
+        Detection(rank, phrases[best[one]], int(best[one]), float(scores[one]), Box(*map(float, corners[one])))
+        for rank, one in enumerate(kept)
+    ]

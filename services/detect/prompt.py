@@ -1,0 +1,57 @@
+"""What a grounded detector reads: all phrases as one row of tokens, and where in it each phrase is."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tensorhop.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids, each phrase's place among them, and how many phrases at the end found no room."""
+
+    ids: tuple[int, ...]
+    spans: tuple[slice, ...]
+    left_out: int
+
+    @property
+    def warnings(self) -> list[str]:
+        if not self.left_out:
+            return []
+        kept = len(self.spans)
+        return [
+            f"{self.left_out} of {kept + self.left_out} phrases were left out, from phrases[{kept}] on: "
+            "the model reads no more tokens at once; ask for them in another call."
+        ]
+
+
+def read(tokenizer: Any, phrases: Sequence[str], delimiters: Collection[int], most: int) -> Prompt:
+    """The phrases in lower case, each followed by a dot, as many from the first on as fit.
+
+    Each phrase is cut into tokens on its own, and what would divide it in the network's eyes, as a dot, is left out of
+    it; so a phrase stays one phrase whatever is in it.
+
+    Args:
+        tokenizer: of BERT.
+        delimiters: tokens at which the network divides its text into phrases.
+        most: how many tokens the network reads, [CLS] and [SEP] included.
+
+    Raises:
+        InvalidInput: no token is left of a phrase, or one is too long alone.
+    """
+    marks = {*delimiters, *tokenizer.all_special_ids} - {tokenizer.unk_token_id}
+    dot = tokenizer.convert_tokens_to_ids(".")
+    ids, spans = [tokenizer.cls_token_id], []
+    for index, phrase in enumerate(phrases):
+        tokens = tokenizer(phrase.lower(), add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        tokens = [token for token in tokens if token not in marks]
+        if not tokens:
+            raise InvalidInput(f"phrases[{index}]", f"is {phrase!r}, of which the model reads nothing; name an object")
+        if len(tokens) > most - 3:
+            raise InvalidInput(f"phrases[{index}]", f"has {len(tokens)} tokens; the model reads at most {most - 3}")
+        if len(ids) + len(tokens) + 2 > most:
+            break
+        spans.append(slice(len(ids), len(ids) + len(tokens)))
+        ids += [*tokens, dot]
+    return Prompt((*ids, tokenizer.sep_token_id), tuple(spans), len(phrases) - len(spans))

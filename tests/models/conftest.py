@@ -1,0 +1,82 @@
+"""Tiny checkpoints with random weights, served on real sockets. `make test-models` runs this folder: it needs torch."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import make_tiny_models
+import numpy as np
+import pytest
+import torch
+
+from services.describe.service import SERVICE as DESCRIBE
+from services.detect.service import SERVICE as DETECT
+from tensorhop.image import decode_image
+from tensorhop.server import Server, Service
+from tensorhop.source import Choice
+from tensorhop.v1 import fault_pb2
+from tests.conftest import PHOTOS
+
+# A service on a socket, and its model: of a service, from a checkpoint, by the operator's further choices.
+Serve = Callable[..., tuple[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Directories by the names in tools/make_tiny_models.py."""
+    return make_tiny_models.make(tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing may ask for another machine's address, not even where a failure to get it would be overlooked."""
+    asked = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *more: Any, **named: Any) -> Any:
+        if host not in ("localhost", "127.0.0.1"):
+            asked.append(host)
+        return real(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield
+    assert not asked
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Serve]:
+    """Starts services that run until the module's tests are over; one a checkpoint and choice."""
+    running: dict[tuple, tuple[str, Any]] = {}
+    with ExitStack() as stack:
+
+        def start(service: Service, path: Path, **choice: Any) -> tuple[str, Any]:
+            key = (service.name, path, *sorted(choice.items()))
+            if key not in running:
+                servicer = service.load(Choice(str(path), **{"device": "cpu", **choice}))
+                server = Server(service, servicer, "127.0.0.1:0")
+                stack.callback(lambda: server.stop(0).wait())
+                running[key] = server.address, servicer.model
+            return running[key]
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[np.ndarray]:
+    return [decode_image((PHOTOS / f"{name}.jpg").read_bytes()) for name in ("cat", "coffee", "astronaut", "rocket")]
+
+
+def fault_of(error: grpc.RpcError) -> fault_pb2.Fault:
+    from tensorhop.channel import from_error
+
+    return from_error(error).fault
+
+
+def out_of_memory(*_: Any, **__: Any) -> None:
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+__all__ = ["DESCRIBE", "DETECT", "Serve", "fault_of", "out_of_memory"]
