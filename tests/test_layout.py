@@ -1,4 +1,4 @@
-"""Imports run one way: orchestrator -> tensorhop; services -> services/embedded, tensorhop; tensorhop -> neither."""
+"""Imports run one way: orchestrator -> tensorhop; services -> embedded, runtime, tensorhop; tensorhop -> neither."""
 
 import ast
 from pathlib import Path
@@ -38,7 +38,7 @@ def allowed(path: Path) -> tuple[str, ...]:
     if place.startswith("orchestrator/"):
         return ("tensorhop", "orchestrator", *(["services"] if place.startswith(KNOWS_SERVICES) else []))
     own = ".".join(path.relative_to(ROOT).parts[:2])
-    return ("tensorhop", "services.embedded", own)
+    return ("tensorhop", "services.embedded", "services.runtime", own)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
