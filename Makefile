@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGE ?= examples/photos/coffee.jpg
 BIN := .venv/bin
 
-.PHONY: help run test lint types protos clean pictures weights
+.PHONY: help run test test-rembg lint types protos clean pictures weights
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,6 +13,9 @@ run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 
 test: .venv/tested  ## run the tests
 	$(BIN)/pytest --numprocesses auto
+
+test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
+	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .
@@ -29,7 +32,7 @@ pictures: .venv/tested  ## make the pictures of the README again
 	$(BIN)/python tools/make_pictures.py
 
 clean:  ## remove everything that was made here
-	rm -rf .venv build dist out tensorhop/v1
+	rm -rf .venv .venv-rembg build dist out tensorhop/v1
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -48,3 +51,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@echo "installing into .venv, with the tools for tests; the first time takes about a minute"
 	@$(INSTALL) '.[dev]'
 	@touch $@ .venv/installed
+
+.venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	$(PYTHON) -m venv .venv-rembg
+	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu]==2.0.86' --editable .
+	@touch $@

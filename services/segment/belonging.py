@@ -8,16 +8,17 @@ from tensorhop.results import Mask
 
 CORE = 0.5  # saliency from which a pixel surely belongs to something
 SLACK = 0.05  # of the box: how far things are expected to reach over it
-_WITHIN = 0.75  # of a thing inside the box with its slack: it is the object, and kept where it reaches further out, too
 _CUT = 0.05  # of the box's area: of other things, what lies in the box is kept from this size on
 
 
-def cores(saliency: np.ndarray, box: Box, crumb: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+def cores(saliency: np.ndarray, box: Box, most: float, crumb: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """The cores (connected pixels of at least CORE) of what the box holds, and those of everything else.
 
     Args:
         saliency: height x width, 0 to 1.
         box: in its pixels.
+        most: of a thing, inside the box with its slack: it is the object, kept where it reaches further out, too. Of
+            other things, what lies in the box is kept if it is large.
         crumb: of the largest core's area; smaller ones count as something else.
 
     Returns:
@@ -27,7 +28,7 @@ def cores(saliency: np.ndarray, box: Box, crumb: float = 0.0) -> tuple[np.ndarra
     count, labels = cv2.connectedComponents((saliency >= CORE).astype(np.uint8))
     areas = np.bincount(labels.ravel(), minlength=count)
     areas_inside = np.bincount(labels[inside], minlength=count)
-    of_object = areas_inside >= _WITHIN * areas
+    of_object = areas_inside >= most * areas
     of_object[0] = False
     cut = (areas_inside >= _CUT * box.area) & ~of_object
     cut[0] = False

@@ -16,6 +16,7 @@ _PADDING = 0.2  # of the box, around the first look
 _SQUARE_PADDING = 0.1  # of the longer side, around the second, which is a square
 _LARGEST = 2048  # pixels: masks with a longer side are made at this and enlarged
 _HAZE, _SOLID = 0.1, 0.9  # saliency at and below the first is none, at and above the second is all
+_MOST = 0.75  # of a thing in the box: it is the object
 _CRUMB = 0.01  # of the largest core's area: smaller cores are not kept
 
 
@@ -76,7 +77,7 @@ def _belonging(saliency: np.ndarray, some: np.ndarray, box: Box) -> np.ndarray:
 
     Things are told apart by their cores. Pixels around the cores go with the nearest one.
     """
-    core, others = cores(saliency, box, _CRUMB)
+    core, others = cores(saliency, box, _MOST, _CRUMB)
     if not core.any():
         return core
     return attached(some & nearer(core, others) | core, core)

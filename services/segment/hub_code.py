@@ -1,11 +1,13 @@
 """BiRefNet and its relatives on PyTorch, by transformers and the code that their repository brings."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForImageSegmentation
+from transformers import AutoModelForImageSegmentation
 
 from services.runtime.device import choose_device, choose_dtype, memory_of
 from services.segment.form import read_form
@@ -53,14 +55,9 @@ class HubCodeSegmenter:
 
     def _load(self, source: Source) -> Any:
         try:
-            config = AutoConfig.from_pretrained(source.path, trust_remote_code=True)
-            if "AutoModelForImageSegmentation" not in (getattr(config, "auto_map", None) or {}):
-                raise InvalidInput(
-                    "--model",
-                    f"{source.path} brings no code for AutoModelForImageSegmentation (auto_map in config.json)",
-                )
+            _check_code(source.path)
             model, report = AutoModelForImageSegmentation.from_pretrained(
-                source.path, config=config, trust_remote_code=True, dtype=self._dtype, output_loading_info=True
+                source.path, trust_remote_code=True, dtype=self._dtype, output_loading_info=True
             )
             lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
             if lacking:  # transformers would leave them random
@@ -110,3 +107,15 @@ class HubCodeSegmenter:
         if probabilities.ndim != 4 or probabilities.shape[:2] != (len(tensors), 1):
             raise ValueError(f"the network answers {list(probabilities.shape)} for {list(tensors.shape)}; [n, 1, h, w]")
         return probabilities[:, 0]
+
+
+def _check_code(folder: Path) -> None:
+    """Make sure that the code which will run lies in the directory. Raises InvalidInput."""
+    named = json.loads((folder / "config.json").read_bytes()).get("auto_map", {})
+    if "AutoModelForImageSegmentation" not in named:
+        raise InvalidInput(
+            "--model", f"{folder} brings no code for AutoModelForImageSegmentation (auto_map in its config.json)"
+        )
+    elsewhere = [name for name in named.values() if "--" in str(name)]
+    if elsewhere:  # transformers would fetch it, at whatever version it has today
+        raise InvalidInput("--model", f"{folder} would run code of another repository: {elsewhere[0]}")
