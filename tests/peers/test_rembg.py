@@ -42,7 +42,9 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def theirs() -> U2netCustomSession:
-    session = U2netCustomSession("u2net_custom", onnxruntime.SessionOptions(), model_path=str(NETWORK))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("U2NET_HOME", str(NETWORK.parent))  # it reads models from its own folders only
+        session = U2netCustomSession("u2net_custom", onnxruntime.SessionOptions(), model_path=str(NETWORK))
     session.inner_session = Watched(session.inner_session)
     return session
 
