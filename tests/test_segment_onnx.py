@@ -1,7 +1,10 @@
 """An .onnx file segments as the network in it says; U2-Net-p's own file is the one under test."""
 
 import contextlib
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -151,6 +154,15 @@ def test_what_cannot_be_run_is_refused_in_a_sentence(tmp_path: Path) -> None:
         assert str(path) in str(caught.value)
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_serve_ends_with_the_sentence_and_no_traceback() -> None:
+    command = [sys.executable, "-m", "services.segment", "--listen", "127.0.0.1:0", "--model", str(CLASSIFIER)]
+    wide = {**os.environ, "COLUMNS": "2000"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=wide)
+    assert done.returncode != 0
+    assert "a segmentation network takes n x 3 x height x width" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is a GPU")

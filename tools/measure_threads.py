@@ -66,6 +66,8 @@ def main() -> None:
             for pipe in (first, second):
                 beside[setting] += pipe.recv()
     print(f"U2-Net-p on {cores} cores, ONNX Runtime {onnxruntime.__version__}, milliseconds a run")
+    if os.getloadavg()[0] > cores + 1:
+        print(f"the machine is busy with other things: its load is {os.getloadavg()[0]:.0f}")
     print(f"{'threads':>7}  {'spinning':8}  {'alone':>7}  {'two processes at once':>21}")
     for threads, spinning in settings:
         one, two = (1000 * statistics.median(each[threads, spinning]) for each in (alone, beside))
