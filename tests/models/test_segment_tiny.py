@@ -7,11 +7,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
 from transformers import AutoModelForImageSegmentation
 
+from services.runtime.session import open_session, run
 from services.segment.hub_code import HubCodeSegmenter
 from services.segment.onnx import OnnxSegmenter
 from services.segment.service import SERVICE
@@ -198,3 +200,35 @@ def test_what_cannot_be_loaded_is_refused_in_a_sentence(tiny: Path, tmp_path: Pa
 def test_a_gpu_that_is_not_there(tiny: Path) -> None:
     with pytest.raises(InvalidInput, match=r"^--device is cuda, and this machine shows 0 GPUs; use cpu"):
         HubCodeSegmenter(source_of(tiny / "tiny-birefnet", trust_remote_code=True, device="cuda"))
+
+
+def test_other_shapes_are_refused(tiny: Path, tmp_path: Path) -> None:
+    make_onnx = runpy.run_path(str(ROOT / "tools" / "make_tiny_segmenters.py"))["make_onnx"]
+    make_onnx(tmp_path / "four.onnx", 4)
+    with pytest.raises(
+        InvalidInput, match=r"^--model .*four\.onnx takes batches of 4 only; export it with 1 or a free"
+    ):
+        OnnxSegmenter(source_of(tmp_path / "four.onnx"))
+    network = onnx.load(tiny / "free.onnx")
+    network.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 4
+    network.graph.initializer[0].CopyFrom(
+        onnx.numpy_helper.from_array(np.ones((8, 4, 3, 3), np.float32), "inner.weight")
+    )
+    onnx.save(network, tmp_path / "rgba.onnx")
+    with pytest.raises(InvalidInput, match=r"rgba\.onnx takes picture \['batch', 4, 64, 64\] tensor\(float\); a segm"):
+        OnnxSegmenter(source_of(tmp_path / "rgba.onnx"))
+
+
+def test_a_network_too_large_for_the_memory(tiny: Path, tmp_path: Path) -> None:
+    """ONNX Runtime's real refusal: the answer would have a terabyte."""
+    network = onnx.load(tiny / "free.onnx")
+    (scales,) = (each for each in network.graph.initializer if each.name == "scales")
+    scales.CopyFrom(onnx.numpy_helper.from_array(np.array([1, 1, 2**14, 2**14], np.float32), "scales"))
+    for dimension in network.graph.output[0].type.tensor_type.shape.dim[2:]:
+        dimension.dim_param = "free"
+    onnx.save(network, tmp_path / "huge.onnx")
+    with pytest.raises(InvalidInput, match=r"huge\.onnx cannot be loaded: the device is out of memory"):
+        OnnxSegmenter(source_of(tmp_path / "huge.onnx"))
+    session = open_session(tmp_path / "huge.onnx")
+    with pytest.raises(MemoryError, match="the device is out of memory"):
+        run(session, np.zeros((1, 3, 64, 64), np.float32))
