@@ -30,10 +30,11 @@ def test_another_file_is_taken_for_a_birefnet(tmp_path: Path) -> None:
     assert read_form(tmp_path) == BIREFNET
 
 
-def test_a_config_beside_it_says_what_it_wants(tmp_path: Path) -> None:
+@pytest.mark.parametrize("below", ["", "onnx"])
+def test_a_config_beside_it_says_what_it_wants(tmp_path: Path, below: str) -> None:
     config = {"size": {"height": 512, "width": 640}, "image_mean": [0.5, 0.5, 0.5], "image_std": [1, 1, 1]}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
-    assert read_form(tmp_path) == Onnx((512, 640), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), logits=True)
+    assert read_form(tmp_path / below) == Onnx((512, 640), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0), logits=True)
 
 
 @pytest.mark.parametrize("text", ["{", '{"size": 512}', '{"image_mean": [0.5]}', '{"image_std": ["a", "b", "c"]}'])

@@ -19,12 +19,14 @@ def known_form(path: Path) -> Onnx | None:
 
 
 def read_form(folder: Path) -> Onnx:
-    """BiRefNet's form, with what a preprocessor_config.json in the folder says instead.
+    """BiRefNet's form, with what a preprocessor_config.json in the folder (or above a folder named onnx) says instead.
 
     Raises:
         InvalidInput: the file is there and cannot be read, or holds other types than it should.
     """
     path = folder / FILE
+    if folder.name == "onnx" and not path.is_file():  # as repositories for transformers.js are laid out
+        path = folder.parent / FILE
     if not path.is_file():
         return BIREFNET
     try:
