@@ -68,7 +68,10 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert providers("cpu") == [cpu]
 
 
-@pytest.mark.parametrize("message", ["Failed to allocate memory for requested buffer of size 9", "std::bad_alloc"])
+@pytest.mark.parametrize(
+    "message",
+    ["Failed to allocate memory for requested buffer of size 9", "std::bad_alloc", "CUDA failure 2: out of memory"],
+)
 def test_too_little_memory_is_a_memory_error(message: str) -> None:
     with pytest.raises(MemoryError, match="out of memory"):
         run(Broken(RuntimeException(message)), np.zeros(1, np.float32))

@@ -11,6 +11,7 @@ from services.runtime.cores import cores
 from tensorhop.errors import InvalidInput
 
 _CUDA = "CUDAExecutionProvider"
+_NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")  # of ONNX Runtime's arena, the CPU, CUDA
 
 
 def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.InferenceSession:
@@ -67,7 +68,7 @@ def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray
     try:
         (answer,) = session.run([target.name], {source.name: tensor})
     except Exception as error:
-        if "allocate memory" in str(error) or "bad_alloc" in str(error):
+        if any(words in str(error) for words in _NO_MEMORY):
             raise MemoryError(
                 "the device is out of memory; send fewer calls at once, or use a smaller model"
             ) from error
