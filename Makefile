@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGE ?= examples/photos/coffee.jpg
 BIN := .venv/bin
 
-.PHONY: help run test test-rembg lint types protos clean pictures weights
+.PHONY: help run test test-rembg lint types protos clean pictures compare-hop
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,8 +31,11 @@ protos: .venv/tested  ## generate tensorhop/v1 from protos/
 pictures: .venv/tested  ## make the pictures of the README again
 	$(BIN)/python tools/make_pictures.py
 
+compare-hop: .venv-hop/installed  ## time a hop between processes against what people use today
+	.venv-hop/bin/tensorhop bench hop --against
+
 clean:  ## remove everything that was made here
-	rm -rf .venv .venv-rembg build dist out tensorhop/v1
+	rm -rf .venv .venv-* build dist out tensorhop/v1
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,6 +48,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 .venv/installed: .venv/bin/python pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
 	@echo "installing into .venv; the first time takes about a minute"
 	@$(INSTALL) .
+	@touch $@
+
+.venv-hop/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-hop
+	.venv-hop/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 .venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)

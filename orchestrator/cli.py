@@ -11,14 +11,18 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.bench.cli import bench
+from orchestrator.choices import choices_of
 from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs
+from orchestrator.models import models
 from orchestrator.run import Plan, run
 from tensorhop.command import (
     AllowPath,
+    Device,
+    Dtype,
     Listen,
-    Model,
     NoShm,
     ShmDir,
+    TrustRemoteCode,
     serve_command,
     serve_servicer,
     set_limits,
@@ -38,6 +42,7 @@ app = typer.Typer(
 )
 serve = typer.Typer(help="Serve one step, or the pipeline that chains them.", no_args_is_help=True)
 app.add_typer(serve, name="serve")
+app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 
 INTERRUPTED = 130
@@ -217,6 +222,17 @@ def read_mask_file(path: Path) -> object:
         raise WrongUse(str(error)) from error
 
 
+StepModel = Annotated[
+    list[str] | None,
+    option(
+        "Model of a step: a preset, a hub id, a directory or an .onnx file; repeatable.",
+        metavar="STEP=NAME",
+        show_default="embedded",
+    ),
+]
+StepRevision = Annotated[
+    list[str] | None, option("Branch, tag or commit of a step's hub id; repeatable.", metavar="STEP=COMMIT")
+]
 Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
 
 
@@ -224,8 +240,12 @@ Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choic
 def up(
     host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
     only: Annotated[list[Name] | None, option("Start only this; repeatable.")] = None,
-    one_process: Annotated[bool, option("All in one process.", "--one-process")] = False,
-    model: Model = "embedded",
+    one_process: Annotated[bool, option("All in one process, with one CUDA context.", "--one-process")] = False,
+    model: StepModel = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    revision: StepRevision = None,
+    trust_remote_code: TrustRemoteCode = False,
     shm_dir: ShmDir = None,
     no_shm: NoShm = False,
     allow_path: AllowPath = None,
@@ -237,14 +257,15 @@ def up(
     names = [name for name in reversed(PORTS) if not only or name in only]
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
     try:
+        choices = choices_of(model or [], device, dtype, revision or [], trust_remote_code)
         if one_process:
             start_logging()
             keep_large_buffers()
-            with local.one_process(addresses, model, GRACE_SECONDS) as servers:
+            with local.one_process(addresses, choices, GRACE_SECONDS) as servers:
                 found = {name: server.address for name, server in servers.items()}
                 run_servers([], lambda: announce(found))
             return
-        children = local.children(addresses, model)
+        children = local.children(addresses, choices)
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
             signal.signal(number, signal.default_int_handler)
         try:

@@ -11,13 +11,15 @@ from importlib import import_module
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from orchestrator.choices import words_of
 from orchestrator.service import SERVICE as PIPELINE
 from orchestrator.stages import STEPS, Stages
 from tensorhop.address import reachable
 from tensorhop.channel import open_channel
-from tensorhop.server import GRACE_SECONDS, Server, Service
+from tensorhop.server import EMBEDDED_CHOICE, GRACE_SECONDS, Server, Service
+from tensorhop.source import Choice
 
-START_SECONDS = 60.0  # how long a child may take until it serves
+START_SECONDS = 900.0  # how long a child may take until it serves: large models take minutes to load
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0  # seconds before a child that died is started again; doubles each time
 
 
@@ -27,8 +29,12 @@ def service(name: str) -> Service:
 
 
 @contextlib.contextmanager
-def one_process(listen: Mapping[str, str], model: str = "embedded", grace: float = 0.0) -> Iterator[dict[str, Server]]:
+def one_process(
+    listen: Mapping[str, str], choices: Mapping[str, Choice] | None = None, grace: float = 0.0
+) -> Iterator[dict[str, Server]]:
     """Start servers in this process, by name, each on its address, and stop them at the end.
+
+    `choices` says by step which model it runs; the embedded one if it says nothing.
 
     The pipeline, if it is among them, is connected to the steps that are, and to the default ports for the others.
     """
@@ -37,7 +43,7 @@ def one_process(listen: Mapping[str, str], model: str = "embedded", grace: float
         for name in STEPS:
             if name in listen:
                 step = service(name)
-                servers[name] = Server(step, step.load(model), listen[name])
+                servers[name] = Server(step, step.load((choices or {}).get(name, EMBEDDED_CHOICE)), listen[name])
                 stack.callback(lambda server: server.stop(grace).wait(), servers[name])
         if "pipeline" in listen:
             stages = Stages.connect({name: reachable(server.address) for name, server in servers.items()})
@@ -71,7 +77,7 @@ class Child:
             return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def children(listen: Mapping[str, str], model: str) -> list[Child]:
+def children(listen: Mapping[str, str], choices: Mapping[str, Choice]) -> list[Child]:
     """A child for each name, to listen on its address; the pipeline is told where the steps among them are."""
     told = {name: reachable(address) for name, address in listen.items()}
     found = []
@@ -80,8 +86,8 @@ def children(listen: Mapping[str, str], model: str) -> list[Child]:
         command = [sys.executable, "-P", "-m", "orchestrator", "serve", name, "--listen", address]
         if name == "pipeline":
             command += [word for step in STEPS if step in told for word in (f"--{step}", told[step])]
-        elif name != "postprocess":
-            command += ["--model", model]
+        elif name in choices:
+            command += words_of(choices[name])
         found.append(Child(name, told[name], command))
     return found
 

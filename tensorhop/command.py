@@ -10,14 +10,22 @@ import typer
 
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
-from tensorhop.server import Server, Service, run
+from tensorhop.server import EMBEDDED_CHOICE, Server, Service, run
 from tensorhop.settings import PORTS, limits
+from tensorhop.source import EMBEDDED, Choice
 
 log = logging.getLogger(__name__)
 
 Listen = Annotated[str | None, typer.Option(metavar="ADDRESS", help="HOST:PORT, or unix:PATH.", show_default=False)]
-Model = Annotated[str, typer.Option(metavar="NAME", help="Which model to run.")]
-
+Model = Annotated[str, typer.Option(metavar="NAME", help="embedded, a preset, a hub id, a directory or an .onnx file.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+Dtype = Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")]
+Revision = Annotated[
+    str, typer.Option(metavar="COMMIT", help="Branch, tag or commit of a hub id.", show_default="the hub's default")
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the Python code that the model's repository brings.")
+]
 
 ShmDir = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder of shared memory, the same for all services of a host.")
@@ -33,13 +41,17 @@ def serve_command(name: str, service: Callable[[], Service], has_model: bool = T
 
     def command(
         listen: Listen = None,
-        model: Model = "embedded",
+        model: Model = EMBEDDED,
+        device: Device = "auto",
+        dtype: Dtype = "auto",
+        revision: Revision = "",
+        trust_remote_code: TrustRemoteCode = False,
         shm_dir: ShmDir = None,
         no_shm: NoShm = False,
         allow_path: AllowPath = None,
     ) -> None:
         set_limits(shm_dir, no_shm, allow_path)
-        serve(service(), listen, model)
+        serve(service(), listen, Choice(model, device, dtype, revision, trust_remote_code))
 
     def command_without_model(
         listen: Listen = None, shm_dir: ShmDir = None, no_shm: NoShm = False, allow_path: AllowPath = None
@@ -63,10 +75,10 @@ def set_limits(shm_dir: Path | None = None, no_shm: bool = False, allow_path: Pa
     limits.cache_clear()
 
 
-def serve(service: Service, listen: str | None = None, model: str = "") -> None:
+def serve(service: Service, listen: str | None = None, choice: Choice = EMBEDDED_CHOICE) -> None:
     """Load the model and serve until SIGTERM or SIGINT. Ends the process with a message if it cannot start."""
     try:
-        serve_servicer(service, service.load(model), listen)
+        serve_servicer(service, service.load(choice), listen)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
 

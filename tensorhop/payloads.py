@@ -18,7 +18,7 @@ class Payloads:
         self.slots: list[Slot] = []  # the caller's own that its message refers to
         self._buffers: list[memoryview] = []
         self._inside = False
-        self._room: list[tuple[pb.SharedMemory, memoryview]] = []  # what is left of each slot
+        self._room: list[tuple[str, int, memoryview]] = []  # what is left of each slot: its name, offset, memory
 
     @classmethod
     def into(cls, slots: Sequence[Slot | None]) -> "Payloads":
@@ -27,7 +27,7 @@ class Payloads:
         for slot in slots:
             if slot is not None:
                 payloads.slots.append(slot)
-                payloads._room.append((slot.part(0, slot.size), slot.memory))
+                payloads._room.append((slot.name, 0, slot.memory))
         return payloads
 
     @classmethod
@@ -40,7 +40,7 @@ class Payloads:
         payloads = cls()
         for index, part in enumerate(parts):
             try:
-                payloads._room.append((part, ATTACHMENTS.view(part, f"{field}[{index}]")))
+                payloads._room.append((part.name, part.offset, ATTACHMENTS.view(part, f"{field}[{index}]")))
             except NotShared:
                 continue
         return payloads
@@ -62,12 +62,11 @@ class Payloads:
     def place(self, size: int) -> tuple[pb.SharedMemory, memoryview] | None:
         """Room for a tensor in one of the slots, if it is large and fits."""
         if size >= SMALLEST:
-            for index, (part, memory) in enumerate(self._room):
-                if size <= part.size:
-                    taken = min(part.size, -(-size // ALIGNMENT) * ALIGNMENT)
-                    rest = pb.SharedMemory(name=part.name, offset=part.offset + taken, size=part.size - taken)
-                    self._room[index] = (rest, memory[taken:])
-                    return pb.SharedMemory(name=part.name, offset=part.offset, size=size), memory[:size]
+            for index, (name, offset, memory) in enumerate(self._room):
+                if size <= memory.nbytes:
+                    taken = -(-size // ALIGNMENT) * ALIGNMENT
+                    self._room[index] = (name, offset + taken, memory[taken:])
+                    return pb.SharedMemory(name=name, offset=offset, size=size), memory[:size]
         return None
 
     def put(self, buffer: Any) -> bytes:

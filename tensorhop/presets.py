@@ -25,8 +25,8 @@ class Preset:
     backend: str  # which of the service's classes runs it
     repo: str = ""  # on the hub
     file: str = ""  # in the repository, for a backend that reads one file
-    url: str = ""  # of a single file that is published elsewhere
-    md5: str = ""  # of that file, as its publisher states it
+    url: str = ""  # of that file, where it is in no repository
+    md5: str = ""  # of the file at that address, as its publisher states it
     onnx: Onnx | None = None
     size: int | None = None
     licence: str = ""

@@ -158,21 +158,27 @@ class FaultInterceptor(grpc.ServerInterceptor):
 
     def __init__(self, step: fault_pb2.Step) -> None:
         self.step = step
+        self._wrapped: dict[str, grpc.RpcMethodHandler] = {}  # by method: gRPC asks again at each call
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
-        handler = continuation(details)
-        if handler is None or not details.method.startswith("/tensorhop."):  # health and reflection
-            return handler
+        wrapped = self._wrapped.get(details.method)
+        if wrapped is None:
+            handler = continuation(details)
+            if handler is None or not details.method.startswith("/tensorhop."):  # health and reflection
+                return handler
+            wrapped = self._wrapped[details.method] = self._wrap(handler)
+        return wrapped
+
+    def _wrap(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         serializers = (handler.request_deserializer, handler.response_serializer)
         if handler.unary_stream is not None:
             return grpc.unary_stream_rpc_method_handler(partial(self._stream, handler.unary_stream), *serializers)
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(partial(self._unary, handler.unary_unary), *serializers)
-        return handler
+        assert handler.unary_unary is not None  # no method of the contract takes a stream
+        return grpc.unary_unary_rpc_method_handler(partial(self._unary, handler.unary_unary), *serializers)
 
     def _unary(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
         try:

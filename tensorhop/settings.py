@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Default ports, in the chain's order.
 PORTS = {"pipeline": 50050, "describe": 50051, "detect": 50052, "segment": 50053, "postprocess": 50054}
+MODEL_STEPS = ("describe", "detect", "segment")  # those that run a model
 
 
 class Limits(BaseSettings):

@@ -32,7 +32,7 @@ class Slot:
     """A file of shared memory, mapped; its owner holds a lock on it for as long as it lives."""
 
     def __init__(self, path: Path, size: int) -> None:
-        self.path, self.size = path, size
+        self.path, self.name, self.size = path, path.name, size
         self._calls = 0  # that carry it and have not ended with the service's own word
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -48,7 +48,7 @@ class Slot:
 
     def part(self, offset: int, size: int) -> pb.SharedMemory:
         """The reference to some of its bytes."""
-        return pb.SharedMemory(name=self.path.name, offset=offset, size=size)
+        return pb.SharedMemory(name=self.name, offset=offset, size=size)
 
     def enter(self) -> None:
         """A call that carries it starts."""
@@ -171,18 +171,21 @@ class Attachments:
             InvalidInput: it is malformed, or reaches beyond the slot.
             NotShared: this process cannot open the slot.
         """
-        if not NAME.fullmatch(part.name):
-            raise InvalidInput(f"{field}.name", f"is {part.name!r:.80}; it is tensorhop- and 32 hexadecimal digits")
+        name, start = part.name, part.offset
+        end = start + part.size
         with self._lock:
-            file, memory = self._maps.get(part.name) or self._open(part.name, field)
-            self._maps[part.name] = file, memory
-            self._maps.move_to_end(part.name)
+            if name not in self._maps:
+                self._maps[name] = self._open(name, field)
+            self._maps.move_to_end(name)
+            file, memory = self._maps[name]
             size = min(os.fstat(file).st_size, memory.nbytes)  # its owner may have made it shorter
-        if part.offset + part.size > size:
-            raise InvalidInput(field, f"is bytes {part.offset} to {part.offset + part.size} of a slot of {size}")
-        return memory[part.offset : part.offset + part.size]
+        if end > size:
+            raise InvalidInput(field, f"is bytes {start} to {end} of a slot of {size}")
+        return memory[start:end]
 
     def _open(self, name: str, field: str) -> tuple[int, memoryview]:
+        if not NAME.fullmatch(name):
+            raise InvalidInput(f"{field}.name", f"is {name!r:.80}; it is tensorhop- and 32 hexadecimal digits")
         if not SUPPORTED:
             raise NotShared(field, "names a slot, and this platform has no shared memory")
         self._drop_dead()

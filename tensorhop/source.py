@@ -77,21 +77,30 @@ def find(service: str, choice: Choice, backends: Iterable[str]) -> Source:
     preset = PRESETS.get(choice.model)
     if preset and preset.service != service:
         raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
-    if preset:
-        backend, path, revision = preset.backend, None, ""
-    else:
-        backend, path = _local(service, choice.model)
-        revision = ""
+    backend, path = (preset.backend, None) if preset else _local(service, choice.model)
+    revision = ""
     if backend not in backends:
         raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
-    missing = [name for name in NEEDS[backend] if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InvalidInput("--model", f"{choice.model} needs {' and '.join(missing)}: {INSTALL}")
+    check_installed(choice.model, NEEDS[backend])
     if path is None:
-        from tensorhop.hub import fetch  # not in a plain install
-
-        path, revision = fetch(choice, preset)
+        path, revision = _fetched(choice, preset)
     return Source(choice, backend, path, revision, preset)
+
+
+def check_installed(model: str, modules: Iterable[str]) -> None:
+    """Raises InvalidInput: a module that a model needs is not here; says which command installs it."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}: {INSTALL}")
+
+
+def _fetched(choice: Choice, preset: Preset | None) -> tuple[Path, str]:
+    """The files as they are on this machine, or else from the hub, and their commit."""
+    check_installed(choice.model, ["huggingface_hub"])
+    from tensorhop import hub  # not in a plain install
+
+    here = hub.local(choice.model, choice.revision, preset)
+    return here or hub.pull(choice.model, choice.revision, preset, choice.trust_remote_code)
 
 
 def _local(service: str, model: str) -> tuple[str, Path | None]:
@@ -101,7 +110,7 @@ def _local(service: str, model: str) -> tuple[str, Path | None]:
         if not path.is_file():
             raise InvalidInput("--model", f"{model} is not a file")
         return "onnx", path
-    if path.is_dir():
+    if model and path.is_dir():
         if (path / "config.json").is_file():
             return "transformers", path
         if any(path.glob("*.pth")):

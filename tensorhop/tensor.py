@@ -30,7 +30,7 @@ MAX_DIMENSIONS = 32  # numpy's own limit was 32 for long; no model needs more
 
 def dtype_name(array: np.ndarray) -> str:
     """The protocol's name of an array's dtype, or numpy's where the protocol has none."""
-    return NAMES.get(array.dtype.newbyteorder("<"), str(array.dtype))
+    return NAMES.get(array.dtype) or NAMES.get(array.dtype.newbyteorder("<"), str(array.dtype))
 
 
 def to_tensor(array: np.ndarray, payloads: Payloads) -> pb.Tensor:
@@ -39,18 +39,16 @@ def to_tensor(array: np.ndarray, payloads: Payloads) -> pb.Tensor:
     Raises:
         TypeError: its dtype has no name in the protocol.
     """
-    dtype = array.dtype.newbyteorder("<")
-    if dtype not in NAMES:
+    name = dtype_name(array)
+    dtype = DTYPES.get(name)
+    if dtype is None:
         raise TypeError(f"a tensor cannot hold {array.dtype}; it holds {', '.join(DTYPES)}")
-    tensor = pb.Tensor(dtype=NAMES[dtype], shape=array.shape)
     if place := payloads.place(array.nbytes):
         part, memory = place
-        np.copyto(np.frombuffer(memory, dtype).reshape(array.shape), array)
-        tensor.shared_memory.CopyFrom(part)
-    else:
-        flat = np.ascontiguousarray(array, dtype).reshape(-1)
-        tensor.data = payloads.put(flat.view(np.uint8))
-    return tensor
+        np.copyto(np.ndarray(array.shape, dtype, memory), array)
+        return pb.Tensor(dtype=name, shape=array.shape, shared_memory=part)
+    flat = np.ascontiguousarray(array, dtype).reshape(-1)
+    return pb.Tensor(dtype=name, shape=array.shape, data=payloads.put(flat.view(np.uint8)))
 
 
 def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
@@ -67,19 +65,20 @@ def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
     shape = tuple(tensor.shape)
     if len(shape) > MAX_DIMENSIONS:
         raise InvalidInput(f"{field}.shape", f"has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are allowed")
-    if any(size < 0 for size in shape):
+    if min(shape, default=0) < 0:
         raise InvalidInput(f"{field}.shape", f"is {list(shape)}; every dimension must be 0 or more")
-    shared = tensor.WhichOneof("content") == "shared_memory"
-    content = f"{field}.shared_memory" if shared else f"{field}.data"
-    buffer = ATTACHMENTS.view(tensor.shared_memory, content) if shared else payloads.get(tensor.data)
+    if tensor.HasField("shared_memory"):
+        content = f"{field}.shared_memory"
+        buffer = ATTACHMENTS.view(tensor.shared_memory, content)
+    else:
+        content = f"{field}.data"
+        buffer = payloads.get(tensor.data)
     expected = math.prod(shape) * dtype.itemsize
     if buffer.nbytes != expected:
         raise InvalidInput(
             content,
             f"has {buffer.nbytes:,} bytes; shape {list(shape)} of {tensor.dtype} takes {expected:,}",
         )
-    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:  # numpy counts with 64 bits
+    if not expected and math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:  # numpy's own limit
         raise InvalidInput(f"{field}.shape", f"is {list(shape)}, more elements than memory has addresses")
-    array = np.frombuffer(buffer, dtype).reshape(shape)
-    array.flags.writeable = False
-    return array
+    return np.ndarray(shape, dtype, buffer.toreadonly())

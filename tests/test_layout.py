@@ -1,4 +1,4 @@
-"""Imports run one way: orchestrator -> tensorhop; services -> embedded, runtime, tensorhop; tensorhop -> neither."""
+"""Imports run one way: orchestrator -> tensorhop; services -> services/embedded, services/runtime, tensorhop."""
 
 import ast
 from pathlib import Path

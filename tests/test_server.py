@@ -20,6 +20,7 @@ from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server, Service
 from tensorhop.settings import limits
+from tensorhop.source import Choice, Source
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, fault_pb2
 from tensorhop.v1.image_pb2 import Image
 from tensorhop.wire import Packet
@@ -388,21 +389,35 @@ def test_a_second_signal_ends_at_once(child):
 # Which model a service loads.
 
 
-class Model:
-    name, revision, digest = "m", "1", "0"
+class Loaded:
+    name, revision, digest, largest_batch = "m", "1", "0", 1
+    warm = 0
+
+    def warm_up(self):
+        self.warm += 1
 
 
-def test_load_makes_the_model_that_was_named():
-    service = Service("s", DESCRIBE.descriptor, lambda model: [model], models={"m": Model})
-    (model,) = service.load("m")
-    assert isinstance(model, Model)
+class FromSource(Loaded):
+    def __init__(self, source):
+        self.source = source
 
 
-@pytest.mark.parametrize("name", ["", "M", "other"])
-def test_an_unknown_model_is_refused(name):
-    with pytest.raises(InvalidInput, match="describe has embedded") as caught:
-        DESCRIBE.load(name)
-    assert caught.value.field == "--model"
+def service_with(models):
+    return Service("segment", DESCRIBE.descriptor, lambda model: [model], models=models)
+
+
+def test_the_embedded_model_is_made_from_nothing_and_warm():
+    (model,) = service_with({"embedded": f"{__name__}:Loaded"}).load()
+    assert model.warm == 1
+
+
+def test_another_model_is_made_from_its_source_and_warm(tmp_path):
+    file = tmp_path / "network.onnx"
+    file.write_bytes(b"weights")
+    choice = Choice(str(file), device="cpu")
+    (model,) = service_with({"onnx": f"{__name__}:FromSource"}).load(choice)
+    assert model.warm == 1
+    assert model.source == Source(choice, "onnx", file)
 
 
 def test_a_service_without_a_model():

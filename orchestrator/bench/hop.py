@@ -14,6 +14,7 @@ METHODS = (
     Method("tcp", product.inline, product.serve),
     Method("unix", product.inline, product.serve_unix),
     Method("shm", product.shared, product.serve),
+    Method("empty", product.empty, product.serve),
     Method("socket", floor.connect, floor.serve),
 )
 

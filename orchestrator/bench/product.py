@@ -61,6 +61,18 @@ def inline(*addresses: str) -> Iterator[Echo]:
         yield echo
 
 
+@contextmanager
+def empty(address: str) -> Iterator[Echo]:
+    """A call without a payload: what is left for the bytes to cost is the difference to it."""
+    with remotes((address,)) as (remote,):
+
+        def echo(array: np.ndarray) -> np.ndarray:
+            send(remote, np.zeros(0, np.uint8))
+            return array
+
+        yield echo
+
+
 def send(remote: Remote, array: np.ndarray) -> np.ndarray:
     """An array there and back inside of messages."""
     payloads = Payloads()

@@ -1,0 +1,86 @@
+"""What `--model` names: found, or refused in one sentence."""
+
+import hashlib
+
+import pytest
+
+from tensorhop import source
+from tensorhop.errors import InvalidInput
+from tensorhop.presets import PRESETS
+from tensorhop.settings import MODEL_STEPS
+from tensorhop.source import Choice, Source, find
+
+ALL = tuple(source.NEEDS)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """As if everything that a backend needs were here."""
+    monkeypatch.setattr(source, "NEEDS", dict.fromkeys(source.NEEDS, ()))
+
+
+def test_a_file(tmp_path):
+    file = tmp_path / "a.onnx"
+    file.write_bytes(b"")
+    assert find("segment", Choice(str(file)), ALL) == Source(Choice(str(file)), "onnx", file)
+
+
+@pytest.mark.parametrize(("name", "backend"), [("config.json", "transformers"), ("weights.pth", "groundingdino")])
+def test_a_directory(tmp_path, installed, name, backend):
+    (tmp_path / name).write_bytes(b"")
+    found = find("detect", Choice(str(tmp_path)), ALL)
+    assert (found.backend, found.path) == (backend, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("service", "model", "says"),
+    [
+        ("segment", "nope", "it must be one of embedded, .*birefnet.*, a hub id .*, a directory or an .onnx file"),
+        ("segment", "", "it must be one of"),
+        ("segment", "../x", "it must be one of"),
+        ("segment", "a/b/c", "it must be one of"),
+        ("segment", "missing.onnx", "missing.onnx is not a file"),
+        ("detect", "birefnet", "birefnet is a model of segment, not of detect"),
+        ("segment", "{empty}", "holds neither a config.json .* nor a .pth"),
+    ],
+)
+def test_what_is_no_model_is_refused(tmp_path, installed, service, model, says):
+    with pytest.raises(InvalidInput, match=says) as caught:
+        find(service, Choice(model.format(empty=tmp_path)), ALL)
+    assert caught.value.field == "--model"
+
+
+def test_a_backend_that_the_service_does_not_have(tmp_path):
+    file = tmp_path / "a.onnx"
+    file.write_bytes(b"")
+    with pytest.raises(InvalidInput, match="is for onnx, which describe does not have"):
+        find("describe", Choice(str(file)), ["embedded", "transformers"])
+
+
+def test_what_is_not_installed_is_said_with_the_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "NEEDS", {"transformers": ("no_such_module", "json")})
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InvalidInput, match=r"needs no_such_module: pip install 'tensorhop\[models\]'"):
+        find("detect", Choice(str(tmp_path)), ["transformers"])
+
+
+def test_the_digest_is_of_the_weights(tmp_path):
+    (tmp_path / "b.safetensors").write_bytes(b"b")
+    (tmp_path / "config.json").write_bytes(b"not weights")
+    digests = [hashlib.sha256(one).hexdigest() for one in (b"a", b"b")]
+    assert Source(Choice("x"), "transformers", tmp_path).digest == digests[1]
+    (tmp_path / "a.safetensors").write_bytes(b"a")
+    assert Source(Choice("x"), "transformers", tmp_path).digest == hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def test_no_weights(tmp_path):
+    with pytest.raises(InvalidInput, match="holds no weights"):
+        _ = Source(Choice("x"), "transformers", tmp_path).digest
+
+
+def test_presets_are_of_steps_that_have_models():
+    for name, preset in PRESETS.items():
+        assert preset.service in MODEL_STEPS
+        assert preset.backend in source.NEEDS
+        assert bool(preset.repo) != bool(preset.url), f"{name} comes from one place"
+        assert preset.backend != "onnx" or preset.onnx
