@@ -5,7 +5,7 @@ IMAGE ?= examples/photos/coffee.jpg
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help run test test-models lint types protos clean pictures compare-hop
+.PHONY: help run test test-models test-rembg lint types protos clean pictures compare-hop
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ test: .venv/tested  ## run the tests
 
 test-models: .venv-models/tested  ## run the tests of the models that need PyTorch, in .venv-models
 	.venv-models/bin/pytest tests/models
+
+test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
+	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .
@@ -68,4 +71,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,models]'
+	@touch $@
+
+.venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	$(PYTHON) -m venv .venv-rembg
+	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu]==2.0.86' --editable .
 	@touch $@

@@ -26,6 +26,7 @@ MARK = b"hop1"  # in front of every entry in Redis; another version's entries ar
 def digest_of(*parts: str | bytes | int | float | np.ndarray | None) -> bytes:
     """BLAKE3 of values; each is written with its kind and length, so that no two lists of values look the same."""
     hasher = blake3()
+    content: bytes | memoryview
     for part in parts:
         match part:
             case None:
@@ -40,7 +41,7 @@ def digest_of(*parts: str | bytes | int | float | np.ndarray | None) -> bytes:
                 kind, content = b"f", struct.pack("<d", part)
             case np.ndarray():
                 hasher.update(digest_of(part.dtype.str, str(part.shape)))
-                kind, content = b"a", memoryview(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+                kind, content = b"a", np.ascontiguousarray(part).reshape(-1).view(np.uint8).data
         hasher.update(kind + struct.pack("<Q", len(content)))
         hasher.update(content)
     return hasher.digest()

