@@ -16,6 +16,7 @@ class Finish:
     decontaminate: bool = True  # take the background's colour out of soft edges
     shadow: str = "cast"  # one of SHADOWS
     rot: float = 60.0  # compass bearing to which the shadow falls: degrees clockwise, 0 away from the viewer, 90 right
+    refine: bool = True  # bring a coarse mask's edges onto the object's in the photo
 
     def check(self) -> None:
         """Raises InvalidInput: an unknown shadow, or a rot that is not finite."""

@@ -96,7 +96,7 @@ def read_fraction(message: detect_pb2.DetectOptions, name: str, field: str = "op
 def read_finish(message: postprocess_pb2.Finish) -> Finish:
     """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, a rot that is not finite."""
     chosen: dict[str, Any] = {
-        name: getattr(message, name) for name in ("center", "decontaminate") if message.HasField(name)
+        name: getattr(message, name) for name in ("center", "decontaminate", "refine") if message.HasField(name)
     }
     if message.shadow.kind not in postprocess_pb2.ShadowKind.values():
         known = ", ".join(postprocess_pb2.ShadowKind.keys())
@@ -182,6 +182,7 @@ def write_finish(finish: Finish) -> postprocess_pb2.Finish:
     return postprocess_pb2.Finish(
         center=finish.center,
         decontaminate=finish.decontaminate,
+        refine=finish.refine,
         shadow=postprocess_pb2.Shadow(kind=f"SHADOW_KIND_{finish.shadow.upper()}", rot=finish.rot),
     )
 

@@ -202,9 +202,10 @@ def test_a_finish_left_out_takes_its_defaults():
 
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("decontaminate", [True, False])
+@pytest.mark.parametrize("refine", [True, False])
 @pytest.mark.parametrize("shadow", SHADOWS)
-def test_finish_round_trip(center, decontaminate, shadow):
-    finish = Finish(center, decontaminate, shadow, rot=0.0)
+def test_finish_round_trip(center, decontaminate, refine, shadow):
+    finish = Finish(center, decontaminate, shadow, rot=0.0, refine=refine)
     assert messages.read_finish(messages.write_finish(finish)) == finish
 
 
