@@ -3,7 +3,7 @@ PYTHON ?= python3
 IMAGE ?= examples/photos/coffee.jpg
 BIN := .venv/bin
 
-.PHONY: help run test lint types protos clean pictures weights
+.PHONY: help run test lint types protos clean pictures weights compare-foreground compare-refinement
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,8 +28,14 @@ protos: .venv/tested  ## generate tensorhop/v1 from protos/
 pictures: .venv/tested  ## make the pictures of the README again
 	$(BIN)/python tools/make_pictures.py
 
+compare-foreground: .venv-compare/installed  ## compare decontaminate with other methods; takes some minutes
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_foreground.py
+
+compare-refinement: .venv-compare/installed  ## compare masks before and after refine
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_refinement.py
+
 clean:  ## remove everything that was made here
-	rm -rf .venv build dist out tensorhop/v1
+	rm -rf .venv .venv-compare build dist out tensorhop/v1
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -48,3 +54,10 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@echo "installing into .venv, with the tools for tests; the first time takes about a minute"
 	@$(INSTALL) '.[dev]'
 	@touch $@ .venv/installed
+
+# What the comparisons need is not for anything else.
+.venv-compare/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	$(PYTHON) -m venv .venv-compare
+	@echo "installing into .venv-compare; the first time takes about a minute"
+	@.venv-compare/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
+	@touch $@
