@@ -5,7 +5,8 @@ IMAGE ?= examples/photos/coffee.jpg
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help run test test-models test-rembg lint types protos clean pictures compare-hop
+.PHONY: help run test test-models test-rembg lint types protos clean pictures
+.PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +39,12 @@ pictures: .venv/tested  ## make the pictures of the documentation again
 
 compare-hop: .venv-hop/installed  ## time a hop between processes against what people use today
 	.venv-hop/bin/tensorhop bench hop --against
+
+compare-foreground: .venv-compare/installed  ## compare decontaminate with other methods; takes some minutes
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_foreground.py
+
+compare-refinement: .venv-compare/installed  ## compare masks before and after refine
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_refinement.py
 
 clean:  ## remove everything that was made here
 	rm -rf .venv .venv-* build dist out tensorhop/v1
@@ -76,4 +83,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 .venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
 	$(PYTHON) -m venv .venv-rembg
 	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu]==2.0.86' --editable .
+	@touch $@
+
+# What the comparisons need is not for anything else.
+.venv-compare/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	$(PYTHON) -m venv .venv-compare
+	@echo "installing into .venv-compare; the first time takes about a minute"
+	@.venv-compare/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
 	@touch $@

@@ -108,6 +108,12 @@ MaxScale = Annotated[
         show_default=str(DEFAULT.max_scale),
     ),
 ]
+Refine = Annotated[
+    bool | None,
+    option(
+        "Bring a coarse mask's edges onto the object's.", "--refine/--no-refine", panel=FINISH, show_default="refine"
+    ),
+]
 Decontaminate = Annotated[
     bool | None,
     option(

@@ -119,7 +119,7 @@ def read_describe(message: describe_pb2.DescribeOptions, field: str = "options")
 
 def read_finish(message: postprocess_pb2.Finish) -> Finish:
     """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, or a number out of its range."""
-    chosen = given(message, "center", "decontaminate", "fill", "max_scale")
+    chosen = given(message, "center", "decontaminate", "refine", "fill", "max_scale")
     chosen |= given(message.shadow, "rot", "length", "softness", "opacity")
     if message.HasField("canvas"):
         chosen["canvas"] = read_size(message.canvas)
@@ -223,6 +223,7 @@ def write_finish(finish: Finish) -> postprocess_pb2.Finish:
     return postprocess_pb2.Finish(
         center=finish.center,
         decontaminate=finish.decontaminate,
+        refine=finish.refine,
         shadow=postprocess_pb2.Shadow(
             kind=f"SHADOW_KIND_{finish.shadow.upper()}",
             rot=finish.rot,

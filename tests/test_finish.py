@@ -14,7 +14,7 @@ from tensorhop.geometry import Region, Size, size_of
 from tensorhop.results import Cutout, Layer, Mask
 
 PHOTOS = Path(__file__).parents[1] / "examples" / "photos"
-NOTHING = Finish(center=False, decontaminate=False, shadow="none")
+NOTHING = Finish(center=False, decontaminate=False, shadow="none", refine=False)
 
 
 def coffee_cup() -> tuple[np.ndarray, Mask]:
@@ -38,7 +38,7 @@ def whole(layer: Layer, size: Size) -> np.ndarray:
 @pytest.mark.parametrize("decontaminate", [False, True])
 @pytest.mark.parametrize("shadow", ["none", "cast"])
 def test_in_place_the_opaque_pixels_are_the_photos_own(decontaminate: bool, shadow: str) -> None:
-    photo, mask, cutout = finished(Finish(center=False, decontaminate=decontaminate, shadow=shadow))
+    photo, mask, cutout = finished(Finish(center=False, decontaminate=decontaminate, shadow=shadow, refine=False))
     assert cutout.placement.canvas == size_of(photo)
     assert (cutout.placement.scale, cutout.placement.x, cutout.placement.y) == (1, 0, 0)
     pixels = whole(cutout.cutout, size_of(photo))
@@ -49,6 +49,14 @@ def test_in_place_the_opaque_pixels_are_the_photos_own(decontaminate: bool, shad
     assert not pixels[alpha == 0].any()
     soft = (alpha > 0) & (alpha < 255)
     assert np.array_equal(pixels[soft][:, :3], photo[soft]) is not decontaminate
+
+
+def test_a_coarse_mask_is_refined_unless_told_otherwise() -> None:
+    photo, mask, cutout = finished(Finish(center=False, shadow="none"))
+    _, _, plain = finished(Finish(center=False, shadow="none", refine=False))
+    inside = Region.of(size_of(photo))
+    assert not np.array_equal(compose([cutout.cutout], inside), compose([plain.cutout], inside))
+    assert np.array_equal(mask.alpha, coffee_cup()[1].alpha)  # what the caller gave stays as it is
 
 
 def test_layers_hold_only_their_own_pixels() -> None:

@@ -203,9 +203,10 @@ def test_a_finish_left_out_takes_its_defaults():
 
 @pytest.mark.parametrize("center", [True, False])
 @pytest.mark.parametrize("decontaminate", [True, False])
+@pytest.mark.parametrize("refine", [True, False])
 @pytest.mark.parametrize("shadow", SHADOWS)
-def test_finish_round_trip(center, decontaminate, shadow):
-    finish = Finish(center, decontaminate, shadow, 0.0, Size(7, 9000), 1.0, 1.0, 0.0, 0.25, 0.0)
+def test_finish_round_trip(center, decontaminate, refine, shadow):
+    finish = Finish(center, decontaminate, shadow, 0.0, Size(7, 9000), 1.0, 1.0, 0.0, 0.25, 0.0, refine)
     assert messages.read_finish(messages.write_finish(finish)) == finish
 
 

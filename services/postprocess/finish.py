@@ -1,4 +1,4 @@
-"""From an object's pixels and mask to a finished cut-out: decontaminate, center, shadow."""
+"""From an object's pixels and mask to a finished cut-out: refine, decontaminate, center, shadow."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from services.postprocess.center import centered, in_place, placed, room, trimmed, visible_box
 from services.postprocess.decontaminate import estimate_foreground
+from services.postprocess.refine import refined
 from services.postprocess.shadow import draw, fitting_length, reach
 from services.postprocess.stance import Stance
 from tensorhop.errors import InvalidInput
@@ -37,6 +38,7 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
         Region.of(size_of(alpha))
     )
     crop, alpha = crop[around.slices], alpha[around.slices]
+    alpha = refined(crop, alpha) if options.refine else alpha
     color = estimate_foreground(crop, alpha) if options.decontaminate else crop
     opacity = np.rint(alpha * 255).astype(np.uint8)
     rgba = np.dstack([color, opacity])

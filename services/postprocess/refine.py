@@ -1,0 +1,170 @@
+"""Brings the edges of a soft, low-resolution mask onto the object's edges in the photo.
+
+Around each soft pixel two colour distributions are learned: the object's, its samples weighted by a power of the mask
+m, and the background's, by the same power of 1 - m. Fisher's linear discriminant (R. A. Fisher, "The use of multiple
+measurements in taxonomic problems", 1936) says where on the way from the one mean to the other a pixel's colour is: s,
+from 0 at the background's to 1 at the object's. The result weighs s and m by their precisions:
+
+    alpha = (T s + P m) / (T + P)
+
+T starts as the squared distance of the two means in units of the variance within, so that texture mutes it. It is less
+where s, averaged over a window, contradicts the mask, which is coarse but not wrong; and it is 0 where the mask has no
+step, no hair and no hole at the limit of its own resolution, as across a defocused edge: there it is as sharp as the
+object. P is least where the mask says 0.5, and grows without limit towards 0 and 1. So where the photo does not tell,
+the mask stays as it was.
+
+A mask that has the photo's resolution, a binary one or a full-sized matte with its hairs, is left alone; see `detail`.
+"""
+
+import cv2
+import numpy as np
+
+CRISP = 0.2  # detail from which on a mask has the photo's resolution
+STEP = 0.004  # differences below that are 8-bit rounding
+CELLS = 4  # samples across a ramp from which colours are learned
+FEW = 640  # pixels: up to this side every pixel may be a sample, above every other one, which bounds the time
+REACH = 2.5  # ramps: half a window's side
+SOFTENING = 0.5  # ramps: deviation of the Gaussian by which a mask may be off
+SURE = 0.02  # nearer to 0 or 1 the softened mask is sure
+POWER = 3
+NOISE = 16.0  # variance of colours, 0 to 255, that each distribution has at least
+PRIOR = 6.0  # P where the mask says 0.5
+CONTRADICTION = 16.0
+RELIEF = 0.06  # the relief (see `relief`) from which on a mask may be sharpened; below half of it, it is not
+SMALLEST = 8  # pixels: masks with a shorter side are left alone
+
+
+def refined(crop: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """A mask with its soft edges drawn again after the photo.
+
+    Args:
+        crop: uint8, height x width x 3, the photo.
+        alpha: float32, height x width, 0 to 1.
+
+    Returns:
+        float32, height x width, 0 to 1: alpha itself if it has the photo's resolution.
+    """
+    if min(alpha.shape) < SMALLEST or detail(alpha) >= CRISP:
+        return alpha
+    height, width = alpha.shape
+    across = ramp(alpha)
+    step = max(1 if max(alpha.shape) <= FEW else 2, round(across / CELLS))
+    size = (max(1, width // step), max(1, height // step))
+    cells = across / step
+    mask = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    image = cv2.resize(crop, size, interpolation=cv2.INTER_NEAREST)  # samples: averages would lack the texture
+    softened = cv2.GaussianBlur(mask, (0, 0), SOFTENING * cells)
+    near = cv2.dilate(unsure(softened).view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
+    line, trust = discriminants(image.astype(np.float32), mask, near, cells)
+
+    softened = cv2.resize(softened, (width, height))
+    at = np.flatnonzero(unsure(softened))
+    rows, columns = np.divmod(at, width)
+    x = (columns.astype(np.float32) + 0.5) * (size[0] / width) - 0.5
+    y = (rows.astype(np.float32) + 0.5) * (size[1] / height) - 0.5
+    line, trust = sampled(line, x, y), sampled(trust, x, y)[:, 0]
+    color, m = crop.reshape(-1, 3)[at], alpha.reshape(-1)[at]
+    s = np.clip(np.einsum("nc,nc->n", line[:, :3], color) + line[:, 3], 0, 1)
+    u = (softened.reshape(-1)[at] - SURE) / (1 - 2 * SURE)
+    weight = 4 * u * (1 - u) * trust
+    result = alpha.copy()
+    result.reshape(-1)[at] = (weight * s + PRIOR * m) / (weight + PRIOR)
+    return result
+
+
+def unsure(softened: np.ndarray) -> np.ndarray:
+    return (softened > SURE) & (softened < 1 - SURE)
+
+
+def detail(alpha: np.ndarray) -> float:
+    """How much of a mask only its full resolution can hold: what it loses when halved, over its total variation.
+
+    About 0.5 for a binary mask, 0.23 and more for mattes of the photo's resolution, hairs or not, 0.1 for a mask
+    enlarged three times. A matte that is out of focus everywhere looks like an enlarged one.
+    """
+    height, width = alpha.shape
+    half = cv2.resize(alpha, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+    lost = cv2.absdiff(alpha, cv2.resize(half, (width, height)))
+    lost = cv2.threshold(lost, STEP, 0, cv2.THRESH_TOZERO)[1]
+    variation = cv2.norm(alpha[1:], alpha[:-1], cv2.NORM_L1) + cv2.norm(alpha[:, 1:], alpha[:, :-1], cv2.NORM_L1)
+    return float(cv2.sumElems(lost)[0] / variation) if variation else 1.0
+
+
+def ramp(alpha: np.ndarray) -> float:
+    """How many pixels the sharper edges of a mask take from 0 to 1; one edge in ten is sharper.
+
+    An edge's is one over the difference of the two neighbours between which it crosses 0.5.
+    """
+    inside = (alpha >= 0.5).view(np.uint8)
+    beside, below = np.nonzero(inside[:, 1:] != inside[:, :-1]), np.nonzero(inside[1:] != inside[:-1])
+    steps = np.concatenate(
+        [alpha[:, 1:][beside] - alpha[:, :-1][beside], alpha[1:][below] - alpha[:-1][below]],
+    )
+    return 1 / float(np.quantile(np.abs(steps), 0.9)) if steps.size else 1.0
+
+
+def discriminants(image: np.ndarray, mask: np.ndarray, near: np.ndarray, cells: float) -> tuple[np.ndarray, np.ndarray]:
+    """What the colours around each cell tell.
+
+    Args:
+        image: float32, height x width x 3.
+        mask: float32, height x width.
+        near: the cells for which an answer is needed.
+        cells: the width of the mask's ramps.
+
+    Returns:
+        height x width x 4: s = the first three . colour + the fourth. And height x width: T. Both are 0 elsewhere.
+    """
+    kernel = (2 * max(1, round(REACH * cells)) + 1,) * 2
+    cell = np.nonzero(near)
+    of_object, of_ground = mask**POWER, (1 - mask) ** POWER
+
+    def summed(picture: np.ndarray) -> np.ndarray:
+        return cv2.blur(picture, kernel)[cell]
+
+    objects, grounds = summed(of_object) + 1e-6, summed(of_ground) + 1e-6
+    mean = summed(of_object[..., None] * image) / objects[:, None]
+    ground = summed(of_ground[..., None] * image) / grounds[:, None]
+    both = of_object + of_ground
+
+    def within(i: int, j: int) -> np.ndarray:
+        between = objects * mean[:, i] * mean[:, j] + grounds * ground[:, i] * ground[:, j]
+        return (summed(both * image[..., i] * image[..., j]) - between) / (objects + grounds)
+
+    rr, gg, bb = (within(i, i) + NOISE for i in range(3))
+    rg, rb, gb = within(0, 1), within(0, 2), within(1, 2)
+    r, g, b = (mean - ground).T
+    # The symmetric 3 x 3 system, by Cramer's rule.
+    c0, c1, c2 = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
+    c3, c4, c5 = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
+    direction = np.stack([c0 * r + c1 * g + c2 * b, c1 * r + c3 * g + c4 * b, c2 * r + c4 * g + c5 * b], axis=1)
+    direction /= (rr * c0 + rg * c1 + rb * c2)[:, None]
+    distance = np.maximum((direction * (mean - ground)).sum(axis=1), 1e-6)
+
+    line = np.zeros((*mask.shape, 4), np.float32)
+    slope = direction / distance[:, None]
+    offset = -(slope * ground).sum(axis=1)
+    line[cell] = np.column_stack([slope, offset])
+    said = mask.copy()
+    said[cell] = np.clip((slope * image[cell]).sum(axis=1) + offset, 0, 1)
+    contradiction = summed(said - mask)
+    sharpenable = np.clip(2 * relief(mask, cells)[cell] / RELIEF - 1, 0, 1)
+    trust = np.zeros_like(mask)
+    trust[cell] = sharpenable / (1 / distance + CONTRADICTION * contradiction**2)
+    return line, trust
+
+
+def relief(mask: np.ndarray, cells: float) -> np.ndarray:
+    """How far a mask is from its own average over a ramp, around each pixel: 0 on slopes and plains, 0.1 at edges."""
+    kernel = (2 * max(1, round(cells / 2)) + 1,) * 2
+    rest = mask - cv2.blur(mask, kernel)
+    return np.sqrt(np.maximum(cv2.blur(rest * rest, kernel), 0))
+
+
+def sampled(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Maps, height x width (x channels), at points, interpolated linearly: points x channels."""
+    row = 16384  # OpenCV's pictures have at most 32767 columns
+    count = -(-x.size // row) * row
+    grid = [np.resize(values, count).reshape(-1, row) for values in (x, y)]
+    found = cv2.remap(maps, grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return found.reshape(count, -1)[: x.size]
