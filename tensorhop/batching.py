@@ -55,7 +55,7 @@ class Batcher:
         predict: the model on a batch: items and the key that they share; a result each, in their order.
         largest: how many items go together at most.
         most_waiting: items that may wait; TENSORHOP_MAX_QUEUE if not given.
-        max_wait: seconds that a batch which is not full waits for more; TENSORHOP_MAX_WAIT if not given.
+        max_wait: seconds that a batch which is not full waits for more; TENSORHOP_MAX_WAIT_MS if not given.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Batcher:
     ) -> None:
         self._name, self._predict, self._largest = name, predict, largest
         self._most = limits().max_queue if most_waiting is None else most_waiting
-        self._max_wait = limits().max_wait if max_wait is None else max_wait
+        self._max_wait = limits().max_wait_ms / 1000 if max_wait is None else max_wait
         self._turns: OrderedDict[int, Ticket] = OrderedDict()  # requests with items that wait; the first is next
         self._waiting = 0
         self._seconds = 0.0  # that a batch takes, smoothed

@@ -28,7 +28,7 @@ class Finish:
     max_scale: float = MAX_SCALE  # how far a small object may be enlarged to that end
     length: float = LENGTH  # of the cast shadow, in heights of the object
     softness: float = SOFTNESS  # standard deviation of its blur, in lengths of the light's way to the ground
-    opacity: float = OPACITY  # the part of the light that is missing in the core of the cast shadow
+    opacity: float = OPACITY  # the part of the light that is missing in the shadow's core
     refine: bool = True  # bring a coarse mask's edges onto the object's in the photo
 
     def check(self) -> None:

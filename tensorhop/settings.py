@@ -37,8 +37,8 @@ class Limits(BaseSettings):
     allow_path: str = ""
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.
     max_queue: int = Field(512, ge=1)
-    # Seconds that a batch which is not full waits for more; 0 starts at once.
-    max_wait: float = Field(0.0, ge=0, le=10)
+    # Milliseconds that a batch which is not full waits for more; 0 starts at once.
+    max_wait_ms: int = Field(0, ge=0)
     # Calls that one service works on at once; the pipeline waits on other services most of the time and takes more.
     max_workers: int = Field(8, ge=1)
 

@@ -179,7 +179,7 @@ def test_marketplace_is_pure_white_and_fills_85_percent(client: PipelineClient, 
 
 def test_merged_objects_are_one(client: PipelineClient, cat: np.ndarray) -> None:
     masks = [oval(cat), np.roll(oval(cat), 120, axis=1)]
-    finish = Finish(center=False, decontaminate=False, shadow="none")
+    finish = Finish(center=False, decontaminate=False, refine=False, shadow="none")
     events = list(client.process(cat, masks=masks, phrases=["left", "right"], merge=True, finish=finish))
     assert names(events) == ["Detections", "ObjectResult", "Summary"]
     result, summary = one(ObjectResult, events), one(Summary, events)

@@ -29,12 +29,16 @@ def test_defaults_fit_together():
 @pytest.mark.parametrize("name", Limits.model_fields)
 def test_every_limit_is_read_from_its_variable(name, monkeypatch):
     default = getattr(Limits(), name)
-    value = f"{default}/other" if isinstance(default, str) else type(default)(default - 1)
+    value = (
+        f"{default}/other" if isinstance(default, str) else not default if isinstance(default, bool) else default + 1
+    )
     monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(value))
     assert getattr(limits(), name) == value
 
 
-@pytest.mark.parametrize(("name", "value"), [("shm_bytes", 0), ("keep_buffers", False), ("allow_path", "")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("shm_bytes", 0), ("keep_buffers", False), ("max_wait_ms", 0), ("allow_path", "")]
+)
 def test_what_can_be_turned_off(name, value, monkeypatch):
     monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(int(value) if value != "" else value))
     assert getattr(limits(), name) == value
@@ -53,7 +57,7 @@ def test_the_environment_is_read_once(monkeypatch):
         for name, field in Limits.model_fields.items()
         if field.annotation is not str
         for value in ("0", "-1", "many", "")
-        if value != "0" or name not in ("shm_bytes", "keep_buffers")  # where it means off
+        if value != "0" or name not in ("shm_bytes", "keep_buffers", "max_wait_ms")  # where it means off
     ],
 )
 def test_nonsense_is_refused_by_name(name, value, monkeypatch):
