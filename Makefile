@@ -77,7 +77,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,models]'
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,models]' onnx
 	@touch $@
 
 .venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)

@@ -1,4 +1,4 @@
-"""Which model each step runs, as options say it: `--model segment=birefnet-lite`."""
+"""Which model each step runs, as options say it: `--model segment=birefnet-lite --device cuda`."""
 
 from collections.abc import Iterable
 
@@ -8,22 +8,32 @@ from tensorhop.source import Choice
 
 
 def choices_of(
-    models: Iterable[str], device: str, dtype: str, revisions: Iterable[str], trust_remote_code: bool
+    models: Iterable[str],
+    devices: Iterable[str] = (),
+    dtypes: Iterable[str] = (),
+    revisions: Iterable[str] = (),
+    trust_remote_code: bool = False,
 ) -> dict[str, Choice]:
-    """By step, what was chosen for it; a step that no option names is absent.
+    """By step, what was chosen for it; a step without a model is absent, and runs the embedded one.
 
     Args:
         models, revisions: "STEP=NAME" each.
+        devices, dtypes: "STEP=NAME" each, or "NAME" for every step that has a model.
 
     Raises:
-        InvalidInput: not of that form, no step with a model, or a revision without a model.
+        InvalidInput: not of that form, no step with a model, or one that has no `--model`.
     """
-    by_step, commits = _by_step(models, "--model"), _by_step(revisions, "--revision")
-    for step in commits:
-        if step not in by_step:
-            raise InvalidInput("--revision", f"names {step}, which has no --model {step}=NAME")
+    chosen = _by_step(models, "--model", ())
+    device, dtype = _by_step(devices, "--device", chosen), _by_step(dtypes, "--dtype", chosen)
+    revision = _by_step(revisions, "--revision", ())
+    for option, words in (("--device", device), ("--dtype", dtype), ("--revision", revision)):
+        if extra := words.keys() - chosen.keys():
+            raise InvalidInput(option, f"names {min(extra)}, which has no --model {min(extra)}=NAME")
     return {
-        step: Choice(model, device, dtype, commits.get(step, ""), trust_remote_code) for step, model in by_step.items()
+        step: Choice(
+            model, device.get(step, "auto"), dtype.get(step, "auto"), revision.get(step, ""), trust_remote_code
+        )
+        for step, model in chosen.items()
     }
 
 
@@ -35,11 +45,15 @@ def words_of(choice: Choice) -> list[str]:
     return [*words, "--trust-remote-code"] if choice.trust_remote_code else words
 
 
-def _by_step(words: Iterable[str], option: str) -> dict[str, str]:
+def _by_step(words: Iterable[str], option: str, everyone: Iterable[str]) -> dict[str, str]:
+    """What an option says by step; a word without a step is for `everyone`, if it may be."""
     found: dict[str, str] = {}
     for word in words:
-        step, equals, value = word.partition("=")
-        if step not in MODEL_STEPS or not equals or not value:
+        step, equals, value = word.partition("=") if "=" in word else ("", "", word)
+        if not equals and everyone:
+            found |= dict.fromkeys(everyone, value)
+        elif step in MODEL_STEPS and value:
+            found[step] = value
+        else:
             raise InvalidInput(option, f"is {word!r}; it must be STEP=NAME, with STEP one of {', '.join(MODEL_STEPS)}")
-        found[step] = value
     return found

@@ -17,8 +17,6 @@ from orchestrator.options import option
 from orchestrator.run import Plan, run
 from tensorhop.command import (
     AllowPath,
-    Device,
-    Dtype,
     Listen,
     NoShm,
     ShmDir,
@@ -80,6 +78,11 @@ def run_command(
     save_steps: options.SaveSteps = None,
     fail_fast: options.FailFast = False,
     endpoint: options.Endpoint = None,
+    model: options.StepModel = None,
+    device: options.StepDevice = None,
+    dtype: options.StepDtype = None,
+    revision: options.StepRevision = None,
+    trust_remote_code: TrustRemoteCode = False,
     shm_dir: ShmDir = None,
     no_shm: NoShm = False,
 ) -> None:
@@ -95,6 +98,9 @@ def run_command(
     set_limits(shm_dir, no_shm)
     keep_large_buffers()
     try:
+        choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
+        if endpoint and choices:
+            raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
         inputs = find_inputs(images, recursive, out)
         if len(inputs) > 1 and (box or mask):
             raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
@@ -144,7 +150,7 @@ def run_command(
             if endpoint is None:
                 from orchestrator.local import one_process
 
-                servers = stack.enter_context(one_process(dict.fromkeys(PORTS, "127.0.0.1:0")))
+                servers = stack.enter_context(one_process(dict.fromkeys(PORTS, "127.0.0.1:0"), choices))
                 endpoint = servers["pipeline"].address
             client = stack.enter_context(PipelineClient(endpoint))
             code = run(inputs, plan, client, Reporter(as_json))
@@ -163,8 +169,8 @@ def up(
     only: Annotated[list[Name] | None, option("Start only this; repeatable.")] = None,
     one_process: Annotated[bool, option("All in one process, with one CUDA context.", "--one-process")] = False,
     model: options.StepModel = None,
-    device: Device = "auto",
-    dtype: Dtype = "auto",
+    device: options.StepDevice = None,
+    dtype: options.StepDtype = None,
     revision: options.StepRevision = None,
     trust_remote_code: TrustRemoteCode = False,
     shm_dir: ShmDir = None,
@@ -178,7 +184,7 @@ def up(
     names = [name for name in reversed(PORTS) if not only or name in only]
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
     try:
-        choices = choices_of(model or [], device, dtype, revision or [], trust_remote_code)
+        choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if one_process:
             start_logging()
             keep_large_buffers()

@@ -49,7 +49,7 @@ MaxParallel = Annotated[int, option("How many objects may be finished at once.",
 Merge = Annotated[bool, option("Finish all objects as one, as a pair of shoes.", "--merge", panel=LOOK)]
 Recursive = Annotated[bool, option("Look into the folders of directories.", "--recursive", "-r", panel=LOOK)]
 
-# Which models run; Device, Dtype and TrustRemoteCode are those of a service.
+# Which models run.
 StepModel = Annotated[
     list[str] | None,
     option(
@@ -57,6 +57,16 @@ StepModel = Annotated[
         metavar="STEP=NAME",
         show_default="embedded",
     ),
+]
+StepDevice = Annotated[
+    list[str] | None,
+    option(
+        "auto, cpu, cuda or cuda:N, of every named model or of a step's.", metavar="[STEP=]NAME", show_default="auto"
+    ),
+]
+StepDtype = Annotated[
+    list[str] | None,
+    option("auto, float32, bfloat16 or float16, likewise.", metavar="[STEP=]NAME", show_default="auto"),
 ]
 StepRevision = Annotated[
     list[str] | None, option("Branch, tag or commit of a step's hub id; repeatable.", metavar="STEP=COMMIT")

@@ -1,5 +1,6 @@
 """Models fetched from a hub or a plain address, and kept on this machine. Needs the extra `models`."""
 
+import hashlib
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, snapshot_download
@@ -102,4 +103,9 @@ def _download(preset: Preset) -> Path:
     part = path.with_name(f"{path.name}.part")
     with part.open("ab") as file:
         http_get(preset.url, file, resume_size=file.tell(), displayed_filename=path.name)
+    with part.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    if found != preset.md5:
+        part.unlink()
+        raise InvalidInput("--model", f"{preset.url} has MD5 {found}, and its publisher states {preset.md5}")
     return part.rename(path)

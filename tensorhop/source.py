@@ -96,6 +96,12 @@ def check_installed(model: str, modules: Iterable[str]) -> None:
 
 def _fetched(choice: Choice, preset: Preset | None) -> tuple[Path, str]:
     """The files as they are on this machine, or else from the hub, and their commit."""
+    if choice.trust_remote_code and not choice.revision:
+        raise InvalidInput(
+            "--revision",
+            f"is missing; --trust-remote-code runs code of {choice.model}, which may change from one day to the next: "
+            "name the version that you have read, best by its full commit hash",
+        )
     check_installed(choice.model, ["huggingface_hub"])
     from tensorhop import hub  # not in a plain install
 

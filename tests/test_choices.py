@@ -8,25 +8,34 @@ from tensorhop.source import Choice
 
 
 def test_each_step_has_its_own():
-    chosen = choices_of(["segment=birefnet-lite", "detect=a/b"], "cuda", "auto", ["detect=v1"], False)
+    chosen = choices_of(
+        ["segment=birefnet-lite", "detect=a/b"], ["cuda", "segment=cpu"], ["detect=float16"], ["detect=v1"]
+    )
     assert chosen == {
-        "segment": Choice("birefnet-lite", "cuda"),
-        "detect": Choice("a/b", "cuda", revision="v1"),
+        "segment": Choice("birefnet-lite", "cpu"),
+        "detect": Choice("a/b", "cuda", "float16", "v1"),
     }
 
 
 @pytest.mark.parametrize("word", ["birefnet", "segment", "segment=", "=x", "postprocess=x", "pipeline=x"])
 @pytest.mark.parametrize("option", ["--model", "--revision"])
 def test_what_names_no_step_is_refused(word, option):
-    models, revisions = ([word], []) if option == "--model" else (["segment=a/b"], [word])
+    words = {"models": [word]} if option == "--model" else {"models": ["segment=a/b"], "revisions": [word]}
     with pytest.raises(InvalidInput, match="must be STEP=NAME, with STEP one of describe, detect, segment") as caught:
-        choices_of(models, "auto", "auto", revisions, False)
+        choices_of(**words)
     assert caught.value.field == option
 
 
-def test_a_revision_without_a_model_is_refused():
-    with pytest.raises(InvalidInput, match="names detect, which has no --model detect=NAME"):
-        choices_of(["segment=a/b"], "auto", "auto", ["detect=v1"], False)
+@pytest.mark.parametrize("option", ["device", "dtype", "revision"])
+def test_an_option_of_a_step_without_a_model_is_refused(option):
+    with pytest.raises(InvalidInput, match="names detect, which has no --model detect=NAME") as caught:
+        choices_of(["segment=a/b"], **{f"{option}s": ["detect=x"]})
+    assert caught.value.field == f"--{option}"
+
+
+def test_a_device_for_nothing_is_refused():
+    with pytest.raises(InvalidInput, match="is 'cuda'"):
+        choices_of([], ["cuda"])
 
 
 @pytest.mark.parametrize("choice", [Choice("x"), Choice("a/b", "cuda:1", "float16", "v1", True)])

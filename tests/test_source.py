@@ -84,3 +84,9 @@ def test_presets_are_of_steps_that_have_models():
         assert preset.backend in source.NEEDS
         assert bool(preset.repo) != bool(preset.url), f"{name} comes from one place"
         assert preset.backend != "onnx" or preset.onnx
+
+
+def test_code_from_the_hub_needs_a_revision(installed):
+    with pytest.raises(InvalidInput, match=r"is missing; .* runs code of owner/name") as caught:
+        find("segment", Choice("owner/name", trust_remote_code=True), ALL)
+    assert caught.value.field == "--revision"

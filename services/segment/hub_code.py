@@ -38,12 +38,6 @@ class HubCodeSegmenter:
                 "--model",
                 f"{choice.model} runs the Python code in its directory; read it, then add --trust-remote-code",
             )
-        if source.revision and not choice.revision:  # from the hub, where the code may change from one day to the next
-            raise InvalidInput(
-                "--revision",
-                f"is missing; --trust-remote-code runs code of {choice.model}: name the version that you have read, "
-                f"best by its full commit hash (now {source.revision})",
-            )
         self._device = choose_device(choice.device)
         self._dtype = choose_dtype(choice.dtype, self._device)
         self.name = source.name

@@ -129,8 +129,6 @@ def test_code_runs_only_where_the_operator_says_so(tiny: Path, tmp_path: Path) -
     (folder / "configuration_tiny.py").write_text(trap + (folder / "configuration_tiny.py").read_text())
     with pytest.raises(InvalidInput, match=r"^--model .* read it, then add --trust-remote-code"):
         HubCodeSegmenter(source_of(folder))
-    with pytest.raises(InvalidInput, match=r"^--revision is missing; .* full commit hash \(now 0123abc\)"):
-        HubCodeSegmenter(source_of(folder, "0123abc", trust_remote_code=True))
     config = json.loads((folder / "config.json").read_text())
     config["auto_map"]["AutoConfig"] = "someone/else--configuration_tiny.TinyConfig"
     (folder / "config.json").write_text(json.dumps(config))

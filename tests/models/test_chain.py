@@ -1,0 +1,70 @@
+"""The whole chain on the true architectures, a process each, as `tensorhop up --model` starts them."""
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestrator import local
+from orchestrator.choices import choices_of
+from tensorhop.client import PipelineClient
+from tensorhop.results import Description, Detections, ObjectResult, Summary
+from tensorhop.settings import PORTS
+
+ROOT = Path(__file__).parent.parent.parent
+PHOTO = ROOT / "examples" / "photos" / "coffee.jpg"
+
+
+@pytest.fixture(scope="module")
+def segmenters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("segmenters")
+    runpy.run_path(str(ROOT / "tools" / "make_tiny_segmenters.py"))["make"](out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def endpoint(checkpoints: dict[str, Path], segmenters: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """BLIP-2, GroundingDINO and a BiRefNet-shaped network, each a service in a process of its own."""
+    models = [f"describe={checkpoints['blip2']}", f"detect={checkpoints['grounding-dino']}"]
+    choices = choices_of([*models, f"segment={segmenters / 'free.onnx'}"], ["cpu"])
+    sockets = tmp_path_factory.mktemp("s")
+    children = local.children({name: f"unix:{sockets / name}" for name in reversed(PORTS)}, choices)
+    try:
+        local.start(children)
+        yield children[-1].address
+    finally:
+        local.stop(children)
+
+
+def test_a_photo_goes_through_all_four(endpoint: str, checkpoints: dict[str, Path], segmenters: Path) -> None:
+    with PipelineClient(endpoint) as client:
+        events = list(client.process(PHOTO.read_bytes(), max_objects=2, score_threshold=0.0))
+    description, detections, *results, summary = events
+    assert isinstance(description, Description)
+    assert description.text
+    assert isinstance(detections, Detections)
+    assert detections.detections
+    assert {one.label for one in detections.detections} == {description.text}
+    assert isinstance(summary, Summary)
+    names = {step.step: step.model for step in summary.steps if step.model}
+    assert names == {
+        "describe": str(checkpoints["blip2"]),
+        "detect": str(checkpoints["grounding-dino"]),
+        "segment": str(segmenters / "free.onnx"),
+    }
+    # The weights are random: a mask may be empty, and then that object says so.
+    assert summary.objects + summary.faults == len(results) == len(detections.detections)
+    assert summary.objects
+
+
+def test_the_callers_phrases_come_back_as_labels(endpoint: str) -> None:
+    with PipelineClient(endpoint) as client:
+        events = list(client.process(PHOTO.read_bytes(), phrases=["cup", "spoon"], max_objects=3, score_threshold=0.0))
+    (found,) = [event for event in events if isinstance(event, Detections)]
+    assert {one.label for one in found.detections} <= {"cup", "spoon"}
+    for result in events:
+        if isinstance(result, ObjectResult):
+            assert result.picture.pixels.dtype == np.uint8
+            assert result.picture.pixels[..., 3].any()
