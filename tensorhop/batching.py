@@ -12,10 +12,13 @@ from queue import SimpleQueue
 from typing import Any
 
 from tensorhop import telemetry
-from tensorhop.errors import Overloaded
+from tensorhop.errors import Abandoned, Overloaded
 from tensorhop.settings import limits
 
 Outcome = tuple[int, Any | Exception]  # an item's index in its request, and its result or what it failed of
+OnLeave = Callable[
+    [Callable[[], None]], bool
+]  # takes what to call when the caller leaves; False if it has left already
 Predict = Callable[[Sequence[Any], Any], Sequence[Any]]  # items of one key, the key -> a result each
 
 
@@ -48,7 +51,7 @@ class Ticket:
 
 
 class Batcher:
-    """One model's queue, and the thread that runs the model.
+    """One model's queue, and the threads that run the model.
 
     Args:
         name: of the service, for the metrics.
@@ -56,6 +59,7 @@ class Batcher:
         largest: how many items go together at most.
         most_waiting: items that may wait; TENSORHOP_MAX_QUEUE if not given.
         max_wait: seconds that a batch which is not full waits for more; TENSORHOP_MAX_WAIT_MS if not given.
+        workers: threads that run the model side by side.
     """
 
     def __init__(
@@ -65,26 +69,34 @@ class Batcher:
         largest: int,
         most_waiting: int | None = None,
         max_wait: float | None = None,
+        workers: int = 1,
     ) -> None:
-        self._name, self._predict, self._largest = name, predict, largest
+        self._name, self._predict, self._largest, self._workers = name, predict, largest, workers
         self._most = limits().max_queue if most_waiting is None else most_waiting
         self._max_wait = limits().max_wait_ms / 1000 if max_wait is None else max_wait
         self._turns: OrderedDict[int, Ticket] = OrderedDict()  # requests with items that wait; the first is next
         self._waiting = 0
         self._seconds = 0.0  # that a batch takes, smoothed
         self._change = threading.Condition()
-        threading.Thread(target=self._work, name=f"{name}-model", daemon=True).start()
+        for _ in range(workers):
+            threading.Thread(target=self._work, name=f"{name}-model", daemon=True).start()
 
-    def submit(self, items: Sequence[Any], key: Hashable = None) -> Ticket:
+    def submit(self, items: Sequence[Any], key: Hashable = None, on_leave: OnLeave | None = None) -> Ticket:
         """Queue the items of a request; only items of equal keys go together.
+
+        Args:
+            on_leave: has a function called when the caller leaves, as grpc.ServicerContext.add_callback does; what is
+                not computed by then never is.
 
         Raises:
             Overloaded: they would be more than may wait.
         """
         ticket = Ticket(items, key)
+        if on_leave is not None and not on_leave(ticket.cancel):
+            ticket.cancel()  # the caller has gone already
         with self._change:
             if self._waiting + len(items) > self._most and self._waiting:
-                batches = -(-self._waiting // self._largest)
+                batches = -(-self._waiting // (self._largest * self._workers))
                 raise Overloaded(
                     f"{self._name} has {self._waiting} waiting, of at most {self._most}; try again later",
                     retry_after=max(0.05, batches * self._seconds),
@@ -94,6 +106,20 @@ class Batcher:
                 self._waiting += len(items)
                 self._change.notify()
         return ticket
+
+    def one(self, item: Any, key: Hashable = None, on_leave: OnLeave | None = None) -> Any:
+        """The result of one item. Takes what `submit` does.
+
+        Raises:
+            Overloaded: too much is waiting.
+            Abandoned: the caller has left.
+            Exception: what the model raises for the item.
+        """
+        for _, outcome in self.submit([item], key, on_leave):
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        raise Abandoned(f"{self._name} was left by its caller")
 
     def _work(self) -> None:
         while True:

@@ -20,6 +20,10 @@ class NotShared(InvalidInput):
     """The caller sent a reference to memory that this process does not share; sent with its bytes, the call is good."""
 
 
+class Abandoned(Exception):
+    """Nobody waits for the answer any more."""
+
+
 class Overloaded(Exception):
     """More is waiting than may wait.
 
@@ -48,6 +52,7 @@ CODES: list[tuple[type[Exception], pb.Code]] = [
     (ConnectionError, pb.CODE_UNAVAILABLE),
     (MemoryError, pb.CODE_RESOURCE_EXHAUSTED),
     (Overloaded, pb.CODE_RESOURCE_EXHAUSTED),
+    (Abandoned, pb.CODE_CANCELLED),
     (NotImplementedError, pb.CODE_UNIMPLEMENTED),
     (Exception, pb.CODE_INTERNAL),
 ]

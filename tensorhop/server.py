@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pkgutil import resolve_name
@@ -18,7 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
 from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
-from tensorhop.errors import fault_of
+from tensorhop.errors import InvalidInput, Overloaded, fault_of
 from tensorhop.health import HealthServicer
 from tensorhop.info import DESCRIPTOR as INFO
 from tensorhop.info import InfoServicer
@@ -31,6 +32,7 @@ from tensorhop.wire import handlers, readable
 log = logging.getLogger(__name__)
 
 EMBEDDED_CHOICE = Choice()
+REFUSERS = 4  # threads beyond those that calls may take, to refuse further ones at once
 GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop
 
 
@@ -61,7 +63,10 @@ class Service:
         else:
             source = find(self.name, choice, self.models)
             model = resolve_name(self.models[source.backend])(source)
-        model.warm_up()
+        try:
+            model.warm_up()
+        except MemoryError as error:
+            raise InvalidInput("--model", f"{choice.model} does not fit into memory: {error}") from error
         return model
 
 
@@ -78,9 +83,10 @@ class Server:
         except OSError as error:
             raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
         options = [*message_options(), ("grpc.so_reuseport", 0)]  # otherwise two servers share a port, unnoticed
-        workers = ThreadPoolExecutor(limits().max_workers, thread_name_prefix=service.name)
+        most = limits().max_calls
+        workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
         self.service = service
-        self._server = grpc.server(workers, interceptors=[FaultInterceptor(service.step)], options=options)
+        self._server = grpc.server(workers, interceptors=[FaultInterceptor(service.step, most)], options=options)
         info = InfoServicer(service.name, getattr(servicer, "model", None))
         self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
         self._health = HealthServicer()
@@ -126,10 +132,17 @@ def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
 
 
 class FaultInterceptor(grpc.ServerInterceptor):
-    """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too."""
+    """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too; refuses too many calls.
 
-    def __init__(self, step: fault_pb2.Step) -> None:
+    Args:
+        most: calls at once, beside those to health and its like, which have threads of their own.
+    """
+
+    def __init__(self, step: fault_pb2.Step, most: int) -> None:
         self.step = step
+        self._most = most
+        self._calls = 0
+        self._lock = threading.Lock()
         self._wrapped: dict[str, grpc.RpcMethodHandler] = {}  # by method: gRPC asks again at each call
 
     def intercept_service(
@@ -156,15 +169,30 @@ class FaultInterceptor(grpc.ServerInterceptor):
 
     def _unary(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            return behavior(readable(request), context)
+            with self._counted():
+                return behavior(readable(request), context)
         except Exception as error:
             self._abort(error, context)
 
     def _stream(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         try:
-            yield from behavior(readable(request), context)
+            with self._counted():
+                yield from behavior(readable(request), context)
         except Exception as error:
             self._abort(error, context)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Raises Overloaded: as many calls are under way as may be."""
+        with self._lock:
+            if self._calls >= self._most:
+                raise Overloaded(f"{self._calls} calls are under way, the most that may be; try again later", 0.1)
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
 
     def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
         fault = fault_of(error, self.step)

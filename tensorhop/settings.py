@@ -39,8 +39,8 @@ class Limits(BaseSettings):
     max_queue: int = Field(512, ge=1)
     # Milliseconds that a batch which is not full waits for more; 0 starts at once.
     max_wait_ms: int = Field(0, ge=0)
-    # Calls that one service works on at once; the pipeline waits on other services most of the time and takes more.
-    max_workers: int = Field(8, ge=1)
+    # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
+    max_calls: int = Field(64, ge=1)
 
 
 @cache

@@ -6,6 +6,7 @@ from typing import Protocol
 import grpc
 import numpy as np
 
+from tensorhop.batching import Batcher
 from tensorhop.caption import DescribeOptions
 from tensorhop.image import read_image
 from tensorhop.messages import Model, read_describe, write_model, write_region
@@ -26,11 +27,12 @@ class Describer(Model, Protocol):
 class DescribeServicer:
     def __init__(self, model: Describer) -> None:
         self.model = model
+        self.batcher = Batcher("describe", model.predict, model.largest_batch)
 
     def Describe(self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext) -> Packet:
         request, payloads = packet
         options = read_describe(request.options)
-        (description,) = self.model.predict([read_image(request.image, payloads)], options)
+        description = self.batcher.one(read_image(request.image, payloads), options, context.add_callback)
         response = pb.DescribeResponse(
             text=description.text,
             score=description.score,

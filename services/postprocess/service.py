@@ -3,6 +3,8 @@
 import grpc
 
 from services.postprocess.finish import finish
+from services.runtime.cores import cores
+from tensorhop.batching import Batcher
 from tensorhop.image import check_size, read_image
 from tensorhop.messages import read_finish, read_mask, read_size, write_layer, write_placement
 from tensorhop.payloads import Payloads
@@ -13,13 +15,18 @@ from tensorhop.wire import Packet
 
 
 class PostprocessServicer:
+    def __init__(self) -> None:
+        # Objects side by side on as many cores as there are; more would only wait for each other.
+        self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0])], largest=1, workers=cores())
+
     def Postprocess(self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext) -> Packet:
         request, payloads = packet
         options = read_finish(request.finish)
         photo = read_size(request.photo)
         check_size(photo.width, photo.height, "photo")
         mask = read_mask(request.mask, payloads, photo)
-        cutout = finish(read_image(request.crop, payloads, "crop"), mask, photo, options)
+        item = (read_image(request.crop, payloads, "crop"), mask, photo, options)
+        cutout = self.batcher.one(item, None, context.add_callback)
         answer = Payloads.lent(request.lent)
         response = pb.PostprocessResponse(
             cutout=write_layer(cutout.cutout, answer),

@@ -6,6 +6,7 @@ from typing import Protocol
 import grpc
 import numpy as np
 
+from tensorhop.batching import Batcher
 from tensorhop.errors import fault_of
 from tensorhop.geometry import Box, size_of
 from tensorhop.image import read_image
@@ -27,22 +28,26 @@ class Segmenter(Model, Protocol):
 class SegmentServicer:
     def __init__(self, model: Segmenter) -> None:
         self.model = model
+        self.batcher = Batcher("segment", self._predict, model.largest_batch)
 
     def Segment(self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
         request, payloads = packet
         photo = read_image(request.image, payloads)
         answer = Payloads.lent(request.lent)
         model = write_model(self.model)
-        for index, box in enumerate(read_boxes(request.boxes, size_of(photo))):
-            if not context.is_active():  # the caller has gone
-                return
-            try:
-                (mask,) = self.model.predict([photo], [box])
-                response = pb.SegmentResponse(index=index, mask=write_mask(mask, answer), model=model)
-            except Exception as error:  # one box's failure is its own
-                response = pb.SegmentResponse(index=index, fault=fault_of(error, STEP_SEGMENT), model=model)
+        boxes = read_boxes(request.boxes, size_of(photo))
+        for index, outcome in self.batcher.submit([(photo, box) for box in boxes], None, context.add_callback):
+            if isinstance(outcome, Mask):
+                response = pb.SegmentResponse(index=index, mask=write_mask(outcome, answer), model=model)
+            else:  # one box's failure is its own
+                fault = fault_of(outcome, STEP_SEGMENT)
+                response = pb.SegmentResponse(index=index, fault=fault, model=model)
             yield Packet(response, answer)
             answer.clear()
+
+    def _predict(self, items: Sequence[tuple[np.ndarray, Box]], key: None) -> list[Mask]:
+        images, boxes = zip(*items, strict=True)
+        return self.model.predict(images, boxes)
 
 
 SERVICE = Service(
