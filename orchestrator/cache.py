@@ -4,7 +4,7 @@ import logging
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -151,6 +151,11 @@ class Claim:
         """The leader has no answer; a follower may lead now. Of no effect after `keep`."""
         self._cache._settle(self.key, self._promise, None)
 
+    @property
+    def done(self) -> bool:
+        """Whether the leader has kept an answer, or given up."""
+        return self._promise is None or self._promise.done()
+
     def wait(self, timeout: float) -> bytes | None:
         """A follower's wait for the leader's answer; None if it has none, or not within `timeout` seconds."""
         assert self._promise is not None
@@ -207,8 +212,3 @@ def open_cache(where: str, most: int, seconds: float) -> Cache | None:
     if where == "none":
         return None
     return Cache(Memory(most, seconds) if where == "memory" else Redis(where, seconds))
-
-
-def joined(values: Sequence[str]) -> bytes:
-    """A list of words as one parameter of a key."""
-    return digest_of(*values)

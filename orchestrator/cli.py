@@ -50,6 +50,8 @@ INTERRUPTED = 130
 def run_command(
     images: options.Images,
     prompt: options.Prompt = None,
+    look: options.LookOption = None,
+    describe_prompt: options.DescribePrompt = "",
     box: options.BoxText = None,
     mask: options.MaskFile = None,
     max_objects: options.MaxObjects = 4,
@@ -78,6 +80,7 @@ def run_command(
     save_steps: options.SaveSteps = None,
     fail_fast: options.FailFast = False,
     endpoint: options.Endpoint = None,
+    no_cache: options.NoCache = False,
     model: options.StepModel = None,
     device: options.StepDevice = None,
     dtype: options.StepDtype = None,
@@ -93,6 +96,7 @@ def run_command(
     3 nothing was found, 4 the endpoint cannot be reached, 130 interrupted.
     """
     from orchestrator.report import Reporter
+    from tensorhop.caption import LOOKS, DescribeOptions
     from tensorhop.client import PipelineClient
 
     set_limits(shm_dir, no_shm)
@@ -130,6 +134,8 @@ def run_command(
                 "masks": [options.read_mask_file(path) for path in mask or []],
                 "max_objects": max_objects,
                 "max_parallel": max_parallel,
+                "describe": DescribeOptions(look=look or LOOKS[0], prompt=describe_prompt),
+                "cache": not no_cache,
                 "merge": merge,
                 "finish": finish,
                 "output": output,
@@ -176,11 +182,12 @@ def up(
     shm_dir: ShmDir = None,
     no_shm: NoShm = False,
     allow_path: AllowPath = None,
+    cache: options.CacheAt = None,
 ) -> None:
     """Start the services and the pipeline on their default ports, and supervise them until Ctrl-C."""
     from orchestrator import local
 
-    set_limits(shm_dir, no_shm, allow_path)
+    set_limits(shm_dir, no_shm, allow_path, cache)
     names = [name for name in reversed(PORTS) if not only or name in only]
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
     try:
@@ -240,14 +247,18 @@ def serve_pipeline(
     shm_dir: ShmDir = None,
     no_shm: NoShm = False,
     allow_path: AllowPath = None,
+    cache: options.CacheAt = None,
 ) -> None:
     """Serve the pipeline (default address localhost:50050)."""
     from orchestrator.service import SERVICE
     from orchestrator.stages import Stages
 
-    set_limits(shm_dir, no_shm, allow_path)
+    set_limits(shm_dir, no_shm, allow_path, cache)
     addresses = {"describe": describe, "detect": detect, "segment": segment, "postprocess": postprocess}
-    stages = Stages.connect(addresses)
+    try:
+        stages = Stages.connect(addresses)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from error
     try:
         serve_servicer(SERVICE, SERVICE.servicer(stages), listen)
     finally:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator.files import TEMPLATE, WrongUse, encoding_of
+from tensorhop.caption import LOOKS
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import SHADOWS, Finish
 from tensorhop.finish_presets import FINISH_PRESETS
@@ -31,6 +32,11 @@ def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any
 # What to look for.
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, directories, or - (standard input).")]
 Prompt = Annotated[list[str] | None, option("Look for this; repeatable. Skips describe.", metavar="TEXT", panel=LOOK)]
+LookAt = StrEnum("LookAt", [*LOOKS])  # type: ignore[misc]
+LookOption = Annotated[LookAt | None, option("What describe looks at.", "--look", panel=LOOK, show_default=LOOKS[0])]
+DescribePrompt = Annotated[
+    str, option("How the description starts, if the model takes one: a photo of.", metavar="TEXT", panel=LOOK)
+]
 BoxText = Annotated[
     list[str] | None,
     option("An object is here, in pixels; repeatable. Skips detect too.", "--box", metavar="X0,Y0,X1,Y1", panel=LOOK),
@@ -232,6 +238,16 @@ SaveSteps = Annotated[
 ]
 
 # The run.
+NoCache = Annotated[bool, option("Compute everything anew.", "--no-cache")]
+CacheAt = Annotated[
+    str | None,
+    option(
+        "Where intermediate results are kept: memory, none, or redis://HOST:PORT/DB for several pipelines.",
+        "--cache",
+        metavar="WHERE",
+        show_default="memory",
+    ),
+]
 FailFast = Annotated[bool, option("Stop at the first photo that fails.", "--fail-fast")]
 Endpoint = Annotated[
     str | None,

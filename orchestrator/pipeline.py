@@ -1,52 +1,37 @@
 """The chain: photo -> describe -> detect -> segment (per object) -> postprocess (per object) -> cut-outs."""
 
 import queue
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
-import numpy as np
+from google.protobuf.message import Message
 
+from orchestrator.job import Job, read_job
 from orchestrator.merge import merged_detection, merged_mask
 from orchestrator.stages import Scope, Stages
 from tensorhop.composite import compose, flatten
 from tensorhop.encode import encode
-from tensorhop.errors import InvalidInput, fault_of
-from tensorhop.finish import Finish
-from tensorhop.geometry import Box, Region, Size, size_of
-from tensorhop.image import read_image
+from tensorhop.errors import fault_of
+from tensorhop.geometry import Region
 from tensorhop.messages import (
-    check_count,
     corners,
-    read_boxes,
-    read_describe,
-    read_finish,
-    read_fraction,
     read_layer,
     read_mask,
-    read_output,
-    read_phrases,
     read_placement,
-    write_box,
     write_image,
     write_layer,
     write_mask,
     write_region,
     write_size,
 )
-from tensorhop.output import Output
 from tensorhop.payloads import Payloads
 from tensorhop.results import Mask
-from tensorhop.settings import limits
 from tensorhop.tensor import to_tensor
-from tensorhop.v1 import describe_pb2, detect_pb2, image_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import describe_pb2, detect_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1 import fault_pb2 as fault_pb
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.wire import Packet
 
-MAX_OBJECTS = 4
-MAX_PARALLEL = 4
-UNNAMED = "object"  # label of a box or mask to which the caller gave no phrase
 MASK_MARGIN = 0.5  # of a box's sides, that a mask may reach beyond it, for the size of the slot in which it comes back
 LEAST_LAYER_BYTES = 4 * 1024 * 1024  # room for a layer, also of a small object whose shadow is larger than itself
 
@@ -60,33 +45,6 @@ EMPTY = fault_pb.Fault(
 Event = Packet  # of a Description, Detections, ObjectResult, ObjectFault or Summary
 
 
-@dataclass
-class Job:
-    """One request, checked: the photo, and what is already known about its objects."""
-
-    request: pb.ProcessRequest
-    photo: np.ndarray
-    phrases: list[str]
-    objects: list[detect_pb2.Detection] | None  # where the objects are, if the caller said
-    masks: list[Mask]  # what the objects are, if the caller said
-    finish: Finish
-    output: Output
-    max_objects: int
-    max_parallel: int
-    images: dict[bool, tuple[image_pb2.Image, Payloads]] = field(default_factory=dict)
-
-    @property
-    def size(self) -> Size:
-        return size_of(self.photo)
-
-    def image(self, scope: Scope, shared: bool) -> tuple[image_pb2.Image, Payloads]:
-        """The photo as the services get it: written to shared memory once for all of them, or inside the message."""
-        if shared not in self.images:
-            payloads = Payloads.into([scope.borrow(self.photo.nbytes)]) if shared else Payloads()
-            self.images[shared] = write_image(self.photo, payloads), payloads
-        return self.images[shared]
-
-
 def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> Generator[Event, None, None]:
     """Run the chain for one request; yields events as they happen, the Summary last.
 
@@ -94,7 +52,7 @@ def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> 
         InvalidInput: the request is wrong.
         ServiceFault: describe or detect failed. A failure of one object is an ObjectFault instead.
     """
-    job = read_job(packet)
+    job = read_job(packet, stages.cache, scope)
     phrases, objects = job.phrases, job.objects
     if objects is None:
         if not phrases:
@@ -108,7 +66,8 @@ def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> 
         yield Packet(pb.Detections(detections=objects), Payloads())
     results = faults = 0
     outcomes = finish_merged if job.request.merge else finish_objects
-    for outcome in outcomes(job, objects, stages, scope):
+    found = outcomes(job, objects, stages, scope)
+    for outcome in in_order(found) if job.request.ordered else found:
         results += isinstance(outcome.message, pb.ObjectResult)
         faults += isinstance(outcome.message, pb.ObjectFault)
         yield outcome
@@ -122,55 +81,16 @@ def process(packet: Packet[pb.ProcessRequest], stages: Stages, scope: Scope) -> 
     yield Packet(summary, Payloads())
 
 
-def read_job(packet: Packet[pb.ProcessRequest]) -> Job:
-    """Check a request before any work is done. Raises InvalidInput."""
-    request, payloads = packet
-    photo = read_image(request.image, payloads)
-    if request.boxes and request.masks:
-        raise InvalidInput("masks", "came with boxes; give one or the other")
-    phrases = read_phrases(request.phrases)
-    boxes = read_boxes(request.boxes, size_of(photo))
-    check_count(len(request.masks), limits().max_boxes, "masks")
-    masks = [read_mask(mask, payloads, size_of(photo), f"masks[{index}]") for index, mask in enumerate(request.masks)]
-    boxes += [Box(*mask.region) for mask in masks]
-    if boxes and phrases and len(phrases) != len(boxes):
-        raise InvalidInput("phrases", f"has {len(phrases)} entries; beside boxes or masks give one each, {len(boxes)}")
-    objects = [
-        detect_pb2.Detection(
-            index=index,
-            label=phrases[index] if phrases else UNNAMED,
-            phrase_index=index if phrases else -1,
-            score=1,
-            box=write_box(box),
-        )
-        for index, box in enumerate(boxes)
-    ]
-    for name in ("score_threshold", "iou_threshold"):
-        read_fraction(request.detect, name, "detect")
-    read_describe(request.describe, "describe")
-    finish, output = read_finish(request.finish), read_output(request.output)
-    output.check_canvas(finish.canvas if finish.center else size_of(photo))
-    return Job(
-        request=request,
-        photo=photo,
-        phrases=phrases,
-        objects=objects or None,
-        masks=masks,
-        finish=finish,
-        output=output,
-        max_objects=read_count(request, "max_objects", MAX_OBJECTS, limits().max_objects),
-        max_parallel=read_count(request, "max_parallel", MAX_PARALLEL, limits().max_parallel),
-    )
-
-
-def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -> int:
-    """An optional number of at least 1."""
-    if not request.HasField(name):
-        return default
-    value = getattr(request, name)
-    if not 1 <= value <= most:
-        raise InvalidInput(name, f"is {value}; it must be from 1 to {most}")
-    return value
+def in_order(outcomes: Iterable[Packet]) -> Iterator[Packet]:
+    """Hold back what is done before those of lower index."""
+    waiting: dict[int, Packet] = {}
+    following = 0
+    for outcome in outcomes:
+        waiting[outcome.message.detection.index] = outcome
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+    yield from (waiting[index] for index in sorted(waiting))
 
 
 def describe(job: Job, stages: Stages, scope: Scope) -> pb.Description:
@@ -178,7 +98,11 @@ def describe(job: Job, stages: Stages, scope: Scope) -> pb.Description:
         image, payloads = job.image(scope, shared)
         return Packet(describe_pb2.DescribeRequest(image=image, options=job.request.describe), payloads)
 
-    answer = stages.describe.call(build, scope).message
+    def ask() -> describe_pb2.DescribeResponse:
+        return stages.describe.call(build, scope).message
+
+    parameters = [canonical(job.request.describe)]
+    answer = job.recall.message(stages.describe, parameters, describe_pb2.DescribeResponse, ask)
     return pb.Description(text=answer.text, score=answer.score, region=answer.region)
 
 
@@ -187,7 +111,11 @@ def detect(job: Job, phrases: list[str], stages: Stages, scope: Scope) -> pb.Det
         image, payloads = job.image(scope, shared)
         return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=job.request.detect), payloads)
 
-    answer = stages.detect.call(build, scope).message
+    def ask() -> detect_pb2.DetectResponse:
+        return stages.detect.call(build, scope).message
+
+    parameters = [canonical(job.request.detect), *(phrase.encode() for phrase in phrases)]
+    answer = job.recall.message(stages.detect, parameters, detect_pb2.DetectResponse, ask)
     return pb.Detections(detections=answer.detections[: job.max_objects], warnings=answer.warnings)
 
 
@@ -283,20 +211,29 @@ def segment(
         return
     boxes = [detection.box for detection in objects]
 
-    def build(shared: bool) -> Packet:
-        image, payloads = job.image(scope, shared)
-        request = segment_pb2.SegmentRequest(image=image, boxes=boxes)
-        if payloads.slots:
-            for box in boxes:
-                reach = corners(box).padded(MASK_MARGIN).clipped(job.size)
-                request.lent.extend(payloads.lend(scope.borrow(int(reach.area))))
-        return Packet(request, payloads)
+    def ask(wanted: Sequence[int]) -> Iterator[tuple[int, Mask | fault_pb.Fault]]:
+        def build(shared: bool) -> Packet:
+            image, payloads = job.image(scope, shared)
+            request = segment_pb2.SegmentRequest(image=image, boxes=[boxes[index] for index in wanted])
+            if payloads.slots:
+                for box in request.boxes:
+                    reach = corners(box).padded(MASK_MARGIN).clipped(job.size)
+                    request.lent.extend(payloads.lend(scope.borrow(int(reach.area))))
+            return Packet(request, payloads)
 
-    for answer, payloads in stages.segment.stream(build, scope):
-        if answer.HasField("mask"):
-            yield answer.index, read_mask(answer.mask, payloads, job.size)
-        else:
-            yield answer.index, answer.fault
+        for answer, payloads in stages.segment.stream(build, scope):
+            if answer.HasField("mask"):
+                yield wanted[answer.index], read_mask(answer.mask, payloads, job.size)
+            else:
+                yield wanted[answer.index], answer.fault
+
+    parameters = {index: [canonical(box)] for index, box in enumerate(boxes)}
+    yield from job.recall.masks(stages.segment, parameters, job.size, ask)
+
+
+def canonical(message: Message) -> bytes:
+    """A message's bytes, the same for the same content."""
+    return message.SerializeToString(deterministic=True)
 
 
 def finish_object(
@@ -313,7 +250,7 @@ def finish_object(
             crop=write_image(crop, payloads),
             mask=write_mask(mask, payloads),
             photo=write_size(job.size),
-            finish=job.request.finish,
+            finish=finish_of(job),
         )
         if payloads.slots:
             request.lent.extend(payloads.lend(scope.borrow(2 * layer_bytes)))
@@ -341,3 +278,12 @@ def finish_object(
             result.shadow.CopyFrom(write_layer(layers[0], payloads))
     result.seconds = scope.seconds()
     return Packet(result, payloads)
+
+
+def finish_of(job: Job) -> postprocess_pb2.Finish:
+    """The caller's choices; without one about it, masks that segment made are refined, and the caller's own are not."""
+    finish = postprocess_pb2.Finish()
+    finish.CopyFrom(job.request.finish)
+    if not finish.HasField("refine"):
+        finish.refine = not job.masks
+    return finish

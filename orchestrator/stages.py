@@ -10,6 +10,7 @@ from typing import Any, Self
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
+from orchestrator.cache import Cache, open_cache
 from tensorhop.channel import REQUEST_ID, Remote, from_error
 from tensorhop.errors import ServiceFault
 from tensorhop.settings import PORTS, limits
@@ -25,6 +26,8 @@ STEPS: dict[str, ServiceDescriptor] = {  # in the chain's order
     "segment": segment_pb2.DESCRIPTOR.services_by_name["SegmentService"],
     "postprocess": postprocess_pb2.DESCRIPTOR.services_by_name["PostprocessService"],
 }
+MODEL_SECONDS = 1.0  # a service may be started again with another model
+INFO_TIMEOUT = 1.0
 OWN_WORD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)  # no proxy's and no client's
 
 
@@ -47,6 +50,15 @@ class Scope:
         if self._deadline is None:
             return TIMEOUT_SECONDS
         return max(0.0, min(TIMEOUT_SECONDS, self._deadline - time.monotonic()))
+
+    def check(self) -> None:
+        """Raises ServiceFault: the request is cancelled, or its deadline has passed."""
+        if self.cancelled:
+            raise ServiceFault(fault_pb2.Fault(code=fault_pb2.CODE_CANCELLED, message="the request is cancelled"))
+        if self.timeout() <= 0:
+            raise ServiceFault(
+                fault_pb2.Fault(code=fault_pb2.CODE_DEADLINE_EXCEEDED, message="the request's deadline has passed")
+            )
 
     def seconds(self) -> float:
         """Since the request came in."""
@@ -96,6 +108,13 @@ class Scope:
             if model is not None:
                 summary.model.CopyFrom(model)
 
+    def recall(self, step: fault_pb2.Step, model: model_pb2.Model) -> None:
+        """An answer of a step came from the cache."""
+        with self._lock:
+            summary = self._tally.setdefault(step, pipeline_pb2.StepSummary(step=step))
+            summary.cached += 1
+            summary.model.CopyFrom(model)
+
     def steps(self) -> list[pipeline_pb2.StepSummary]:
         """What each step did so far, in the chain's order."""
         with self._lock:
@@ -110,6 +129,8 @@ class Stage:
         self.step = getattr(fault_pb2, f"STEP_{name.upper()}")
         (self._method,) = (method.name for method in STEPS[name].methods)
         self._remote = Remote(address, STEPS[name])
+        self._model: model_pb2.Model | None = None
+        self._model_until = 0.0
 
     def call(self, build: Callable[[bool], Packet], scope: Scope) -> Packet:
         """The service's one answer.
@@ -122,6 +143,17 @@ class Stage:
         """
         (answer,) = self._negotiate(build, scope, lambda method: method.future, lambda call: iter([call.result()]))
         return answer
+
+    def model(self) -> model_pb2.Model | None:
+        """Which model the service runs, as it said within the last MODEL_SECONDS; None if it does not say."""
+        if time.monotonic() >= self._model_until:
+            try:
+                info = self._remote.info(INFO_TIMEOUT)
+                self._model = info.model if info.HasField("model") else None
+            except grpc.RpcError:
+                self._model = None
+            self._model_until = time.monotonic() + MODEL_SECONDS
+        return self._model
 
     def stream(self, build: Callable[[bool], Packet], scope: Scope) -> Iterator[Packet]:
         """The service's answers as they come. Takes and raises what `call` does."""
@@ -194,14 +226,18 @@ class Stages:
     segment: Stage
     postprocess: Stage
     pool: Pool
+    cache: Cache | None
 
     @classmethod
     def connect(cls, addresses: Mapping[str, str]) -> Self:
         """Connect to the services at the given addresses, by step; a step left out is at its default port here."""
         stages = {name: Stage(name, addresses.get(name) or f"localhost:{PORTS[name]}") for name in STEPS}
-        return cls(**stages, pool=Pool(Path(limits().shm_dir), limits().shm_bytes))
+        cache = open_cache(limits().cache, limits().cache_bytes, limits().cache_seconds)
+        return cls(**stages, pool=Pool(Path(limits().shm_dir), limits().shm_bytes), cache=cache)
 
     def close(self) -> None:
         for name in STEPS:
             getattr(self, name).close()
         self.pool.close()
+        if self.cache:
+            self.cache.close()

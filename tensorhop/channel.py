@@ -9,10 +9,13 @@ from grpc_status import rpc_status
 
 from tensorhop.address import is_loopback
 from tensorhop.errors import RETRYABLE, ServiceFault
+from tensorhop.payloads import Payloads
 from tensorhop.settings import limits
 from tensorhop.v1 import fault_pb2 as pb
-from tensorhop.wire import Packet, Stub
+from tensorhop.v1 import info_pb2
+from tensorhop.wire import Packet, Stub, readable
 
+INFO = info_pb2.DESCRIPTOR.services_by_name["InfoService"]
 BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
 
@@ -42,6 +45,11 @@ class Remote:
     def method(self, name: str, packet: Packet) -> Any:
         """The method by which to send a packet."""
         return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+
+    def info(self, timeout: float) -> info_pb2.GetInfoResponse:
+        """What the server runs. Raises grpc.RpcError."""
+        packet = Packet(info_pb2.GetInfoRequest(), Payloads())
+        return readable(Stub(self._small, INFO).GetInfo(packet, timeout=timeout)).message
 
     def close(self) -> None:
         self._small.close()

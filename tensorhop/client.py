@@ -82,6 +82,8 @@ class PipelineClient:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         merge: bool = False,
+        ordered: bool = False,
+        cache: bool = True,
         describe: DescribeOptions = DescribeOptions(),  # noqa: B008  (frozen)
         finish: Finish = Finish(),  # noqa: B008  (frozen)
         output: Output = Output("tensor"),  # noqa: B008  (frozen)
@@ -102,6 +104,8 @@ class PipelineClient:
             score_threshold: the least score of a detection, 0 to 1. Default: the model's.
             iou_threshold: overlap above which the worse of two detections is dropped, 0 to 1. Default: the model's.
             merge: finish all objects as one.
+            ordered: yield objects in the order of their index, not as each is done.
+            cache: take and keep intermediate results; otherwise everything is computed anew.
             describe: what describe looks at, and its prompt and generation if its model takes those.
             finish: center, decontaminate, shadow.
             output: how pictures are sent: as arrays, or as files that are ready to be written.
@@ -131,6 +135,8 @@ class PipelineClient:
             finish=write_finish(finish),
             output=write_output(output),
             merge=merge,
+            no_cache=not cache,
+            ordered=ordered,
         )
         request.output.masks, request.output.layers = return_masks, return_layers
         if score_threshold is not None:
@@ -198,6 +204,13 @@ def _read_fault(message: pipeline_pb2.ObjectFault, payloads: Payloads) -> Object
     )
 
 
+TRANSPORTS = {
+    pipeline_pb2.TRANSPORT_UNSPECIFIED: "",
+    pipeline_pb2.TRANSPORT_MESSAGE: "message",
+    pipeline_pb2.TRANSPORT_SHARED_MEMORY: "shared_memory",
+}
+
+
 def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
     steps = [
         StepSummary(
@@ -207,7 +220,8 @@ def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
             model=step.model.name,
             revision=step.model.revision,
             digest=step.model.digest,
-            transport=pipeline_pb2.Transport.Name(step.transport).removeprefix("TRANSPORT_").lower(),
+            transport=TRANSPORTS[step.transport],
+            cached=step.cached,
         )
         for step in message.steps
     ]

@@ -64,7 +64,9 @@ def serve_command(name: str, service: Callable[[], Service], has_model: bool = T
     return chosen
 
 
-def set_limits(shm_dir: Path | None = None, no_shm: bool = False, allow_path: Path | None = None) -> None:
+def set_limits(
+    shm_dir: Path | None = None, no_shm: bool = False, allow_path: Path | None = None, cache: str | None = None
+) -> None:
     """Set what the options say in the environment, for this process and its children."""
     if shm_dir is not None:
         os.environ["TENSORHOP_SHM_DIR"] = str(shm_dir.absolute())
@@ -72,6 +74,8 @@ def set_limits(shm_dir: Path | None = None, no_shm: bool = False, allow_path: Pa
         os.environ["TENSORHOP_SHM_BYTES"] = "0"
     if allow_path is not None:
         os.environ["TENSORHOP_ALLOW_PATH"] = str(allow_path.absolute())
+    if cache is not None:
+        os.environ["TENSORHOP_CACHE"] = cache
     limits.cache_clear()
 
 

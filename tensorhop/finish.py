@@ -29,7 +29,9 @@ class Finish:
     length: float = LENGTH  # of the cast shadow, in heights of the object
     softness: float = SOFTNESS  # standard deviation of its blur, in lengths of the light's way to the ground
     opacity: float = OPACITY  # the part of the light that is missing in the shadow's core
-    refine: bool = True  # bring a coarse mask's edges onto the object's in the photo
+    # Bring a coarse mask's edges onto the object's in the photo. None is no, but the pipeline says yes for masks that
+    # segment made.
+    refine: bool | None = None
 
     def check(self) -> None:
         """Raises InvalidInput: an unknown shadow, or a number outside its range."""

@@ -144,7 +144,8 @@ class StepSummary:
     model: str  # name, or "" for a step without a model
     revision: str
     digest: str
-    transport: str  # how tensors went there: "message" or "shared_memory"
+    transport: str  # how tensors went there: "message", "shared_memory", or "" if there was no call
+    cached: int = 0  # answers that came from the cache instead of a call
 
 
 @dataclass(frozen=True)

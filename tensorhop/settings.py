@@ -33,6 +33,11 @@ class Limits(BaseSettings):
     shm_bytes: int = Field(1024 * 1024 * 1024, ge=0)
     # Whether malloc keeps large buffers; tensorhop/memory.py says what that costs.
     keep_buffers: bool = True
+    # Where the pipeline keeps descriptions, detections and masks: memory, none, or a redis:// URL; how many bytes of
+    # them (in memory), and for how many seconds.
+    cache: str = "memory"
+    cache_bytes: int = Field(256 * 1024 * 1024, ge=1)
+    cache_seconds: int = Field(3600, ge=1)
     # The folder under which Image.path may name files; empty turns paths off.
     allow_path: str = ""
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.

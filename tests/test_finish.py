@@ -51,9 +51,9 @@ def test_in_place_the_opaque_pixels_are_the_photos_own(decontaminate: bool, shad
     assert np.array_equal(pixels[soft][:, :3], photo[soft]) is not decontaminate
 
 
-def test_a_coarse_mask_is_refined_unless_told_otherwise() -> None:
-    photo, mask, cutout = finished(Finish(center=False, shadow="none"))
-    _, _, plain = finished(Finish(center=False, shadow="none", refine=False))
+def test_a_coarse_mask_is_refined_if_asked_for() -> None:
+    photo, mask, cutout = finished(Finish(center=False, shadow="none", refine=True))
+    _, _, plain = finished(Finish(center=False, shadow="none"))
     inside = Region.of(size_of(photo))
     assert not np.array_equal(compose([cutout.cutout], inside), compose([plain.cutout], inside))
     assert np.array_equal(mask.alpha, coffee_cup()[1].alpha)  # what the caller gave stays as it is

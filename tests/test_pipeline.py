@@ -68,7 +68,7 @@ def test_chain_equals_direct_calls_bit_for_bit(client: PipelineClient, cat: np.n
 
 
 def test_events_come_in_order_and_name_their_models(client: PipelineClient, cat: np.ndarray) -> None:
-    events = list(client.process(cat))
+    events = list(client.process(cat, cache=False))
     assert names(events) == ["Description", "Detections", "ObjectResult", "Summary"]
     summary = one(Summary, events)
     assert (summary.objects, summary.faults, summary.photo) == (1, 0, size_of(cat))

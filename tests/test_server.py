@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from services.describe.service import SERVICE as DESCRIBE
 from services.postprocess.service import SERVICE as POSTPROCESS
-from tensorhop.channel import REQUEST_ID, open_channel
+from tensorhop.channel import REQUEST_ID, from_error, open_channel
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server, Service
@@ -102,9 +102,14 @@ def test_health_answers_while_every_worker_is_busy():
     busy = Busy()
     with serving(busy) as (_, channel):
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
-        calls = [stub.Describe.future(REQUEST, timeout=GUARD) for _ in range(limits().max_workers + 2)]
-        assert all(busy.came.acquire(timeout=GUARD) for _ in range(limits().max_workers))
-        assert not busy.came.acquire(blocking=False), "the rest waits"
+        calls = [stub.Describe.future(REQUEST, timeout=GUARD) for _ in range(limits().max_calls)]
+        assert all(busy.came.acquire(timeout=GUARD) for _ in range(limits().max_calls))
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Describe(REQUEST, timeout=GUARD)
+        fault = from_error(caught.value).fault
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert fault.retryable
+        assert fault.retry_after > 0, "an oversized message has no such hint"
         for _ in range(5):
             assert check(channel, NAME, timeout=GUARD / 2).status == HEALTH.SERVING
             assert next(watch(channel)).status == HEALTH.SERVING
