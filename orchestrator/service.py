@@ -7,7 +7,8 @@ import grpc
 from google.protobuf.message import Message
 
 from orchestrator.pipeline import process
-from orchestrator.stages import Scope, Stages
+from orchestrator.scope import Scope
+from orchestrator.stages import Stages
 from tensorhop.channel import REQUEST_ID, metadata_of
 from tensorhop.errors import InvalidInput
 from tensorhop.server import Service

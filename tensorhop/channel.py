@@ -1,5 +1,6 @@
 """Connections: the options that both ends of a call need, and what a failed call says."""
 
+import json
 from typing import Any
 
 import grpc
@@ -17,21 +18,40 @@ from tensorhop.wire import Packet, Stub, readable
 
 INFO = info_pb2.DESCRIPTOR.services_by_name["InfoService"]
 BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
+# What gRPC's own defaults leave out for minutes or for ever: a stopped peer, a name's new addresses.
+REPLICAS = [
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 1500),
+    ("grpc.http2.ping_timeout_ms", 1500),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
 
 
-def message_options() -> list[tuple[str, int]]:
+def message_options() -> list[tuple[str, Any]]:
     """gRPC's receive limit is 4 MiB by default, and each end has its own."""
     size = limits().max_message_bytes
     return [("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used."""
+def open_channel(address: str, service: str = "") -> grpc.Channel:
+    """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used.
+
+    Args:
+        service: full name of a service that may have several replicas behind the address (dns:///segment:50053): calls
+            go to those in turn whose health says SERVING; a dead one is noticed, and a new one found, within seconds.
+    """
     # Without a pool of its own, a second channel to the same address would share the first one's connection.
     options = [*message_options(), ("grpc.use_local_subchannel_pool", 1)]
     if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
+    if service:
+        config = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": service}}
+        options += [("grpc.service_config", json.dumps(config)), *REPLICAS]
     return grpc.insecure_channel(address, options)
 
 
@@ -39,7 +59,7 @@ class Remote:
     """A service at an address, on two connections: large messages on one do not hold up the small ones on the other."""
 
     def __init__(self, address: str, service: ServiceDescriptor) -> None:
-        self._small, self._bulk = open_channel(address), open_channel(address)
+        self._small, self._bulk = (open_channel(address, service.full_name) for _ in range(2))
         self._small_stub, self._bulk_stub = Stub(self._small, service), Stub(self._bulk, service)
 
     def method(self, name: str, packet: Packet) -> Any:

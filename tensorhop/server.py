@@ -32,6 +32,12 @@ from tensorhop.wire import handlers, readable
 log = logging.getLogger(__name__)
 
 EMBEDDED_CHOICE = Choice()
+CONNECTIONS = [
+    ("grpc.so_reuseport", 0),  # otherwise two servers share a port, unnoticed
+    ("grpc.max_connection_age_ms", 30_000),  # then a client asks again which replicas there are; calls are not cut
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients make sure that a silent server lives
+    ("grpc.http2.max_ping_strikes", 0),
+]
 REFUSERS = 4  # threads beyond those that calls may take, to refuse further ones at once
 GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop
 
@@ -82,7 +88,7 @@ class Server:
             check_free(address)
         except OSError as error:
             raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
-        options = [*message_options(), ("grpc.so_reuseport", 0)]  # otherwise two servers share a port, unnoticed
+        options = [*message_options(), *CONNECTIONS]
         most = limits().max_calls
         workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
         self.service = service
