@@ -3,9 +3,11 @@ PYTHON ?= python3
 IMAGE ?= examples/photos/coffee.jpg
 # What pip is asked for first; other builds of PyTorch: make TORCH="torch==2.13.0 --index-url ..." test-models
 TORCH ?= torch==2.13.0
+# For groundingdino-py, which needs torchvision too.
+TORCHVISION ?= torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
 
-.PHONY: help run test test-models lint types protos clean pictures compare-hop
+.PHONY: help run test test-models test-groundingdino lint types protos clean pictures compare-hop
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +20,9 @@ test: .venv/tested  ## run the tests
 
 test-models: .venv-models/tested  ## run the tests of the models that need PyTorch, in .venv-models
 	.venv-models/bin/pytest tests/models
+
+test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
+	.venv-groundingdino/bin/pytest tests/peers
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .
@@ -68,4 +73,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,models]'
+	@touch $@
+
+# Without its requirements, groundingdino-py leaves the headless OpenCV alone.
+.venv-groundingdino/tested: pyproject.toml hatch_build.py services/detect/requirements-groundingdino.txt $(wildcard protos/tensorhop/v1/*.proto)
+	@echo "installing into .venv-groundingdino, with PyTorch; the first time takes some minutes"
+	@test -x .venv-groundingdino/bin/python || $(PYTHON) -m venv .venv-groundingdino
+	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check $(TORCHVISION)
+	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		--requirement services/detect/requirements-groundingdino.txt
+	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check --no-deps groundingdino-py==0.4.0
 	@touch $@
