@@ -1,27 +1,21 @@
 """Tiny checkpoints with random weights, served on real sockets. `make test-models` runs this folder: it needs torch."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import grpc
 import make_tiny_models
 import numpy as np
 import pytest
-import torch
+from support import Serve
 
-from services.describe.service import SERVICE as DESCRIBE
-from services.detect.service import SERVICE as DETECT
 from tensorhop.image import decode_image
 from tensorhop.server import Server, Service
 from tensorhop.source import Choice
-from tensorhop.v1 import fault_pb2
-from tests.conftest import PHOTOS
 
-# A service on a socket, and its model: of a service, from a checkpoint, by the operator's further choices.
-Serve = Callable[..., tuple[str, Any]]
+PHOTOS = Path(__file__).parent.parent.parent / "examples" / "photos"
 
 
 @pytest.fixture(scope="session")
@@ -67,16 +61,3 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture(scope="session")
 def photos() -> list[np.ndarray]:
     return [decode_image((PHOTOS / f"{name}.jpg").read_bytes()) for name in ("cat", "coffee", "astronaut", "rocket")]
-
-
-def fault_of(error: grpc.RpcError) -> fault_pb2.Fault:
-    from tensorhop.channel import from_error
-
-    return from_error(error).fault
-
-
-def out_of_memory(*_: Any, **__: Any) -> None:
-    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
-
-
-__all__ = ["DESCRIBE", "DETECT", "Serve", "fault_of", "out_of_memory"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import Serve, copied, out_of_memory
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from services.describe.captioner import one_line
@@ -18,7 +19,6 @@ from tensorhop.geometry import Region, size_of
 from tensorhop.messages import read_region, write_describe
 from tensorhop.settings import limits
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, fault_pb2
-from tests.models.conftest import Serve, out_of_memory
 
 NAMES = ("blip", "blip2")
 PROMPT = "a red cup"
@@ -197,9 +197,3 @@ def test_odd_sizes(serve: Serve, checkpoints: dict, shape: tuple[int, int]) -> N
     (found,) = model.predict([np.full((*shape, 3), 9, np.uint8)])
     assert found.text
     assert found.region == (0, 0, shape[1], shape[0])
-
-
-def copied(path: Path, to: Path) -> Path:
-    for file in path.iterdir():
-        (to / file.name).write_bytes(file.read_bytes())
-    return to

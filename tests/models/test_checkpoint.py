@@ -5,13 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from support import copied, out_of_memory
 
 from services.describe.service import SERVICE as DESCRIBE
 from services.detect.service import SERVICE as DETECT
 from tensorhop.errors import InvalidInput
 from tensorhop.source import Choice
-from tests.models.conftest import out_of_memory
-from tests.models.test_captioner import copied
 
 
 def refusal(service: object, path: Path, **choice: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import Serve, out_of_memory
 from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
 from services.detect import prompt
@@ -18,7 +19,6 @@ from tensorhop.geometry import Box
 from tensorhop.messages import corners
 from tensorhop.results import Detection
 from tensorhop.v1 import detect_pb2, detect_pb2_grpc, fault_pb2
-from tests.models.conftest import Serve, out_of_memory
 
 NAME = "grounding-dino"
 PHRASES = ["Red cup", "cat", "wooden table"]
