@@ -22,7 +22,7 @@ test-models: .venv-models/tested  ## run the tests of the models that need PyTor
 	.venv-models/bin/pytest tests/models
 
 test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
-	.venv-groundingdino/bin/pytest tests/peers
+	.venv-groundingdino/bin/pytest tests/models/peers
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .

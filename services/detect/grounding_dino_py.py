@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import try_to_load_from_cache
 from transformers import BatchEncoding
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
@@ -80,8 +81,9 @@ def _text_encoder(path: Path, config: Path, values: Mapping[str, Any]) -> tuple[
     name = values.get("text_encoder_type")
     if not isinstance(name, str) or not name:
         raise InvalidInput("--model", f"{config} names no text_encoder_type, as 'bert-base-uncased'")
-    place = path / name if (path / name).is_dir() else name
     try:
+        cached = try_to_load_from_cache(name, "config.json") if not (path / name).is_dir() else None
+        place = Path(cached).parent if isinstance(cached, str) else path / name
         bert = transformers.AutoConfig.from_pretrained(place, local_files_only=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
     except Exception as error:  # of any kind, as the files are anyone's

@@ -3,6 +3,9 @@
 `make test-groundingdino` runs this folder, in an environment of its own.
 """
 
+import json
+import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +17,10 @@ from groundingdino.models import build_model
 from make_tiny_models import SEED, grounding_dino_processor
 from transformers import BertConfig
 
+from services.detect import grounding_dino_py
 from services.detect.bert_shim import text_encoder
-from tests.models.conftest import no_network, photos, serve
 
-__all__ = ["no_network", "photos", "serve"]
+SMALL = {"shortest_edge": 96, "longest_edge": 160}  # what photos are resized to, in place of 800 and 1333
 
 # Their own configuration of Swin-T, but for the sizes that they let one choose.
 VALUES = {name: value for name, value in vars(swin_t).items() if not name.startswith("__")} | {
@@ -48,7 +51,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, value in network.named_parameters():
             # As they are initialised, answers hardly depend on the photo, and all boxes are alike.
             if value.ndim > 1:
-                value.normal_(0, 0.03 if name.startswith("backbone") else 0.06)
+                value.normal_(0, 0.03 if name.startswith("backbone") else 0.05)
             else:
                 value.add_(torch.randn_like(value) * 0.05)
     # As the authors' files are: from several GPUs, with weights that only training needs.
@@ -68,3 +71,21 @@ def converted(theirs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("transformers")
     convert_grounding_dino.convert(theirs, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def small(converted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`converted`, for photos resized to SMALL."""
+    path = tmp_path_factory.mktemp("small")
+    shutil.copytree(converted, path, copy_function=os.symlink, dirs_exist_ok=True)
+    processor = json.loads((path / "processor_config.json").read_text())
+    processor["image_processor"]["size"] = SMALL
+    (path / "processor_config.json").unlink()
+    (path / "processor_config.json").write_text(json.dumps(processor))
+    return path
+
+
+@pytest.fixture
+def small_sides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is loaded while this lasts resizes photos to SMALL."""
+    monkeypatch.setattr(grounding_dino_py, "SIDES", SMALL)
