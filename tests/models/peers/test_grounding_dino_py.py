@@ -20,9 +20,7 @@ from PIL import Image
 from support import Serve, out_of_memory
 from test_grounding_dino import ALL, PHRASES, ask, detected, fault_in
 from transformers import AutoTokenizer, BertConfig
-from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
-from services.detect import grounding_dino_py
 from services.detect.bert_shim import text_encoder
 from services.detect.service import SERVICE
 from tensorhop.errors import InvalidInput
@@ -108,11 +106,13 @@ def by_their_transforms(photo: np.ndarray, sides: dict[str, int]) -> torch.Tenso
     return steps(Image.fromarray(photo), None)[0]
 
 
-@pytest.mark.parametrize("sides", [grounding_dino_py.SIDES, SMALL])
-def test_photos_are_prepared_as_theirs_are(photos: list, sides: dict[str, int]) -> None:
+def test_photos_are_prepared_as_theirs_are(serve: Serve, theirs: Path, photos: list) -> None:
+    """With the sizes of their inference.py."""
+    _, model = serve(SERVICE, theirs)
     for photo in photos:
-        ours = GroundingDinoImageProcessorPil(size=sides)(images=Image.fromarray(photo), return_tensors="pt")
-        torch.testing.assert_close(ours["pixel_values"][0], by_their_transforms(photo, sides), atol=1e-5, rtol=0)
+        ours = model._checkpoint.processor.image_processor(images=Image.fromarray(photo), return_tensors="pt")
+        expected = by_their_transforms(photo, {"shortest_edge": 800, "longest_edge": 1333})
+        torch.testing.assert_close(ours["pixel_values"][0], expected, atol=1e-5, rtol=0)
 
 
 def test_the_answer_names_the_model(serve: Serve, theirs: Path, photos: list, small_sides: None) -> None:
