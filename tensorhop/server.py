@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
 from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
-from tensorhop.errors import fault_of
+from tensorhop.errors import InvalidInput, fault_of
 from tensorhop.messages import Model
 from tensorhop.settings import limits
 from tensorhop.source import EMBEDDED, Choice, find
@@ -59,7 +59,10 @@ class Service:
         else:
             source = find(self.name, choice, self.models)
             model = resolve_name(self.models[source.backend])(source)
-        model.warm_up()
+        try:
+            model.warm_up()
+        except MemoryError as error:
+            raise InvalidInput("--model", f"{choice.model} does not fit into memory: {error}") from error
         return model
 
 

@@ -1,4 +1,4 @@
-"""Time BLIP and GroundingDINO at full size on this machine: python tools/measure_models.py [--runs 3] [--photo FILE]
+"""Time BLIP and GroundingDINO at full size on this machine: python tools/measure_models.py [--help]
 
 The networks have the published sizes (BLIP base, GroundingDINO with Swin-T) and random weights, which take as long as
 trained ones; only that a trained BLIP mostly ends a caption before its longest, 20 tokens, and this one never does.
@@ -8,6 +8,7 @@ They are loaded and called as the services do. Nothing is downloaded. Needs 4 GB
 import argparse
 import itertools
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -73,6 +74,7 @@ MODELS: list[tuple[str, str, Callable[[Path], None], Any, Callable[[Any, list[np
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--runs", type=int, default=3)
+    arguments.add_argument("--only", choices=[service for _, service, *_ in MODELS], help="one service's network")
     arguments.add_argument("--photo", type=Path, default=PHOTO)
     chosen = arguments.parse_args()
     photo = decode_image(chosen.photo.read_bytes())
@@ -80,6 +82,8 @@ def main() -> None:
     print("| network | number type | memory format | photos a run | seconds a photo: median | least | most | of CPU |")
     print("|---|---|---|---|---|---|---|---|")
     for title, service, make, kind, use in MODELS:
+        if chosen.only not in (None, service):
+            continue
         for (dtype, format_, batch), runs in measured(service, make, kind, use, photo, chosen.runs).items():
             seconds, cpu = zip(*runs, strict=True)
             figures = [statistics.median(seconds), min(seconds), max(seconds), statistics.median(cpu)]
@@ -110,6 +114,7 @@ def measured(
             if run >= 0:
                 figures = ((time.perf_counter() - started) / batch, (time.process_time() - cpu) / batch)
                 found.setdefault((dtype, format_, batch), []).append(figures)
+                print(f"{service} {dtype} {format_} {batch}: {figures[0]:.2f} s", file=sys.stderr)
     return found
 
 

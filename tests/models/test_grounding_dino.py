@@ -95,14 +95,17 @@ def test_a_batch_finds_what_each_alone_finds(
     """Photos of several sizes and shapes, and texts of several lengths."""
     _, model = serve(SERVICE, checkpoints[NAME])
     images = [*photos, np.ascontiguousarray(photos[0][:, ::-1]), photos[0]]
-    phrases = [PHRASES, ["cat"], ["a dog"], ["dog", "red kite"], ["table", "white cat", "bird"], ["bird"]]
+    phrases = [PHRASES, ["cat"], ["a dog"], ["dog", "red kite"], ["blue kite", "bird", "red dog"], ["bird"]]
     alone = [detected(model, image, asked, **ALL) for image, asked in zip(images, phrases, strict=True)]
     monkeypatch.setattr(model, "largest_batch", 4)
+    run, together = model._run, []
+    monkeypatch.setattr(model, "_run", lambda batch: together.append(len(batch)) or run(batch))
     for (found, _), expected in zip(model.predict(images, phrases, **ALL), alone, strict=True):
         assert [one.label for one in found] == [one.label for one in expected]
         for one, other in zip(found, expected, strict=True):
             assert one.score == pytest.approx(other.score, abs=1e-4)
             np.testing.assert_allclose(one.box, other.box, atol=1e-4)
+    assert sorted(together) == [1, 1, 2, 2]  # some ran together
 
 
 def test_the_same_call_gives_the_same_answer(serve: Serve, checkpoints: dict, photos: list) -> None:
