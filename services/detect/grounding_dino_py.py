@@ -84,8 +84,9 @@ def _text_encoder(path: Path, config: Path, values: Mapping[str, Any]) -> tuple[
     try:
         cached = try_to_load_from_cache(name, "config.json") if not (path / name).is_dir() else None
         place = Path(cached).parent if isinstance(cached, str) else path / name
-        bert = transformers.AutoConfig.from_pretrained(place, local_files_only=True)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(place, local_files_only=True)
+        options = {"local_files_only": True, "trust_remote_code": False}
+        bert = transformers.AutoConfig.from_pretrained(place, **options)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
     except Exception as error:  # of any kind, as the files are anyone's
         raise InvalidInput(
             "--model",

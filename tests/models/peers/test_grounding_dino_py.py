@@ -1,6 +1,7 @@
 """groundingdino-py behind the service: from the same weights the boxes that transformers finds, and their own code."""
 
 import hashlib
+import json
 import os
 import pickle
 import shutil
@@ -280,6 +281,15 @@ def test_a_text_encoder_in_the_hubs_cache(path: Path, tmp_path: Path, monkeypatc
 def test_a_text_encoder_of_an_odd_name(path: Path, name: str) -> None:
     put(path / "tiny.cfg.py", configured(text_encoder_type=name))
     assert "text" in refusal(path)
+
+
+def test_code_of_the_text_encoder_is_not_run(path: Path) -> None:
+    folder = path / "bert-base-uncased"
+    config = json.loads((folder / "config.json").read_text())
+    put(folder / "config.json", json.dumps({**config, "model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine"}}))
+    put(folder / "mine.py", f"import pathlib\npathlib.Path({str(path / 'ran')!r}).touch()\n")
+    assert "cannot be loaded" in refusal(path)
+    assert not (path / "ran").exists()
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
