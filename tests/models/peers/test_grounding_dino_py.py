@@ -266,7 +266,9 @@ def test_a_text_encoder_is_not_fetched(path: Path) -> None:
     assert f"cannot be loaded from {path / 'bert-base-uncased'} or the hub's cache: put its config.json" in message
 
 
-def test_a_text_encoder_in_the_hubs_cache(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_encoder_in_the_hubs_cache(
+    path: Path, tmp_path: Path, small_sides: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As whoever runs groundingdino-py today has it."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     repository = tmp_path / "cache" / "models--bert-base-uncased"
