@@ -3,9 +3,11 @@ PYTHON ?= python3
 IMAGE ?= examples/photos/coffee.jpg
 # What pip is asked for first; other builds of PyTorch: make TORCH="torch==2.13.0 --index-url ..." test-models
 TORCH ?= torch==2.13.0
+# For groundingdino-py, which needs torchvision too.
+TORCHVISION ?= torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
 
-.PHONY: help run test test-models test-rembg lint types protos clean pictures
+.PHONY: help run test test-models test-rembg test-groundingdino lint types protos clean pictures
 .PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
@@ -22,6 +24,9 @@ test-models: .venv-models/tested  ## run the tests of the models that need PyTor
 
 test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
 	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py
+
+test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
+	.venv-groundingdino/bin/pytest tests/models/peers
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .
@@ -90,4 +95,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	$(PYTHON) -m venv .venv-compare
 	@echo "installing into .venv-compare; the first time takes about a minute"
 	@.venv-compare/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
+	@touch $@
+
+# Without its requirements, groundingdino-py leaves the headless OpenCV alone.
+.venv-groundingdino/tested: pyproject.toml hatch_build.py services/detect/requirements-groundingdino.txt $(wildcard protos/tensorhop/v1/*.proto)
+	@echo "installing into .venv-groundingdino, with PyTorch; the first time takes some minutes"
+	@test -x .venv-groundingdino/bin/python || $(PYTHON) -m venv .venv-groundingdino
+	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check $(TORCHVISION)
+	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		--requirement services/detect/requirements-groundingdino.txt
+	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check --no-deps groundingdino-py==0.4.0
 	@touch $@

@@ -31,7 +31,6 @@ class Preset:
     size: int | None = None
     licence: str = ""
     reference: str = ""
-    groundingdino: str = ""  # the configuration that belongs to a checkpoint of groundingdino-py
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
