@@ -47,8 +47,11 @@ def count_lines(name: str) -> int | None:
     """How many lines there are, or None where reading them would use them up."""
     if not Path(name).is_file():
         return None
+    count, last = 0, b"\n"
     with Path(name).open("rb") as file:
-        return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK), b""))
+        while chunk := file.read(CHUNK):
+            count, last = count + chunk.count(b"\n"), chunk[-1:]
+    return count + (last != b"\n")
 
 
 def read_tasks(file: BinaryIO, folder: Path, plan: Callable[[Line], Plan]) -> Iterator[Task]:

@@ -17,6 +17,8 @@ from orchestrator.summary import DONE, FAILED, NOTHING, result_line
 from tensorhop.client import Event
 from tensorhop.results import Description, Detection, Detections, ObjectFault, ObjectResult, Summary
 
+SKIPPED = "skipped"
+
 
 class Reporter:
     """Reports a run, photo after photo. A context: at its end it says how the photos ended.
@@ -51,7 +53,9 @@ class Reporter:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.progress.stop()
         if self.total != 1:
-            self.console.print(tally(self.ends, self.cutouts, time.monotonic() - self.began), soft_wrap=True)
+            self.console.print(
+                tally(self.ends, self.cutouts, self.total, time.monotonic() - self.began), soft_wrap=True
+            )
 
     def start(self, task: Task) -> None:
         self.shown = task
@@ -103,7 +107,7 @@ class Reporter:
                 self.results.flush()
             if self.as_json:
                 print(text, flush=True)
-        self.ends["skipped" if skipped else summary["status"]] += 1
+        self.ends[SKIPPED if skipped else summary["status"]] += 1
         self.cutouts += 0 if skipped else sum(row["event"] == "object" for row in rows)
         said = progress_text(self.ends, self.cutouts, self.total, time.monotonic() - self.began)
         self.progress.update(self.bar, completed=self.ends.total(), description=said)
@@ -125,7 +129,7 @@ def progress_text(ends: Counter[str], cutouts: int, total: int | None, seconds: 
     """How far a run is: "12/300 photos, 31 cut-outs, 14.2 a minute, 0:20:17 left". Skipped photos took no time."""
     known = "" if total is None else f"/{total:,}"
     text = f"{ends.total():,}{known} photos, {cutouts:,} cut-outs"
-    worked = ends.total() - ends["skipped"]
+    worked = ends.total() - ends[SKIPPED]
     if not worked:
         return text
     text += f", {60 * worked / seconds:.1f} photos a minute"
@@ -135,12 +139,13 @@ def progress_text(ends: Counter[str], cutouts: int, total: int | None, seconds: 
     return f"{text}, {left} left"
 
 
-def tally(ends: Counter[str], cutouts: int, seconds: float) -> str:
+def tally(ends: Counter[str], cutouts: int, total: int | None, seconds: float) -> str:
     """How a run ended: "12 photos: 9 done, 1 failed, 2 skipped; 14 cut-outs in 25.1 s"."""
-    words = {DONE: "done", NOTHING: "without an object", FAILED: "failed", "skipped": "skipped, done before"}
-    parts = ", ".join(f"{ends[end]:,} {word}" for end, word in words.items() if ends[end]) or "none"
-    count = f"{ends.total():,} photo{'' if ends.total() == 1 else 's'}"
-    return f"{count}: {parts}; {cutouts:,} cut-out{'' if cutouts == 1 else 's'} in {seconds:.1f} s"
+    words = {DONE: "done", NOTHING: "without an object", FAILED: "failed", SKIPPED: "skipped as done before"}
+    parts = ", ".join(f"{ends[end]:,} {word}" for end, word in words.items() if ends[end])
+    text = f"{ends.total():,}" + (f" of {total:,}" if total and ends.total() < total else "")
+    text += f" photo{'' if text == '1' else 's'}"
+    return f"{text}{': ' if parts else ''}{parts}; {cutouts:,} cut-out{'' if cutouts == 1 else 's'} in {seconds:.1f} s"
 
 
 def named(detection: Detection) -> str:
