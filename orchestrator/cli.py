@@ -18,7 +18,7 @@ from orchestrator.models import models
 from orchestrator.options import option
 from orchestrator.plan import PhotoOptions, Place, Plan, Task, plan_photo
 from orchestrator.report import Reporter
-from orchestrator.run import JOBS, run
+from orchestrator.run import FAILED, JOBS, run
 from tensorhop.client import PipelineClient
 from tensorhop.command import (
     AllowPath,
@@ -150,12 +150,14 @@ def run_command(
         if manifest is not None:
             folder = Path() if manifest == STDIN else Path(manifest).parent
             tasks, total = read_tasks(open_manifest(manifest), folder, plan_line), count_lines(manifest)
+        results = None if manifest is None else open_results(Path(out))
     except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error
     try:
         with ExitStack() as stack:
             stack.enter_context(signals())
-            results = stack.enter_context(open_results(Path(out))) if manifest is not None else None
+            if results:
+                stack.enter_context(results)
             if endpoint is None:
                 from orchestrator.local import one_process
 
@@ -170,6 +172,11 @@ def run_command(
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         code = INTERRUPTED
+    except BrokenPipeError:
+        raise  # the reader of standard output has gone; typer ends the process quietly
+    except OSError as error:  # the results of a manifest cannot be written any more
+        typer.echo(f"Error: {error}", err=True)
+        code = FAILED
     raise typer.Exit(code)
 
 

@@ -38,9 +38,12 @@ def open_manifest(name: str) -> BinaryIO:
 
 
 def open_results(out: Path) -> TextIO:
-    """The file for the results of a manifest's lines, new. Raises OSError."""
-    out.mkdir(parents=True, exist_ok=True)
-    return (out / RESULTS).open("w")
+    """The file for the results of a manifest's lines, new. Raises WrongUse: it cannot be made."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        return (out / RESULTS).open("w")
+    except OSError as error:
+        raise WrongUse(f"--out {out} cannot be written: {error}") from error
 
 
 def count_lines(name: str) -> int | None:

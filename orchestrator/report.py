@@ -34,7 +34,7 @@ class Reporter:
         self.console = Console(stderr=True, highlight=False)
         self.progress = Progress(
             SpinnerColumn(),
-            BarColumn(24),
+            BarColumn(10),
             TextColumn("{task.description}"),
             console=self.console,
             transient=True,
@@ -112,6 +112,11 @@ class Reporter:
         said = progress_text(self.ends, self.cutouts, self.total, time.monotonic() - self.began)
         self.progress.update(self.bar, completed=self.ends.total(), description=said)
 
+    def stopped(self, task: Task) -> None:
+        """Report that a photo was under way when the run ended early."""
+        if self.shown is task:
+            self.console.print("  [yellow]stopped[/yellow]")
+
     def trouble(self, message: str) -> None:
         """Report what concerns no photo."""
         self.console.print(f"[red]{escape(message)}[/red]", soft_wrap=True)
@@ -132,7 +137,7 @@ def progress_text(ends: Counter[str], cutouts: int, total: int | None, seconds: 
     worked = ends.total() - ends[SKIPPED]
     if not worked:
         return text
-    text += f", {60 * worked / seconds:.1f} photos a minute"
+    text += f", {60 * worked / seconds:.1f} a minute"
     if total is None:
         return text
     left = timedelta(seconds=round(seconds / worked * max(0, total - ends.total())))

@@ -66,6 +66,8 @@ def run(
                 reporter.trouble(f"the manifest cannot be read on: {ticket}")
                 codes.add(FAILED)
                 continue
+            if isinstance(ticket, Exception):
+                raise ticket
             while (note := crew.next(ticket.notes)) is not None:
                 note()
             codes.add(ticket.code)
@@ -83,7 +85,7 @@ class Crew:
 
     def __init__(self, client: PipelineClient, reporter: Reporter, resume: bool, fail_fast: bool) -> None:
         self.client, self.reporter, self.resume, self.fail_fast = client, reporter, resume, fail_fast
-        self.order: queue.SimpleQueue[Ticket | OSError | None] = queue.SimpleQueue()
+        self.order: queue.SimpleQueue[Ticket | Exception | None] = queue.SimpleQueue()
         self.ready: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
         self.room = threading.Semaphore(0)
         self.threads: list[threading.Thread] = []
@@ -137,7 +139,7 @@ class Crew:
                 ticket = Ticket(task)
                 self.ready.put(ticket)
                 self.order.put(ticket)
-        except OSError as error:  # the manifest breaks off
+        except Exception as error:  # the manifest breaks off
             self.order.put(error)
         self.order.put(None)
         for _ in range(jobs):
@@ -148,6 +150,8 @@ class Crew:
             try:
                 self._process(ticket)
             finally:
+                if ticket.code is None:
+                    ticket.notes.put(partial(self.reporter.stopped, ticket.task))
                 ticket.notes.put(None)
 
     def _process(self, ticket: Ticket) -> None:

@@ -121,6 +121,7 @@ def test_wrong_use_is_exit_code_2_before_any_work(arguments: list[str]) -> None:
         (["photo.jpg", "--resume", "-o", "cut.png"], "--resume needs a directory"),
         (["photo.jpg", "--jobs", "0"], "--jobs"),
         (["photo.jpg", "-o", "m.jsonl/out"], "m.jsonl is not a directory"),
+        (["--manifest", "m.jsonl", "-o", "m.jsonl/out"], "m.jsonl is not a directory"),
     ],
 )
 def test_wrong_use_of_a_run(arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

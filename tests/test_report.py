@@ -11,8 +11,8 @@ from orchestrator.report import Reporter, progress_text, tally
 def test_time_left_counts_only_what_was_worked_on() -> None:
     ends = Counter(done=10, failed=2, skipped=100)
     text = progress_text(ends, 31, 200, 60)
-    assert text == "112/200 photos, 31 cut-outs, 12.0 photos a minute, 0:07:20 left"
-    assert progress_text(ends, 31, None, 60) == "112 photos, 31 cut-outs, 12.0 photos a minute"
+    assert text == "112/200 photos, 31 cut-outs, 12.0 a minute, 0:07:20 left"
+    assert progress_text(ends, 31, None, 60) == "112 photos, 31 cut-outs, 12.0 a minute"
     assert progress_text(Counter(skipped=3), 0, 9, 60) == "3/9 photos, 0 cut-outs"
 
 

@@ -185,6 +185,24 @@ def test_an_unfinished_photo_has_no_summary(photos: list[Input], own: PipelineCl
     assert files(out) == {"0-0.png", "0-overview.png"}
 
 
+@pytest.mark.parametrize("error", [OSError("input/output error"), RuntimeError("a bug")])
+def test_tasks_that_break_off(
+    photos: list[Input], own: PipelineClient, tmp_path: Path, error: Exception, capsys: pytest.CaptureFixture
+) -> None:
+    def tasks() -> Iterator[Task]:
+        yield Task(photos[0], plan(tmp_path / "out"))
+        raise error
+
+    reporter = Recorder()
+    if isinstance(error, OSError):
+        assert run(tasks(), own, reporter) == FAILED
+        assert "cannot be read on: input/output error" in capsys.readouterr().err
+    else:
+        with pytest.raises(RuntimeError, match="a bug"):
+            run(tasks(), own, reporter)
+    assert reporter.ended == [("0", "done")]
+
+
 def test_fail_fast_cancels_what_is_under_way(photos: list[Input], own: PipelineClient, tmp_path: Path) -> None:
     """The first photo never ends by itself; the second fails; the others are not begun."""
     Path(photos[1].name).unlink()
