@@ -1,7 +1,8 @@
 """The `tensorhop` command."""
 
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +12,14 @@ import typer
 from orchestrator import options
 from orchestrator.bench.cli import bench
 from orchestrator.choices import choices_of
-from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs, suffix_of
+from orchestrator.files import STDIN, WrongUse, find_inputs
+from orchestrator.manifest import Line, count_lines, open_manifest, open_results, read_tasks
 from orchestrator.models import models
 from orchestrator.options import option
-from orchestrator.run import Plan, run
+from orchestrator.plan import PhotoOptions, Place, Plan, Task, plan_photo
+from orchestrator.report import Reporter
+from orchestrator.run import FAILED, JOBS, run
+from tensorhop.client import PipelineClient
 from tensorhop.command import (
     AllowPath,
     Listen,
@@ -43,12 +48,13 @@ app.add_typer(serve, name="serve")
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 @app.command("run")
 def run_command(
-    images: options.Images,
+    images: options.Images = None,
+    manifest: options.ManifestFile = None,
     prompt: options.Prompt = None,
     look: options.LookOption = None,
     describe_prompt: options.DescribePrompt = "",
@@ -78,6 +84,8 @@ def run_command(
     overlay: options.Overlay = None,
     as_json: options.AsJson = False,
     save_steps: options.SaveSteps = None,
+    jobs: options.Jobs = JOBS,
+    resume: options.Resume = False,
     fail_fast: options.FailFast = False,
     endpoint: options.Endpoint = None,
     no_cache: options.NoCache = False,
@@ -93,77 +101,113 @@ def run_command(
 
     Exit code: 0 every photo gave a cut-out, 1 something failed, 2 wrong use,
 
-    3 nothing was found, 4 the endpoint cannot be reached, 130 interrupted.
+    3 nothing was found, 4 the endpoint cannot be reached, 130 interrupted, 143 terminated.
     """
-    from orchestrator.report import Reporter
-    from tensorhop.caption import LOOKS, DescribeOptions
-    from tensorhop.client import PipelineClient
-
     set_limits(shm_dir, no_shm)
     keep_large_buffers()
     try:
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if endpoint and choices:
             raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
-        inputs = find_inputs(images, recursive, out)
+        options.check_manifest(images or [], manifest, {"--box": box, "--mask": mask, "--recursive": recursive})
+        inputs = find_inputs(images or [], recursive, out)
         if len(inputs) > 1 and (box or mask):
             raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
         single = out == "-" or (Path(out).suffix != "" and not Path(out).is_dir())
-        options.check_out(out, single, len(inputs), overlay, as_json)
-        finish = options.finish(
-            preset,
+        options.check_out(out, single, len(inputs), overlay, as_json, resume, manifest is not None)
+        place = Place(None if out == "-" else Path(out), single, name, save_steps)
+        chosen = PhotoOptions(
+            look=look,
+            describe_prompt=describe_prompt,
+            cache=not no_cache,
+            max_objects=max_objects,
+            max_parallel=max_parallel,
+            merge=merge,
+            preset=preset,
             center=center,
-            canvas=options.parse_canvas(canvas),
+            canvas=canvas,
             fill=fill,
             max_scale=max_scale,
             refine=refine,
             decontaminate=decontaminate,
             shadow=shadow,
             rot=rot,
-            length=shadow_length,
-            softness=shadow_softness,
-            opacity=shadow_opacity,
+            shadow_length=shadow_length,
+            shadow_softness=shadow_softness,
+            shadow_opacity=shadow_opacity,
+            format=encoding,
+            quality=quality,
+            background=background,
+            overlay=overlay,
         )
-        output = options.output(preset, encoding, out if single else "", name, quality, background)
-        template = name or TEMPLATE + suffix_of(output.encoding)
-        check_template(template)
-        plan = Plan(
-            request={
-                "phrases": prompt or [],
-                "boxes": [options.parse_box(text) for text in box or []],
-                "masks": [options.read_mask_file(path) for path in mask or []],
-                "max_objects": max_objects,
-                "max_parallel": max_parallel,
-                "describe": DescribeOptions(look=look or LOOKS[0], prompt=describe_prompt),
-                "cache": not no_cache,
-                "merge": merge,
-                "finish": finish,
-                "output": output,
-                "return_masks": overlay is not False or save_steps is not None,
-                "return_layers": save_steps is not None,
-            },
-            out=None if out == "-" else Path(out),
-            single=single,
-            template=template,
-            overlay=not single if overlay is None else overlay,
-            steps=save_steps,
-            fail_fast=fail_fast,
+        plan = plan_photo(
+            chosen,
+            place,
+            phrases=prompt or [],
+            boxes=[options.parse_box(text) for text in box or []],
+            masks=[options.read_mask_file(path) for path in mask or []],
         )
+
+        def plan_line(line: Line) -> Plan:
+            return plan_photo(chosen.under(line.options), place, phrases=line.phrases or prompt or [], boxes=line.boxes)
+
+        tasks: Iterable[Task] = [Task(photo, plan) for photo in inputs]
+        total: int | None = len(inputs)
+        if manifest is not None:
+            folder = Path() if manifest == STDIN else Path(manifest).parent
+            tasks, total = read_tasks(open_manifest(manifest), folder, plan_line), count_lines(manifest)
+        results = None if manifest is None else open_results(Path(out))
     except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error
     try:
         with ExitStack() as stack:
+            stack.enter_context(signals())
+            if results:
+                stack.enter_context(results)
             if endpoint is None:
                 from orchestrator.local import one_process
 
                 servers = stack.enter_context(one_process(dict.fromkeys(PORTS, "127.0.0.1:0"), choices))
                 endpoint = servers["pipeline"].address
             client = stack.enter_context(PipelineClient(endpoint))
-            code = run(inputs, plan, client, Reporter(as_json))
+            reporter = stack.enter_context(Reporter(as_json, total, results))
+            code = run(tasks, client, reporter, jobs=jobs, resume=resume, fail_fast=fail_fast)
+    except Terminated:
+        typer.echo("terminated", err=True)
+        code = TERMINATED
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         code = INTERRUPTED
+    except BrokenPipeError:
+        raise  # the reader of standard output has gone; typer ends the process quietly
+    except OSError as error:  # the results of a manifest cannot be written any more
+        typer.echo(f"Error: {error}", err=True)
+        code = FAILED
     raise typer.Exit(code)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """Have SIGTERM end the work as SIGINT does, by an exception. A second signal ends the process at once."""
+
+    def end(number: int, frame: object) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        if before[number] is not signal.SIG_IGN:  # as a shell has it for its background jobs
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
