@@ -69,7 +69,7 @@ def row(status: Status) -> list[str | Text]:
     latency = Latency.of(calls) if calls.ended else None
     return [
         service,
-        f"{health}\nfor {uptime(status.info.uptime_seconds)}",
+        f"{health}\nup {uptime(status.info.uptime_seconds)}",
         # In a narrow terminal this column gives way, and its lines are cut.
         Text(model_of(status.info.model), no_wrap=True, overflow="ellipsis") if status.info.HasField("model") else "",
         status.transport.replace("_", "\n"),
