@@ -265,6 +265,55 @@ def announce(addresses: dict[str, str]) -> None:
     typer.echo("ready; Ctrl-C stops", err=True)
 
 
+StepAddress = Annotated[
+    str | None, option("Where this step is.", metavar="ADDRESS", show_default="where the pipeline calls it")
+]
+
+
+@app.command("status")
+def status_command(
+    pipeline: Annotated[
+        str, option("Address of the pipeline.", metavar="ADDRESS", envvar="TENSORHOP_ENDPOINT")
+    ] = f"localhost:{PORTS['pipeline']}",
+    describe: StepAddress = None,
+    detect: StepAddress = None,
+    segment: StepAddress = None,
+    postprocess: StepAddress = None,
+    only: Annotated[list[Name] | None, option("Ask only this; repeatable.")] = None,
+    wait: Annotated[
+        str | None, option("Until all serve, at most so long: 30s, 2m.", metavar="TIME", show_default="do not wait")
+    ] = None,
+    watch: Annotated[bool, option("Look again every second, until Ctrl-C.", "--watch", "-w")] = False,
+    as_json: Annotated[bool, option("Print one JSON object a look.", "--json")] = False,
+) -> None:
+    """Show where the services are, whether they serve, what they run, and how they fare.
+
+    Exit code: 0 all serve (or --watch was ended), 1 not all do, 2 wrong use, 130 interrupted.
+    """
+    from orchestrator import status, status_view
+
+    steps = {"describe": describe, "detect": detect, "segment": segment, "postprocess": postprocess}
+    told = {"pipeline": pipeline} | {name: address for name, address in steps.items() if address}
+    try:
+        if wait is not None and watch:
+            raise WrongUse("--wait ends when all serve, --watch never; take one of them")
+        seconds = 0.0 if wait is None else status.parse_duration(wait)
+    except WrongUse as error:
+        raise typer.BadParameter(str(error)) from error
+
+    def find() -> list[status.Status]:
+        return status.look(told, only or [])
+
+    if watch:
+        status_view.watch(find, as_json)
+        return
+    try:
+        code = status_view.show(status.wait(find, seconds), as_json)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise typer.Exit(code)
+
+
 def add_serve(name: str) -> None:
     def load() -> object:
         from orchestrator import local

@@ -16,7 +16,16 @@ from tensorhop.channel import REQUEST_ID, Remote, from_error
 from tensorhop.errors import ServiceFault
 from tensorhop.settings import PORTS, limits
 from tensorhop.shm import Pool, Slot
-from tensorhop.v1 import describe_pb2, detect_pb2, fault_pb2, model_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import (
+    describe_pb2,
+    detect_pb2,
+    fault_pb2,
+    info_pb2,
+    model_pb2,
+    pipeline_pb2,
+    postprocess_pb2,
+    segment_pb2,
+)
 from tensorhop.wire import Packet, readable
 
 STEPS: dict[str, ServiceDescriptor] = {  # in the chain's order
@@ -35,6 +44,8 @@ class Stage:
 
     def __init__(self, name: str, address: str) -> None:
         self.name = name
+        self.address = address
+        self.transport = pipeline_pb2.TRANSPORT_UNSPECIFIED  # of the last call that succeeded
         self.step = getattr(fault_pb2, f"STEP_{name.upper()}")
         (self._method,) = (method.name for method in STEPS[name].methods)
         self._remote = Remote(address, STEPS[name])
@@ -100,6 +111,7 @@ class Stage:
         call = start(packet, timeout=timeout, metadata=[(REQUEST_ID, scope.request_id)])
         scope.enter(call)
         slots = packet.payloads.slots
+        transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
         for slot in slots:
             slot.enter()
         model = None
@@ -108,6 +120,7 @@ class Stage:
                 model = getattr(answer.message, "model", None)
                 yield answer
             leave(slots)
+            self.transport = transport
         except grpc.FutureCancelledError as error:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")) from error
         except grpc.RpcError as error:
@@ -119,7 +132,6 @@ class Stage:
             raise from_error(error, self.step) from error
         finally:
             call.cancel()  # of no effect on a call that is over
-            transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
             scope.leave(call, self.step, time.monotonic() - started, model, transport)
 
     def _fault(self, code: fault_pb2.Code, message: str) -> fault_pb2.Fault:
@@ -148,6 +160,11 @@ class Stages:
         stages = {name: Stage(name, addresses.get(name) or f"localhost:{PORTS[name]}") for name in STEPS}
         cache = open_cache(limits().cache, limits().cache_bytes, limits().cache_seconds)
         return cls(**stages, pool=Pool(Path(limits().shm_dir), limits().shm_bytes), cache=cache)
+
+    def upstreams(self) -> list[info_pb2.Upstream]:
+        """The steps for InfoService, in the chain's order."""
+        stages: list[Stage] = [getattr(self, name) for name in STEPS]
+        return [info_pb2.Upstream(step=one.step, address=one.address, transport=one.transport) for one in stages]
 
     def close(self) -> None:
         for name in STEPS:

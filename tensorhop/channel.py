@@ -68,12 +68,17 @@ class Remote:
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""
-        packet = Packet(info_pb2.GetInfoRequest(), Payloads())
-        return readable(Stub(self._small, INFO).GetInfo(packet, timeout=timeout)).message
+        return info_of(self._small, timeout)
 
     def close(self) -> None:
         self._small.close()
         self._bulk.close()
+
+
+def info_of(channel: grpc.Channel, timeout: float) -> info_pb2.GetInfoResponse:
+    """What the server runs, and how it fares. Raises grpc.RpcError."""
+    packet = Packet(info_pb2.GetInfoRequest(), Payloads())
+    return readable(Stub(channel, INFO).GetInfo(packet, timeout=timeout)).message
 
 
 def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
