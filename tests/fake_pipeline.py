@@ -10,7 +10,7 @@ from orchestrator.service import SERVICE
 from tensorhop.errors import InvalidInput, Overloaded, ServiceFault
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server
-from tensorhop.v1 import fault_pb2
+from tensorhop.v1 import fault_pb2, tensor_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.wire import Packet
 from web.serve import HttpServer
@@ -39,6 +39,8 @@ class FakePipeline:
         if behaviour == "broken":
             raise ServiceFault(FAULT)
         for event in self._events(behaviour, context):
+            if isinstance(event, pb.ObjectResult) and request.output.encoding == pb.ENCODING_TENSOR:
+                event.picture.tensor.CopyFrom(tensor_pb2.Tensor(dtype="UINT8", shape=[1, 1, 4], data=bytes(4)))
             response = pb.ProcessResponse(request_id=request.request_id)
             getattr(response, FIELDS[type(event)]).CopyFrom(event)
             yield Packet(response, Payloads.inside())

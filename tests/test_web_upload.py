@@ -185,7 +185,16 @@ def test_a_wrong_member_is_named(http: str, members: dict | None, field: str) ->
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"[" * 100_000, b'{"rot": NaN}', b"\xff", b"{" + b"[]," * 100_000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"[" * 100_000,
+        b'{"rot": NaN}',
+        b'{"image": {}, "image": {}}',
+        b"\xff",
+        b"{" + b"[]," * 100_000,
+    ],
     ids=lambda body: body[:9],
 )
 def test_what_is_no_json_object_is_400(http: str, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A connection that does not wait for ever for a request's head."""
+"""A connection that does not wait for ever: for a request's head, or for a client that does not read."""
 
 import asyncio
 from typing import Any
@@ -23,6 +23,11 @@ class Connection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._watch()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closing sends what is left of an answer first; a client that does not read it keeps it in our memory."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(limits().max_upload_seconds, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
