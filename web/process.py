@@ -56,8 +56,9 @@ class Process:
             if not incoming.whole:
                 await send_early(response, incoming, send)
                 return
-            async with asyncio.timeout(request.state.seconds + limits().max_upload_seconds):  # of one who reads slowly
-                await response(scope, incoming, send)
+            with contextlib.suppress(TimeoutError):  # the server closes what was not sent to its end
+                async with asyncio.timeout(request.state.seconds + limits().max_upload_seconds):
+                    await response(scope, incoming, send)
 
     async def _answer(self, request: Request, incoming: Incoming, stack: contextlib.ExitStack) -> Response:
         """The answer; what it needs until it is sent ends with the stack."""
