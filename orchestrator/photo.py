@@ -16,11 +16,11 @@ from blake3 import blake3
 from orchestrator.files import Input, fill, write_file
 from orchestrator.overlay import draw_overlay
 from orchestrator.plan import Plan
-from orchestrator.report import facts
 from orchestrator.summary import DONE, FAILED, NOTHING, read_summary
 from tensorhop.client import Event, PipelineClient
 from tensorhop.composite import compose
 from tensorhop.encode import encode_png
+from tensorhop.facts import facts
 from tensorhop.geometry import Region
 from tensorhop.image import decode_image
 from tensorhop.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary

@@ -26,7 +26,7 @@ REPLICAS = [
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 5000),  # how long one attempt may take, too
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
@@ -60,6 +60,8 @@ class Remote:
 
     def __init__(self, address: str, service: ServiceDescriptor) -> None:
         self._small, self._bulk = (open_channel(address, service.full_name) for _ in range(2))
+        # Questions of another kind would take every second turn of two replicas.
+        self._info = open_channel(address, service.full_name)
         self._small_stub, self._bulk_stub = Stub(self._small, service), Stub(self._bulk, service)
 
     def method(self, name: str, packet: Packet) -> Any:
@@ -68,11 +70,11 @@ class Remote:
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""
-        return info_of(self._small, timeout)
+        return info_of(self._info, timeout)
 
     def close(self) -> None:
-        self._small.close()
-        self._bulk.close()
+        for channel in (self._small, self._bulk, self._info):
+            channel.close()
 
 
 def info_of(channel: grpc.Channel, timeout: float) -> info_pb2.GetInfoResponse:

@@ -26,7 +26,7 @@ class OneConnection(Remote):
     """All messages on one connection, as a plain stub sends them."""
 
     def __init__(self, address: str) -> None:
-        self._small = self._bulk = open_channel(address)
+        self._small = self._bulk = self._info = open_channel(address)
         self._small_stub = self._bulk_stub = Stub(self._small, SERVICE.descriptor)
 
 
