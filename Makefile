@@ -4,8 +4,11 @@ IMAGE ?= examples/photos/coffee.jpg
 # What pip is asked for first; other builds of PyTorch: make TORCH="torch==2.13.0 --index-url ..." test-models
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+# Docker Compose, and what its build is told: make BUILD_ARGS="--build-arg PIP_INDEX_URL=..." compose-verify
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+BUILD_ARGS ?=
 
-.PHONY: help run test test-models test-rembg lint types protos clean pictures
+.PHONY: help run test test-models test-rembg lint types protos clean pictures compose-verify
 .PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
@@ -36,6 +39,10 @@ protos: .venv/tested  ## generate tensorhop/v1 from protos/
 
 pictures: .venv/tested  ## make the pictures of the documentation again
 	$(BIN)/python tools/make_pictures.py
+
+compose-verify: .venv/installed  ## build the image, start docker-compose.yml, kill a service, see it recover
+	$(COMPOSE) build $(BUILD_ARGS) pipeline
+	COMPOSE="$(COMPOSE)" $(BIN)/python tools/verify_compose.py
 
 compare-hop: .venv-hop/installed  ## time a hop between processes against what people use today
 	.venv-hop/bin/tensorhop bench hop --against
