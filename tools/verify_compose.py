@@ -4,6 +4,7 @@ COMPOSE is the command of Compose, and DOCKER that of Docker; the image must be 
 of its own, and is taken down at the end, with its volumes.
 """
 
+import http.client
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PHOTO = ROOT / "examples/photos/coffee.jpg"
-ENDPOINT = "localhost:50050"
+ENDPOINT, HTTP = "localhost:50050", "localhost:8080"
 COMPOSE = [*os.environ.get("COMPOSE", "docker compose").split(), "--project-name", "tensorhop-verify"]
 DOCKER = os.environ.get("DOCKER", "docker").split()
 STEPS = ("describe", "detect", "segment", "postprocess")
@@ -84,6 +85,27 @@ def check_cache() -> None:
     print("the second run took describe, detect and segment from Redis")
 
 
+def ready() -> bool:
+    """Whether HTTP, the last in the order, says that all is up."""
+    try:
+        connection = http.client.HTTPConnection(HTTP, timeout=5)
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def check_http() -> None:
+    head = b'--part\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=part", "Accept": "image/png"}
+    connection = http.client.HTTPConnection(HTTP, timeout=PATIENCE)
+    connection.request("POST", "/process", head + PHOTO.read_bytes() + b"\r\n--part--\r\n", headers)
+    answer = connection.getresponse()
+    if (content := answer.read())[:4] != b"\x89PNG":
+        raise Failed(f"HTTP answered {answer.status} {content[:200]!r}")
+    print("a photo went through over HTTP")
+
+
 def check_recovery(step: str) -> None:
     """Kill a step's process as a crash would; `docker kill` would not do, since Docker takes it for a wish to stop."""
     container = said(*COMPOSE, "ps", "--quiet", step)
@@ -102,11 +124,11 @@ def main() -> int:
     try:
         started = time.monotonic()
         said(*COMPOSE, "up", "--detach", "--no-build")
-        check = [sys.executable, "-m", "tensorhop.healthcheck", ENDPOINT]
-        until(lambda: subprocess.run(check, cwd=ROOT, capture_output=True).returncode == 0, "the start")
+        until(ready, "the start")
         print(f"healthy after {time.monotonic() - started:.1f} s")
         check_transport()
         check_cache()
+        check_http()
         for step in ("segment", "postprocess"):
             check_recovery(step)
     except Failed as error:
