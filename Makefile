@@ -6,8 +6,12 @@ TORCH ?= torch==2.13.0
 # For groundingdino-py, which needs torchvision too.
 TORCHVISION ?= torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
+# Docker Compose, and what its build is told: make BUILD_ARGS="--build-arg PIP_INDEX_URL=..." compose-verify
+COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+BUILD_ARGS ?=
 
 .PHONY: help run test test-models test-rembg test-groundingdino test-node stubs lint types protos clean pictures
+.PHONY: compose-verify
 .PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
@@ -59,6 +63,10 @@ stubs: .venv-stubs/installed tools/stubs/node_modules/.package-lock.json  ## gen
 
 pictures: .venv/tested  ## make the pictures of the documentation again
 	$(BIN)/python tools/make_pictures.py
+
+compose-verify: .venv/installed  ## build the image, start docker-compose.yml, kill a service, see it recover
+	$(COMPOSE) build $(BUILD_ARGS) pipeline
+	COMPOSE="$(COMPOSE)" $(BIN)/python tools/verify_compose.py
 
 compare-hop: .venv-hop/installed  ## time a hop between processes against what people use today
 	.venv-hop/bin/tensorhop bench hop --against

@@ -1,0 +1,32 @@
+"""`python -m tensorhop.healthcheck ADDRESS`: whether a server serves, for containers that have no other tool for it."""
+
+import sys
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+TIMEOUT_SECONDS = 3.0
+
+
+def failure(address: str) -> str:
+    """Ask a gRPC server for the health of the whole of it.
+
+    Args:
+        address: "host:port" or "unix:path".
+
+    Returns:
+        Why it does not serve; "" if it does.
+    """
+    # Not by open_channel: this runs every few seconds, and what that imports would be most of its cost.
+    with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            return f"{address} does not answer: {error.details()}"
+    if answer.status == health_pb2.HealthCheckResponse.SERVING:
+        return ""
+    return f"{address} is {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}"
+
+
+if __name__ == "__main__":
+    sys.exit(failure(sys.argv[1]) or 0)
