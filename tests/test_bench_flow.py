@@ -89,7 +89,7 @@ def test_rows_of_a_pipeline(coffee: np.ndarray) -> None:
     assert [(row["method"], row["objects"]) for row in rows] == [("monolith", 4), ("pipeline", 4)]
     assert rows[0]["to_monolith"] == rows[0]["first_to_monolith"] == 1
     for row in rows:
-        assert 0 < row["first_ms"] < row["median_ms"]
+        assert 0 < row["first_median_ms"] < row["median_ms"]
 
 
 @pytest.mark.skipif(find_spec("flask") is None, reason="Flask comes with the extra bench")
@@ -129,7 +129,7 @@ def test_rows_of_batching() -> None:
 
 @linux
 def test_rows_of_growth_and_their_plot(cat: np.ndarray) -> None:
-    rows = growth.growth(cat[::4, ::4], 1, [1, 2], [0.1, 0.2], [1, 3], requests=2, models=MODELS)
+    rows = list(growth.growth(cat[::4, ::4], 1, [1, 2], [0.1, 0.2], [1, 3], requests=2, models=MODELS))
     assert [(row["payload"], row["point"]) for row in rows] == [
         ("megapixels", 0.1),
         ("megapixels", 0.2),
@@ -140,7 +140,7 @@ def test_rows_of_growth_and_their_plot(cat: np.ndarray) -> None:
     ]
     assert all(row["photo_ms"] > 0 and row["peak_mib"] > 50 for row in rows)
     picture = ElementTree.fromstring(growth_svg(rows))
-    assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 6
+    assert len(picture.findall("{http://www.w3.org/2000/svg}polyline")) == 9
 
 
 def test_all_work_is_done_once_and_a_fault_is_told() -> None:

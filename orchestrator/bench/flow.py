@@ -61,15 +61,19 @@ def batching_command(rounds: Rounds = 3, as_json: AsJson = False) -> None:
 def growth_command(
     photo: Photo = PHOTO,
     rounds: Rounds = 1,
+    embedded: Annotated[
+        bool, typer.Option("--embedded/--simulated", help="The models for objects and pixels; callers are simulated.")
+    ] = True,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.svg", help="Draw it, too.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Time and weigh the chain as objects, pixels and callers grow. Linux only."""
     from orchestrator.bench.growth import growth
     from orchestrator.bench.plot import growth_svg
+    from orchestrator.bench.simulated import MODELS
     from orchestrator.bench.table import show
 
-    rows = growth(pixels_of(photo), rounds)
+    rows = list(growth(pixels_of(photo), rounds, models={} if embedded else MODELS))
     if plot:
         plot.write_text(growth_svg(rows), encoding="utf-8")
     show(rows, "As work grows", as_json)

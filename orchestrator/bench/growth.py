@@ -4,7 +4,7 @@ Objects and megapixels grow on the embedded models, on one photo at a time. Call
 with small cut-outs without a shadow: 256 callers of the embedded models would be waiting for each other for hours.
 """
 
-import statistics
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -41,14 +41,13 @@ def growth(
     callers: Sequence[int] = CALLERS,
     requests: int = REQUESTS,
     models: Models | None = None,
-) -> list[Row]:
-    """Seconds and memory at every point.
+) -> Iterator[Row]:
+    """Seconds and memory, point by point.
 
     Args:
         photo: height x width x 3, uint8, with one object.
         models: by step, what makes its model, where objects and megapixels are not to grow on the embedded ones.
     """
-    rows = []
     with processes() as start:
         address, servers = start_chain(start, models or {})
         client = start(caller, address)
@@ -56,13 +55,13 @@ def growth(
         client.ask(encode_png(photo), Want(most=1))  # not counted
         for megapixel in megapixels:
             file = encode_png(resized(photo, megapixel * 1e6))
-            rows.append(measured("megapixels", megapixel, rounds, servers, client, file, Want(most=1)))
+            yield measured("megapixels", megapixel, rounds, servers, client, file, Want(most=1))
         side = int(np.ceil(np.sqrt(max(objects))))
         whole = resized(np.tile(photo, (side, side, 1)), PHOTO_PIXELS)
         file = encode_png(whole)
         for count in objects:
             boxes = cells(whole, side * side)[:count]
-            rows.append(measured("objects", count, rounds, servers, client, file, Want(boxes=boxes, most=count)))
+            yield measured("objects", count, rounds, servers, client, file, Want(boxes=boxes, most=count))
     limits = {"TENSORHOP_MAX_CALLS": str(MOST_CALLERS), "TENSORHOP_MAX_QUEUE": str(MOST_CALLERS)}
     with processes() as start:
         address, servers = start_chain(start, MODELS, limits)
@@ -70,28 +69,27 @@ def growth(
         client.answer()
         client.ask(2, 2)  # not counted
         for count in callers:
-            forget_peaks(servers)
+            before = meter(servers)
             load: Load = client.ask(max(requests, count), count)
-            rows.append(
-                row_of("callers", count, load.seconds / len(load.each), servers)
-                | {"p50_ms": round(load.percentile(50) * 1000, 1), "p99_ms": round(load.percentile(99) * 1000, 1)}
-            )
-    return rows
+            row = row_of("callers", count, load.seconds, len(load.each), servers, before)
+            yield row | {f"p{percent}_ms": round(load.percentile(percent) * 1000, 1) for percent in (50, 99)}
 
 
 def measured(
     what: str, point: float, rounds: int, servers: Sequence[Process], client: Process, file: bytes, want: Want
 ) -> Row:
-    forget_peaks(servers)
-    seconds = statistics.median(client.ask(file, want).seconds for _ in range(rounds))
-    return row_of(what, point, seconds, servers)
+    before = meter(servers)
+    seconds = sum(client.ask(file, want).seconds for _ in range(rounds))
+    return row_of(what, point, seconds, rounds, servers, before)
 
 
-def row_of(what: str, point: float, seconds: float, servers: Sequence[Process]) -> Row:
+def row_of(what: str, point: float, seconds: float, photos: int, servers: Sequence[Process], cpu_before: float) -> Row:
+    """Of a photo: time on the clock, and of processors. The second does not depend on what else the machine does."""
     return {
         "payload": what,
         "point": point,
-        "photo_ms": round(seconds * 1000, 1),
+        "photo_ms": round(seconds / photos * 1000, 1),
+        "cpu_ms": round((cpu_seconds(servers) - cpu_before) / photos * 1000, 1),
         "peak_mib": sum(peak_mib(server.pid) for server in servers),
     }
 
@@ -115,10 +113,20 @@ def one(client: PipelineClient, file: bytes, want: Want, number: int) -> None:
     list(files(client, file, want, cache=False))
 
 
-def forget_peaks(servers: Sequence[Process]) -> None:
-    """Have the kernel count each process's peak from now on. Linux only."""
+def meter(servers: Sequence[Process]) -> float:
+    """Have the kernel count each process's peak memory from now on; returns `cpu_seconds`. Linux only."""
     for server in servers:
         Path(f"/proc/{server.pid}/clear_refs").write_text("5")
+    return cpu_seconds(servers)
+
+
+def cpu_seconds(servers: Sequence[Process]) -> float:
+    """Processor time that the processes have taken since they began."""
+    ticks = 0
+    for server in servers:
+        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])  # utime and stime
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mib(pid: int) -> int:

@@ -8,6 +8,7 @@ the same on the simulated accelerator, where the models leave the cores to postp
 import statistics
 from collections.abc import Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 
@@ -15,13 +16,12 @@ from orchestrator.bench.monolith import Models, monolith
 from orchestrator.bench.process import processes
 from orchestrator.bench.product_chain import caller, start_chain
 from orchestrator.bench.simulated import SimulatedDescriber, SimulatedDetector, SimulatedSegmenter, cells
-from orchestrator.bench.table import Row, rows_of
+from orchestrator.bench.table import Row
 from orchestrator.bench.turn import Turn, Want
 from tensorhop.encode import encode_png
 
 OBJECTS = (1, 4, 16)
 FOUND = 4  # up to so many objects are found by describe and detect
-METHODS = ("monolith", "pipeline")
 
 
 def pipeline(photo: np.ndarray, rounds: int, objects: Sequence[int] = OBJECTS, embedded: bool = True) -> list[Row]:
@@ -70,12 +70,16 @@ def tiled(photo: np.ndarray, objects: int) -> tuple[bytes, Want]:
 
 
 def rows_about(name: str, turns: Mapping[str, Sequence[Turn]]) -> list[Row]:
-    """Medians, and their ratios to the monolith: until all objects were done, and until the first was."""
-    rows = rows_of({name: {method: [turn.seconds for turn in taken] for method, taken in turns.items()}}, METHODS[:1])
-    first = {method: statistics.median(turn.first for turn in taken) for method, taken in turns.items()}
-    for row in rows:
-        method = row["method"]
-        row["first_ms"] = round(first[method] * 1000, 3)
-        row["first_to_monolith"] = round(first[method] / first["monolith"], 4)
-        row["objects"] = turns[method][0].objects
+    """Medians until all objects were done and until the first was, and of their ratios to the monolith's by round.
+
+    By round, because on a shared machine the load drifts, and both turns of a round meet about the same.
+    """
+    rows: list[Row] = []
+    for method, taken in turns.items():
+        row: Row = {"payload": name, "method": method, "objects": taken[0].objects}
+        for short, part in (("", attrgetter("seconds")), ("first_", attrgetter("first"))):
+            ratios = [part(turn) / part(unit) for turn, unit in zip(taken, turns["monolith"], strict=True)]
+            row[f"{short}median_ms"] = round(statistics.median(map(part, taken)) * 1000, 3)
+            row[f"{short}to_monolith"] = round(statistics.median(ratios), 4)
+        rows.append(row)
     return rows

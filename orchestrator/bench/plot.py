@@ -8,14 +8,14 @@ from orchestrator.bench.table import Row, text
 
 WIDTH, HEIGHT = 300, 220  # of one chart's area
 LEFT, TOP, GAP, BOTTOM = 60, 40, 80, 50
-COLOURS = {"photo_ms": "#1b6ca8", "peak_mib": "#c05a1a"}
-NAMES = {"photo_ms": "ms a photo", "peak_mib": "MiB, all servers, peak"}
+COLOURS = {"photo_ms": "#1b6ca8", "cpu_ms": "#3a8f4d", "peak_mib": "#c05a1a"}
+NAMES = {"photo_ms": "ms a photo", "cpu_ms": "CPU ms a photo", "peak_mib": "MiB, all servers, peak"}
 
 
 def growth_svg(rows: Sequence[Row]) -> str:
     """A chart for each kind of growth; the y axis is of all the same, so that they can be compared."""
     kinds = list(dict.fromkeys(row["payload"] for row in rows))
-    values = [row[name] for row in rows for name in COLOURS]
+    values = [max(1, row[name]) for row in rows for name in COLOURS]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     width = LEFT + len(kinds) * (WIDTH + GAP) - GAP + 20
     height = TOP + HEIGHT + BOTTOM
@@ -40,7 +40,7 @@ def chart(kind: str, points: Sequence[Row], left: float, low: int, high: int) ->
         return left + WIDTH * ((math.log10(value) - first) / (last - first) if last > first else 0.5)
 
     def y(value: float) -> float:
-        return TOP + HEIGHT * (1 - (math.log10(value) - low) / (high - low))
+        return TOP + HEIGHT * (1 - (math.log10(max(1, value)) - low) / (high - low))
 
     parts = []
     for power in range(low, high + 1):
