@@ -1,6 +1,7 @@
 """The chain: photo -> describe -> detect -> segment (per object) -> postprocess (per object) -> cut-outs."""
 
 import queue
+import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -125,25 +126,33 @@ def finish_objects(
 ) -> Iterator[Packet[pb.ObjectResult] | Packet[pb.ObjectFault]]:
     """One outcome an object, in the order in which they get done.
 
-    Postprocess of one object runs beside the segmentation of the next. One object's failure leaves the others alone.
+    Postprocess of one object runs beside the segmentation of the next. The first has postprocess to itself: where masks
+    come together, it would otherwise take as long as several. One object's failure leaves the others alone.
     """
     outcomes: queue.SimpleQueue[Packet] = queue.SimpleQueue()
+    first_done = threading.Event()
 
     def fail(detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None) -> None:
         outcomes.put(object_fault(detection, fault, mask))
 
-    def finish(detection: detect_pb2.Detection, mask: Mask) -> None:
+    def finish(detection: detect_pb2.Detection, mask: Mask, leads: bool) -> None:
+        if not leads:
+            first_done.wait()
         try:
             outcomes.put(finish_object(job, detection, mask, stages, scope))
         except Exception as error:
             fail(detection, fault_of(error, fault_pb.STEP_POSTPROCESS), mask)
+        finally:
+            first_done.set()
 
     def feed(pool: ThreadPoolExecutor) -> None:
         missing = dict(enumerate(objects))
+        leads = True
         try:
             for index, outcome in segment(job, objects, stages, scope):
                 if isinstance(outcome, Mask):
-                    pool.submit(finish, missing.pop(index), outcome)
+                    pool.submit(finish, missing.pop(index), outcome, leads)
+                    leads = False
                 else:
                     fail(missing.pop(index), outcome)
             reason: Exception = RuntimeError("segment ended without an answer for this object")

@@ -2,8 +2,10 @@
 
 import io
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import cv2
 import grpc
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator import retry
+from orchestrator import pipeline, retry
 from orchestrator.service import SERVICE, PipelineServicer
 from orchestrator.stages import Stages
 from services.describe.embedded import EmbeddedDescriber
@@ -416,6 +418,28 @@ def test_an_object_is_delivered_while_segment_still_works(
     assert not segment.let_go.is_set()
     events.close()  # the caller loses interest: the work behind it ends
     assert segment.cancelled.wait(10)
+
+
+def test_the_first_object_has_postprocess_to_itself(
+    client: PipelineClient, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[int] = []
+    beside_the_first: list[int] = []
+    finish_object = pipeline.finish_object
+
+    def watched(*args: Any) -> Any:
+        entered.append(len(entered))
+        if len(entered) == 1:
+            time.sleep(0.2)  # the others have their masks, too
+            beside_the_first.extend(entered[1:])
+        return finish_object(*args)
+
+    monkeypatch.setattr(pipeline, "finish_object", watched)
+    mask = np.zeros(cat.shape[:2], np.uint8)
+    mask[20:60, 20:60] = 255
+    events = list(client.process(cat, masks=[mask] * 3))
+    assert names(events).count("ObjectResult") == len(entered) == 3
+    assert beside_the_first == []
 
 
 def test_a_deadline_reaches_the_step_and_names_it(

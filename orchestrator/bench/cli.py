@@ -5,21 +5,20 @@ from typing import Annotated
 
 import typer
 
+from orchestrator.bench.flow import PHOTO, AsJson, flow, say
 from orchestrator.bench.payload import PAYLOADS, Payload
 
 bench = typer.Typer(
-    help="Measure what a hop between two processes costs; processes are started and ended for it.",
+    help="Measure what a hop and the whole chain cost; processes are started and ended for it.",
     no_args_is_help=True,
 )
-
-PHOTO = Path(__file__).parents[2] / "examples" / "photos" / "coffee.jpg"  # in a checkout; a wheel has none
+bench.add_typer(flow)  # its commands stand beside these
 
 Chosen = Annotated[
     list[str] | None,
     typer.Option("--payload", metavar="NAME", help=f"Repeatable: {', '.join(PAYLOADS)}.", show_default="all"),
 ]
 Rounds = Annotated[int, typer.Option(min=1, help="How often each method takes its turn.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a row.")]
 One = Annotated[str, typer.Option("--payload", metavar="NAME", help=f"One of {', '.join(PAYLOADS)}.")]
 
 
@@ -99,7 +98,3 @@ def chosen(names: list[str] | None) -> list[Payload]:
         if name not in PAYLOADS:
             raise typer.BadParameter(f"{name!r} is not one of {', '.join(PAYLOADS)}", param_hint="--payload")
     return [PAYLOADS[name] for name in names] if names else list(PAYLOADS.values())
-
-
-def say(text: str) -> None:
-    typer.echo(text, err=True)

@@ -69,6 +69,12 @@ def echo_path() -> dict[str, str]:
 
 @contextmanager
 def serve() -> Iterator[str]:
+    with serving(app) as address:
+        yield address
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[str]:
     """As `flask run` serves it, without its log."""
     import logging
 

@@ -1,0 +1,51 @@
+"""Many callers at once: each takes the next piece of work when it has the answer to its last."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Load:
+    """Seconds until all work was done, and until each piece was."""
+
+    seconds: float
+    each: list[float]
+
+    def percentile(self, percent: float) -> float:
+        """The least time within which so many percent of the pieces were done."""
+        ordered = sorted(self.each)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def under_load(call: Callable[[Any], Any], work: Sequence[Any], callers: int) -> Load:
+    """Have so many threads do all the work. Raises what a call raises, once all have ended."""
+    left = iter(list(work))
+    turn = threading.Lock()
+    each: list[float] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            while not errors:
+                with turn:
+                    piece = next(left, None)
+                if piece is None:
+                    return
+                began = time.perf_counter()
+                call(piece)
+                each.append(time.perf_counter() - began)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, name="caller") for _ in range(callers)]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return Load(time.perf_counter() - started, each)

@@ -1,0 +1,89 @@
+"""The product's pipeline and services, each in a process of its own as `tensorhop up` starts them, and its callers."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any
+
+from orchestrator.bench.monolith import Models
+from orchestrator.bench.process import Process
+from orchestrator.bench.turn import Turn, Want, timed
+from orchestrator.local import service
+from orchestrator.service import SERVICE as PIPELINE
+from orchestrator.stages import STEPS, Stages
+from tensorhop.client import PipelineClient
+from tensorhop.finish import Finish
+from tensorhop.memory import keep_large_buffers
+from tensorhop.output import Output
+from tensorhop.results import ObjectFault, ObjectResult
+from tensorhop.server import Server
+
+ADDRESS = "127.0.0.1:0"
+
+
+def start_chain(
+    start: Callable[..., Process], models: Models, limits: Mapping[str, str] | None = None
+) -> tuple[str, list[Process]]:
+    """Start the services and the pipeline; returns the pipeline's address, and all processes.
+
+    Args:
+        start: what `processes` yields.
+        models: by step, what makes its model, where it is not the embedded one.
+        limits: environment variables of tensorhop/settings.py.
+    """
+    found = {step: start(serve_step, step, models.get(step), limits or {}) for step in STEPS}
+    pipeline = start(serve_pipeline, {step: process.answer() for step, process in found.items()}, limits or {})
+    return pipeline.answer(), [*found.values(), pipeline]
+
+
+@contextmanager
+def serve_step(
+    step: str, model: Callable[[], Any] | None, limits: Mapping[str, str], address: str = ADDRESS
+) -> Iterator[str]:
+    """The job of a service's process."""
+    os.environ |= limits
+    keep_large_buffers()
+    found = service(step)
+    server = Server(found, found.servicer(model()) if model else found.load(), address)
+    try:
+        yield server.address
+    finally:
+        server.stop(0).wait()
+
+
+@contextmanager
+def serve_pipeline(services: Mapping[str, str], limits: Mapping[str, str]) -> Iterator[str]:
+    """The job of the pipeline's process."""
+    os.environ |= limits
+    keep_large_buffers()
+    with closing(Stages.connect(services)) as stages:
+        server = Server(PIPELINE, PIPELINE.servicer(stages), ADDRESS)
+        try:
+            yield server.address
+        finally:
+            server.stop(0).wait()
+
+
+@contextmanager
+def caller(address: str, cache: bool = False) -> Iterator[Callable[[bytes, Want], Turn]]:
+    """The job of a caller's process: takes a turn."""
+    keep_large_buffers()
+    with PipelineClient(address) as client:
+        yield lambda photo, want: timed(files(client, photo, want, cache))
+
+
+def files(client: PipelineClient, photo: bytes, want: Want, cache: bool) -> Iterator[bytes]:
+    """The photo's cut-outs as PNG files, as they get done.
+
+    Raises:
+        RuntimeError: one could not be finished, so that a time would be of less than was asked for.
+    """
+    events = client.process(
+        photo, boxes=want.boxes, max_objects=want.most, cache=cache, finish=Finish(**want.finish), output=Output("png")
+    )
+    for event in events:
+        if isinstance(event, ObjectFault) and not (event.mask is not None and event.mask.empty):
+            raise RuntimeError(f"{event.step} failed: {event.message}")
+        if isinstance(event, ObjectResult):
+            assert event.file is not None
+            yield event.file

@@ -1,0 +1,109 @@
+"""`tensorhop bench throughput`: many callers, on the services and on the monolith behind Flask.
+
+Every caller sends photo after photo, and gets one cut-out of each as a PNG file. The photos are crops of the samples,
+so that no two are the same, unless they are to be. The pipeline caches in memory, as by default.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from orchestrator.bench.load import Load, under_load
+from orchestrator.bench.monolith import Models
+from orchestrator.bench.process import processes
+from orchestrator.bench.product_chain import files, start_chain
+from orchestrator.bench.table import Row
+from orchestrator.bench.turn import Want
+from tensorhop.client import PipelineClient
+from tensorhop.encode import encode_png
+from tensorhop.memory import keep_large_buffers
+
+CALLERS = 8
+REQUESTS = 12  # a turn
+PAYLOADS = {"all different": 0, "a third repeated": 3}  # every third photo is one that came before
+
+
+def throughput(
+    photos: Sequence[np.ndarray],
+    rounds: int,
+    callers: int = CALLERS,
+    requests: int = REQUESTS,
+    models: Models | None = None,
+) -> list[Row]:
+    """Photos a second of both, turn by turn.
+
+    Args:
+        photos: height x width x 3, uint8, each with an object.
+        models: by step, what makes its model, where it is not the embedded one.
+    """
+    from orchestrator.bench import monolith_http
+
+    loads: dict[str, dict[str, list[Load]]] = {}
+    with processes() as start:
+        server = start(monolith_http.serve, models or {})
+        address, _ = start_chain(start, models or {})
+        methods = {
+            "flask": start(callers_of, monolith_http.connect, server.answer()),
+            "pipeline": start(callers_of, connect, address),
+        }
+        for process in methods.values():
+            process.answer()
+            process.ask([encode_png(photo) for photo in photos[:2]], callers)  # not counted
+        crops = different(photos)
+        for _ in range(rounds):
+            for payload, every in PAYLOADS.items():
+                work = repeated([next(crops) for _ in range(requests)], every)
+                for method, process in methods.items():
+                    loads.setdefault(payload, {}).setdefault(method, []).append(process.ask(work, callers))
+    return rows_about(loads, requests)
+
+
+@contextmanager
+def callers_of(connect: Callable, address: str) -> Iterator[Callable[[Sequence[bytes], int], Load]]:
+    """The job of the callers' process: its function has so many of them send photos."""
+    keep_large_buffers()
+    with connect(address) as call:
+        yield lambda work, callers: under_load(call, work, callers)
+
+
+@contextmanager
+def connect(address: str) -> Iterator[Callable[[bytes], bytes]]:
+    with PipelineClient(address) as client:
+        yield lambda photo: next(iter(list(files(client, photo, Want(most=1), cache=True))), b"")
+
+
+def different(photos: Sequence[np.ndarray]) -> Iterator[bytes]:
+    """Files of the photos in turn, each time with one more row cut off."""
+    rows = 0
+    while True:
+        rows += 1
+        for photo in photos:
+            yield encode_png(photo[rows % (photo.shape[0] // 2) :])
+
+
+def repeated(work: list[bytes], every: int) -> list[bytes]:
+    """The work with every so manieth piece replaced by one that came before; 0 leaves it."""
+    chance = np.random.default_rng(0)
+    for index in range(every - 1, len(work), every) if every else ():
+        work[index] = work[chance.integers(index)]
+    return work
+
+
+def rows_about(loads: dict[str, dict[str, list[Load]]], requests: int) -> list[Row]:
+    """Medians over the turns, and the throughput's ratio to that of Flask in the same turn."""
+    rows = []
+    for payload, methods in loads.items():
+        for method, taken in methods.items():
+            ratios = [flask.seconds / load.seconds for flask, load in zip(methods["flask"], taken, strict=True)]
+            rows.append(
+                {
+                    "payload": payload,
+                    "method": method,
+                    "photos_a_second": round(statistics.median(requests / load.seconds for load in taken), 3),
+                    "to_flask": round(statistics.median(ratios), 4),
+                    "p50_ms": round(statistics.median(load.percentile(50) for load in taken) * 1000, 1),
+                }
+            )
+    return rows
