@@ -24,13 +24,16 @@ from tensorhop.command import (
     serve_command,
     serve_servicer,
     set_limits,
-    start_logging,
+    start_seeing,
 )
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
+from tensorhop.security import Security, from_environment
 from tensorhop.server import GRACE_SECONDS
 from tensorhop.server import run as run_servers
-from tensorhop.settings import PORTS
+from tensorhop.server_options import client_options, server_options
+from tensorhop.settings import PORTS, limits
+from tensorhop.tracing import start_tracing
 
 app = typer.Typer(
     help="Photo in, finished object cut-outs out.",
@@ -47,6 +50,7 @@ INTERRUPTED = 130
 
 
 @app.command("run")
+@client_options
 def run_command(
     images: options.Images,
     prompt: options.Prompt = None,
@@ -93,7 +97,7 @@ def run_command(
 
     Exit code: 0 every photo gave a cut-out, 1 something failed, 2 wrong use,
 
-    3 nothing was found, 4 the endpoint cannot be reached, 130 interrupted.
+    3 nothing was found, 4 the endpoint cannot be reached or lets nobody in without a token, 130 interrupted.
     """
     from orchestrator.report import Reporter
     from tensorhop.caption import LOOKS, DescribeOptions
@@ -101,7 +105,9 @@ def run_command(
 
     set_limits(shm_dir, no_shm)
     keep_large_buffers()
+    security = from_environment()
     try:
+        start_tracing("tensorhop-run")
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if endpoint and choices:
             raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
@@ -156,9 +162,11 @@ def run_command(
             if endpoint is None:
                 from orchestrator.local import one_process
 
-                servers = stack.enter_context(one_process(dict.fromkeys(PORTS, "127.0.0.1:0"), choices))
+                security = Security()  # nobody else is there
+                addresses = dict.fromkeys(PORTS, "127.0.0.1:0")
+                servers = stack.enter_context(one_process(addresses, choices, security=security))
                 endpoint = servers["pipeline"].address
-            client = stack.enter_context(PipelineClient(endpoint))
+            client = stack.enter_context(PipelineClient(endpoint, security=security))
             code = run(inputs, plan, client, Reporter(as_json))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
@@ -170,6 +178,7 @@ Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choic
 
 
 @app.command()
+@server_options
 def up(
     host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
     only: Annotated[list[Name] | None, option("Start only this; repeatable.")] = None,
@@ -190,10 +199,12 @@ def up(
     set_limits(shm_dir, no_shm, allow_path, cache)
     names = [name for name in reversed(PORTS) if not only or name in only]
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
+    if limits().tls_cert and not limits().tls_ca:
+        raise typer.BadParameter("--tls-cert needs --tls-ca here: the services are called by TLS, too")
     try:
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if one_process:
-            start_logging()
+            start_seeing("tensorhop")
             keep_large_buffers()
             with local.one_process(addresses, choices, GRACE_SECONDS) as servers:
                 found = {name: server.address for name, server in servers.items()}
@@ -236,6 +247,7 @@ for step in PORTS:
 
 
 @serve.command("pipeline")
+@server_options
 def serve_pipeline(
     listen: Listen = None,
     describe: Annotated[str, option("Address of describe.", metavar="ADDRESS")] = f"localhost:{PORTS['describe']}",

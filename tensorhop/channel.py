@@ -1,5 +1,7 @@
 """Connections: the options that both ends of a call need, and what a failed call says."""
 
+import logging
+from functools import cache
 from typing import Any
 
 import grpc
@@ -10,10 +12,14 @@ from grpc_status import rpc_status
 from tensorhop.address import is_loopback
 from tensorhop.errors import RETRYABLE, ServiceFault
 from tensorhop.payloads import Payloads
+from tensorhop.security import Security, explain, from_environment
 from tensorhop.settings import limits
+from tensorhop.tokens import Tokens, TokenSender
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.v1 import info_pb2
 from tensorhop.wire import Packet, Stub, readable
+
+log = logging.getLogger(__name__)
 
 INFO = info_pb2.DESCRIPTOR.services_by_name["InfoService"]
 BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
@@ -26,20 +32,43 @@ def message_options() -> list[tuple[str, int]]:
     return [("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used."""
+def open_channel(address: str, security: Security | None = None) -> grpc.Channel:
+    """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used.
+
+    Args:
+        security: TLS and token; what the environment says if not given.
+
+    Raises:
+        InvalidInput: a file of `security` cannot be used.
+    """
+    security = from_environment() if security is None else security
     # Without a pool of its own, a second channel to the same address would share the first one's connection.
     options = [*message_options(), ("grpc.use_local_subchannel_pool", 1)]
     if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
-    return grpc.insecure_channel(address, options)
+    credentials = security.channel_credentials()
+    if credentials is None:
+        channel = grpc.insecure_channel(address, options)
+    else:
+        channel = grpc.secure_channel(address, credentials, options)
+    if not security.token_file:
+        return channel
+    if credentials is None and not is_loopback(address):
+        _warn_of_plain_tokens(address)
+    return grpc.intercept_channel(channel, TokenSender(Tokens(security.token_file)))
+
+
+@cache
+def _warn_of_plain_tokens(address: str) -> None:
+    """Once for each address: a service has several connections."""
+    log.warning("tokens go to %s in plain text; --tls-ca encrypts the connection", address)
 
 
 class Remote:
     """A service at an address, on two connections: large messages on one do not hold up the small ones on the other."""
 
-    def __init__(self, address: str, service: ServiceDescriptor) -> None:
-        self._small, self._bulk = open_channel(address), open_channel(address)
+    def __init__(self, address: str, service: ServiceDescriptor, security: Security | None = None) -> None:
+        self._small, self._bulk = open_channel(address, security), open_channel(address, security)
         self._small_stub, self._bulk_stub = Stub(self._small, service), Stub(self._bulk, service)
 
     def method(self, name: str, packet: Packet) -> Any:
@@ -71,7 +100,7 @@ def to_status(fault: pb.Fault) -> grpc.Status:
 def from_error(error: grpc.RpcError, step: pb.Step = pb.STEP_UNSPECIFIED) -> ServiceFault:
     """What a failed call says: the fault that the service sent, or one made from gRPC's own status."""
     code = error.code()
-    fault = pb.Fault(code=f"CODE_{code.name}", message=error.details() or code.name)
+    fault = pb.Fault(code=f"CODE_{code.name}", message=explain(error.details() or code.name))
     fault.retryable = fault.code in RETRYABLE
     try:
         status = rpc_status.from_call(error)

@@ -8,6 +8,7 @@ from typing import Self
 import grpc
 import numpy as np
 
+from tensorhop import tracing
 from tensorhop.caption import DescribeOptions
 from tensorhop.channel import Remote, from_error
 from tensorhop.finish import Finish
@@ -38,6 +39,7 @@ from tensorhop.results import (
     StepSummary,
     Summary,
 )
+from tensorhop.security import Security
 from tensorhop.settings import PORTS
 from tensorhop.tensor import to_array
 from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
@@ -55,10 +57,15 @@ class PipelineClient:
 
     Args:
         endpoint: "host:port", "unix:/path" or any other name that gRPC resolves.
+        security: TLS and token; what the TENSORHOP_... variables say if not given.
+
+    Raises:
+        InvalidInput: a file of `security` cannot be used.
     """
 
-    def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}") -> None:
-        self._remote = Remote(endpoint, pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"])
+    def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}", *, security: Security | None = None) -> None:
+        service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
+        self._remote = Remote(endpoint, service, security)
 
     def __enter__(self) -> Self:
         return self
@@ -144,7 +151,7 @@ class PipelineClient:
         if iou_threshold is not None:
             request.detect.iou_threshold = iou_threshold
         packet = Packet(request, payloads)
-        call = self._remote.method("Process", packet)(packet, timeout=timeout)
+        call = self._remote.method("Process", packet)(packet, timeout=timeout, metadata=tracing.carried())
         try:
             for response, payloads in map(readable, call):
                 name = response.WhichOneof("event")

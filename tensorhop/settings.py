@@ -1,6 +1,7 @@
 """Ports, and limits that an operator can set by environment variables: TENSORHOP_MAX_PIXELS=100000000."""
 
 from functools import cache
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,6 +47,18 @@ class Limits(BaseSettings):
     max_wait_ms: int = Field(0, ge=0)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
     max_calls: int = Field(64, ge=1)
+    # TLS, client certificates and tokens; tensorhop/security.py says what each is.
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_ca: str = ""
+    require_client_cert: bool = False
+    token_file: str = ""
+    open_health: bool = True
+    open_reflection: bool = False
+    reflection: bool = True
+    # HOST:PORT where Prometheus finds the metrics; empty for nowhere.
+    metrics: str = ""
+    log_format: Literal["text", "json"] = "text"
 
 
 @cache

@@ -1,0 +1,75 @@
+"""One photo's trace through all services, with OpenTelemetry's own SDK."""
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
+
+from tensorhop import tracing
+from tensorhop.errors import InvalidInput, ServiceFault
+
+
+@pytest.fixture
+def provider():
+    return TracerProvider()
+
+
+@pytest.fixture
+def spans(provider):
+    """The spans that have ended, by name."""
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing.trace_with(provider)
+    yield lambda: {span.name: span for span in exporter.get_finished_spans()}
+    tracing.trace_with(None)
+
+
+PROCESS = "tensorhop.v1.PipelineService/Process"
+
+
+def test_a_photo_is_followed_through_all_services_and_objects(spans, client, cat):
+    list(client.process(cat, cache=False, max_objects=1, request_id="cat-1"))
+    found = spans()
+    root = found[PROCESS]
+    assert (root.kind, root.parent, root.attributes["tensorhop.request_id"]) == (SpanKind.SERVER, None, "cat-1")
+    for name in ("describe", "detect", "segment", "postprocess"):
+        asked = found[name]
+        title = name.capitalize()
+        answered = found[f"tensorhop.v1.{title}Service/{title}"]
+        assert asked.kind == SpanKind.CLIENT
+        assert asked.parent.span_id == root.context.span_id
+        assert answered.parent.span_id == asked.context.span_id
+        assert answered.context.trace_id == root.context.trace_id
+        assert asked.attributes["rpc.grpc.status_code"] == answered.attributes["rpc.grpc.status_code"] == 0
+    assert found["postprocess"].attributes["tensorhop.object"] == 0
+    assert root.end_time >= max(span.end_time for span in found.values())
+
+
+def test_a_callers_own_span_is_the_parent(spans, provider, client, cat):
+    with provider.get_tracer("program").start_as_current_span("upload") as upload:
+        list(client.process(cat, masks=[cat[..., 0]]))
+    assert spans()[PROCESS].parent.span_id == upload.context.span_id
+
+
+def test_a_failure_is_marked(spans, client, cat):
+    with pytest.raises(ServiceFault):
+        list(client.process(cat, max_objects=-1))
+    root = spans()[PROCESS]
+    assert root.attributes["rpc.grpc.status_code"] == 3
+    assert not root.status.is_ok
+
+
+def test_without_an_endpoint_there_are_none(monkeypatch, client, cat):
+    for name in tracing.ENDPOINTS:
+        monkeypatch.delenv(name, raising=False)
+    tracing.start_tracing("x")
+    assert tracing._tracer is None
+    assert tracing.begin_server("/a/b", {}, "") is tracing.begin_client("a", None, {}) is tracing.current() is None
+
+
+def test_an_unknown_protocol_is_refused(monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+    with pytest.raises(InvalidInput, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json'"):
+        tracing.start_tracing("x")
