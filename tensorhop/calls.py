@@ -14,12 +14,13 @@ from tensorhop.telemetry import CALL_SECONDS, CALLS, CALLS_UNDER_WAY
 
 log = logging.getLogger(__name__)
 
+INFO = "/tensorhop.v1.InfoService/"
 LONGEST_ID = 128
 NO_ID = "-"
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Watches the calls of the contract; those to health and reflection go by unseen."""
+    """Watches the calls that do work; those to health, reflection and info go by unseen."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -31,7 +32,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
         handler = continuation(details)
-        if handler is None or not details.method.startswith("/tensorhop."):
+        if handler is None or not details.method.startswith("/tensorhop.") or details.method.startswith(INFO):
             return handler
         key = (details.method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
         if key not in self._wrapped:

@@ -1,6 +1,7 @@
 """Connections: the options that both ends of a call need, and what a failed call says."""
 
 import logging
+import threading
 from functools import cache
 from typing import Any
 
@@ -10,7 +11,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from tensorhop.address import is_loopback
-from tensorhop.errors import RETRYABLE, ServiceFault
+from tensorhop.errors import RETRYABLE, InvalidInput, ServiceFault
 from tensorhop.payloads import Payloads
 from tensorhop.security import Security, explain, from_environment
 from tensorhop.settings import limits
@@ -65,14 +66,26 @@ def _warn_of_plain_tokens(address: str) -> None:
 
 
 class Remote:
-    """A service at an address, on two connections: large messages on one do not hold up the small ones on the other."""
+    """A service at an address, on two connections: large messages on one do not hold up the small ones on the other.
+
+    Certificates and authorities that change are used from the next call on, by new connections.
+
+    Raises:
+        InvalidInput: a file of `security` cannot be used.
+    """
 
     def __init__(self, address: str, service: ServiceDescriptor, security: Security | None = None) -> None:
-        self._small, self._bulk = open_channel(address, security), open_channel(address, security)
-        self._small_stub, self._bulk_stub = Stub(self._small, service), Stub(self._bulk, service)
+        self._address, self._service = address, service
+        self._security = from_environment() if security is None else security
+        self._channels: list[grpc.Channel] = []  # old ones too: calls may still be under way on them
+        self._lock = threading.Lock()
+        self._stamp = self._security.stamp()
+        self._connect()
 
     def method(self, name: str, packet: Packet) -> Any:
         """The method by which to send a packet."""
+        if self._security.tls_ca:
+            self._renew()
         return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
@@ -81,8 +94,24 @@ class Remote:
         return readable(Stub(self._small, INFO).GetInfo(packet, timeout=timeout)).message
 
     def close(self) -> None:
-        self._small.close()
-        self._bulk.close()
+        for channel in self._channels:
+            channel.close()
+
+    def _connect(self) -> None:
+        self._small, bulk = open_channel(self._address, self._security), open_channel(self._address, self._security)
+        self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(bulk, self._service)
+        self._channels += [self._small, bulk]
+
+    def _renew(self) -> None:
+        with self._lock:
+            stamp = self._security.stamp()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            try:
+                self._connect()
+            except InvalidInput as error:  # as between the writing of the one file and of the other
+                log.warning("the connections to %s stay as they were: %s", self._address, error)
 
 
 def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:

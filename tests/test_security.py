@@ -15,14 +15,16 @@ from orchestrator.service import SERVICE as PIPELINE
 from orchestrator.service import PipelineServicer
 from orchestrator.stages import STEPS, Stages
 from services.postprocess.service import SERVICE as POSTPROCESS
-from tensorhop.channel import from_error, open_channel
+from tensorhop.channel import Remote, from_error, open_channel
 from tensorhop.client import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.payloads import Payloads
 from tensorhop.results import Summary
 from tensorhop.security import Security, explain
 from tensorhop.server import Server
 from tensorhop.v1 import fault_pb2 as pb
-from tensorhop.v1 import info_pb2, info_pb2_grpc
+from tensorhop.v1 import info_pb2, info_pb2_grpc, postprocess_pb2
+from tensorhop.wire import Packet
 
 GUARD = 20
 HOST = "127.0.0.1:0"
@@ -144,6 +146,28 @@ def test_a_new_certificate_is_used_without_a_restart(files, caplog):
         assert shown() == second
         assert "the certificate stays as it was: --tls-key" in caplog.text
         assert info(server.address, files.trusting()).service == "postprocess"
+
+
+def test_a_client_uses_new_files_without_a_restart(files, caplog):
+    """The pipeline keeps its connections for as long as it lives."""
+    security = files.pair("server", tls_ca=files.path("ca"), require_client_cert=True)
+    files.issue("own", "client", not_before=NOW - 2 * DAY, not_after=NOW - DAY)
+    with serving(security) as server:
+        remote = Remote(server.address, STEPS["postprocess"], files.pair("own", tls_ca=files.path("ca")))
+
+        def code():
+            packet = Packet(postprocess_pb2.PostprocessRequest(), Payloads())
+            with pytest.raises(grpc.RpcError) as caught:
+                remote.method("Postprocess", packet)(packet, timeout=GUARD)
+            return caught.value.code()
+
+        assert code() == grpc.StatusCode.UNAVAILABLE
+        files.issue("own", "client")
+        assert code() == grpc.StatusCode.INVALID_ARGUMENT, "it was let in"
+        files.write("own.key", b"half")
+        assert code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "stay as they were: --tls-key" in caplog.text
+        remote.close()
 
 
 @pytest.mark.parametrize(
