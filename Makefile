@@ -5,7 +5,7 @@ IMAGE ?= examples/photos/coffee.jpg
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: help run test test-models test-rembg lint types protos clean pictures
+.PHONY: help run test test-models test-rembg fuzz lint types protos clean pictures
 .PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
@@ -22,6 +22,10 @@ test-models: .venv-models/tested  ## run the tests of the models that need PyTor
 
 test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
 	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py
+
+fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
+	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
+	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .

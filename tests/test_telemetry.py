@@ -1,7 +1,10 @@
 """What Prometheus gets to see, over HTTP, after real calls."""
 
+import json
+import re
 import socket
 import urllib.request
+from pathlib import Path
 
 import grpc
 import pytest
@@ -13,6 +16,8 @@ from tensorhop.security import Security
 from tensorhop.server import Server
 from tensorhop.telemetry import serve_metrics
 from tensorhop.v1 import segment_pb2, segment_pb2_grpc
+
+METRIC = re.compile(r"\b(?:tensorhop|process)_\w+")
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,18 @@ def test_bytes_by_transport_and_shared_memory(grown, scrape, client, coffee):
     now = scrape()
     assert now["tensorhop_shared_memory_bytes", "reserved"] >= coffee.nbytes
     assert now["tensorhop_shared_memory_bytes", "reserved"] > now["tensorhop_shared_memory_bytes", "lent"] >= 0
+
+
+def test_the_dashboard_asks_for_what_there_is(scrape, servers):
+    text = (Path(__file__).parent.parent / "deploy" / "grafana" / "tensorhop.json").read_text()
+    asked = {
+        name
+        for panel in json.loads(text)["panels"]
+        for target in panel["targets"]
+        for name in METRIC.findall(target["expr"])
+    }
+    assert len(asked) > 8
+    assert asked <= {name for name, *_ in scrape()}
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:{}"])
