@@ -1,6 +1,10 @@
 """One photo's trace through all services, with OpenTelemetry's own SDK."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
 import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -73,3 +77,31 @@ def test_an_unknown_protocol_is_refused(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
     with pytest.raises(InvalidInput, match="OTEL_EXPORTER_OTLP_PROTOCOL is 'http/json'"):
         tracing.start_tracing("x")
+
+
+class Receiver(trace_service_pb2_grpc.TraceServiceServicer):
+    """What a collector would get by OTLP."""
+
+    def __init__(self):
+        self.got = []
+
+    def Export(self, request, context):
+        self.got += request.resource_spans
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+def test_spans_go_where_the_endpoint_says(monkeypatch):
+    receiver, server = Receiver(), grpc.server(ThreadPoolExecutor(1))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(receiver, server)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+    server.start()
+    try:
+        tracing.start_tracing("tensorhop-detect")
+        tracing.end(tracing.begin_server("/a.Service/Method", {}, "r1"), grpc.StatusCode.OK)
+        tracing._tracer.span_processor.shutdown()
+    finally:
+        tracing.trace_with(None)
+        server.stop(0).wait()
+    (got,) = receiver.got
+    assert any(pair.value.string_value == "tensorhop-detect" for pair in got.resource.attributes)
+    assert [span.name for scope in got.scope_spans for span in scope.spans] == ["a.Service/Method"]
