@@ -25,7 +25,7 @@ test-rembg: .venv-rembg/installed  ## compare masks with those of the package re
 
 fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
-	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded
+	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded --deadline 120
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .

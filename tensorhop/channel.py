@@ -44,13 +44,15 @@ def open_channel(address: str, security: Security | None = None) -> grpc.Channel
     """
     security = from_environment() if security is None else security
     # Without a pool of its own, a second channel to the same address would share the first one's connection.
-    options = [*message_options(), ("grpc.use_local_subchannel_pool", 1)]
+    options: list[tuple[str, int | str]] = [*message_options(), ("grpc.use_local_subchannel_pool", 1)]
     if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
     credentials = security.channel_credentials()
     if credentials is None:
         channel = grpc.insecure_channel(address, options)
     else:
+        if address.startswith("unix:"):
+            options.append(("grpc.ssl_target_name_override", "localhost"))  # no certificate is for a path
         channel = grpc.secure_channel(address, credentials, options)
     if not security.token_file:
         return channel

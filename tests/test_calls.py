@@ -2,6 +2,8 @@
 
 import json
 import logging
+import threading
+import time
 
 import grpc
 import pytest
@@ -10,6 +12,7 @@ from tensorhop.calls import NO_ID, id_of
 from tensorhop.channel import REQUEST_ID, open_channel
 from tensorhop.logs import JsonFormatter
 from tensorhop.payloads import Payloads
+from tensorhop.server import Server
 from tensorhop.v1 import image_pb2, pipeline_pb2, segment_pb2, segment_pb2_grpc
 from tensorhop.wire import Packet
 
@@ -50,6 +53,32 @@ def test_a_failed_call_says_its_code(lines, servers):
     segment_badly(servers, metadata=[(REQUEST_ID, "r9")])
     ((code, request_id),) = [(line["code"], line["request_id"]) for line in lines()]
     assert (code, request_id) == ("INVALID_ARGUMENT", "r9")
+
+
+class Endless:
+    """Streams until nobody reads on."""
+
+    def __init__(self):
+        self.left = threading.Event()
+
+    def Segment(self, packet, context):
+        context.add_callback(self.left.set)
+        yield Packet(segment_pb2.SegmentResponse(), Payloads())
+        self.left.wait(20)
+        yield Packet(segment_pb2.SegmentResponse(), Payloads())
+
+
+def test_a_call_that_its_caller_leaves_is_cancelled(lines, servers):
+    server = Server(servers["segment"].service, Endless(), "127.0.0.1:0")
+    with open_channel(server.address) as channel:
+        call = segment_pb2_grpc.SegmentServiceStub(channel).Segment(segment_pb2.SegmentRequest(), timeout=20)
+        next(call)
+        call.cancel()
+    server.stop(20).wait(20)
+    deadline = time.monotonic() + 20
+    while not lines() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [line["code"] for line in lines()] == ["CANCELLED"]
 
 
 def test_neither_bytes_nor_tokens_are_logged(caplog, servers):

@@ -71,9 +71,14 @@ def files(tmp_path_factory):
     return Files(tmp_path_factory.mktemp("certificates"))
 
 
+@pytest.fixture
+def tokens(files):
+    return Security(token_file=files.write("tokens", b"first\n\nsecond\r\n"))
+
+
 @contextlib.contextmanager
-def serving(security):
-    server = Server(POSTPROCESS, POSTPROCESS.servicer(), HOST, security)
+def serving(security, address=HOST):
+    server = Server(POSTPROCESS, POSTPROCESS.servicer(), address, security)
     try:
         yield server
     finally:
@@ -113,6 +118,15 @@ def test_a_server_with_a_certificate_speaks_tls_only(files):
 def test_a_certificate_that_is_no_good_is_named(files, name, words):
     with serving(files.pair(name)) as server:
         refused(server.address, files.trusting(), words)
+
+
+def test_a_unix_socket_takes_tls_and_tokens(files, tokens, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path may have about 100 characters
+    security = files.pair("server", tls_ca=files.path("ca"), token_file=tokens.token_file)
+    with serving(security, "unix:s.sock") as server:
+        assert info(server.address, security).service == "postprocess"
+        assert info(server.address, files.trusting()).code == pb.CODE_UNAUTHENTICATED
+        refused(server.address, Security(), "wants TLS")
 
 
 def test_tls_to_a_server_without_it_is_named(files):
@@ -217,11 +231,6 @@ def test_other_faults_are_left_as_they_are():
 
 
 # Tokens.
-
-
-@pytest.fixture
-def tokens(files):
-    return Security(token_file=files.write("tokens", b"first\n\nsecond\r\n"))
 
 
 def bearing(value):

@@ -1,7 +1,7 @@
 """Hostile requests to every service: none may crash, hang, or fail by anything but a status that names the mistake.
 
     python tools/fuzz.py --count 100000
-    python tools/fuzz.py --count 500 --models embedded
+    python tools/fuzz.py --count 500 --models embedded --deadline 120
 
 The services run in a process of their own. A case that is found can be sent again: --seed S --only NUMBER.
 """
