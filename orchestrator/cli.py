@@ -1,7 +1,8 @@
 """The `tensorhop` command."""
 
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,10 +12,14 @@ import typer
 from orchestrator import options
 from orchestrator.bench.cli import bench
 from orchestrator.choices import choices_of
-from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs, suffix_of
+from orchestrator.files import STDIN, WrongUse, find_inputs
+from orchestrator.manifest import Line, count_lines, open_manifest, open_results, read_tasks
 from orchestrator.models import models
 from orchestrator.options import option
-from orchestrator.run import Plan, run
+from orchestrator.plan import PhotoOptions, Place, Plan, Task, plan_photo
+from orchestrator.report import Reporter
+from orchestrator.run import FAILED, JOBS, run
+from tensorhop.client import PipelineClient
 from tensorhop.command import (
     AllowPath,
     Listen,
@@ -46,13 +51,14 @@ app.add_typer(serve, name="serve")
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 @app.command("run")
 @client_options
 def run_command(
-    images: options.Images,
+    images: options.Images = None,
+    manifest: options.ManifestFile = None,
     prompt: options.Prompt = None,
     look: options.LookOption = None,
     describe_prompt: options.DescribePrompt = "",
@@ -82,6 +88,8 @@ def run_command(
     overlay: options.Overlay = None,
     as_json: options.AsJson = False,
     save_steps: options.SaveSteps = None,
+    jobs: options.Jobs = JOBS,
+    resume: options.Resume = False,
     fail_fast: options.FailFast = False,
     endpoint: options.Endpoint = None,
     no_cache: options.NoCache = False,
@@ -97,12 +105,8 @@ def run_command(
 
     Exit code: 0 every photo gave a cut-out, 1 something failed, 2 wrong use,
 
-    3 nothing was found, 4 the endpoint cannot be reached or lets nobody in without a token, 130 interrupted.
+    3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
-    from orchestrator.report import Reporter
-    from tensorhop.caption import LOOKS, DescribeOptions
-    from tensorhop.client import PipelineClient
-
     set_limits(shm_dir, no_shm)
     keep_large_buffers()
     security = from_environment()
@@ -111,54 +115,61 @@ def run_command(
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if endpoint and choices:
             raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
-        inputs = find_inputs(images, recursive, out)
+        options.check_manifest(images or [], manifest, {"--box": box, "--mask": mask, "--recursive": recursive})
+        inputs = find_inputs(images or [], recursive, out)
         if len(inputs) > 1 and (box or mask):
             raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
         single = out == "-" or (Path(out).suffix != "" and not Path(out).is_dir())
-        options.check_out(out, single, len(inputs), overlay, as_json)
-        finish = options.finish(
-            preset,
+        options.check_out(out, single, len(inputs), overlay, as_json, resume, manifest is not None)
+        place = Place(None if out == "-" else Path(out), single, name, save_steps)
+        chosen = PhotoOptions(
+            look=look,
+            describe_prompt=describe_prompt,
+            cache=not no_cache,
+            max_objects=max_objects,
+            max_parallel=max_parallel,
+            merge=merge,
+            preset=preset,
             center=center,
-            canvas=options.parse_canvas(canvas),
+            canvas=canvas,
             fill=fill,
             max_scale=max_scale,
             refine=refine,
             decontaminate=decontaminate,
             shadow=shadow,
             rot=rot,
-            length=shadow_length,
-            softness=shadow_softness,
-            opacity=shadow_opacity,
+            shadow_length=shadow_length,
+            shadow_softness=shadow_softness,
+            shadow_opacity=shadow_opacity,
+            format=encoding,
+            quality=quality,
+            background=background,
+            overlay=overlay,
         )
-        output = options.output(preset, encoding, out if single else "", name, quality, background)
-        template = name or TEMPLATE + suffix_of(output.encoding)
-        check_template(template)
-        plan = Plan(
-            request={
-                "phrases": prompt or [],
-                "boxes": [options.parse_box(text) for text in box or []],
-                "masks": [options.read_mask_file(path) for path in mask or []],
-                "max_objects": max_objects,
-                "max_parallel": max_parallel,
-                "describe": DescribeOptions(look=look or LOOKS[0], prompt=describe_prompt),
-                "cache": not no_cache,
-                "merge": merge,
-                "finish": finish,
-                "output": output,
-                "return_masks": overlay is not False or save_steps is not None,
-                "return_layers": save_steps is not None,
-            },
-            out=None if out == "-" else Path(out),
-            single=single,
-            template=template,
-            overlay=not single if overlay is None else overlay,
-            steps=save_steps,
-            fail_fast=fail_fast,
+        plan = plan_photo(
+            chosen,
+            place,
+            phrases=prompt or [],
+            boxes=[options.parse_box(text) for text in box or []],
+            masks=[options.read_mask_file(path) for path in mask or []],
         )
+
+        def plan_line(line: Line) -> Plan:
+            return plan_photo(chosen.under(line.options), place, phrases=line.phrases or prompt or [], boxes=line.boxes)
+
+        tasks: Iterable[Task] = [Task(photo, plan) for photo in inputs]
+        total: int | None = len(inputs)
+        if manifest is not None:
+            folder = Path() if manifest == STDIN else Path(manifest).parent
+            tasks, total = read_tasks(open_manifest(manifest), folder, plan_line), count_lines(manifest)
+        results = None if manifest is None else open_results(Path(out))
     except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error
     try:
         with ExitStack() as stack:
+            stack.enter_context(signals())
+            if results:
+                stack.enter_context(results)
             if endpoint is None:
                 from orchestrator.local import one_process
 
@@ -167,11 +178,44 @@ def run_command(
                 servers = stack.enter_context(one_process(addresses, choices, security=security))
                 endpoint = servers["pipeline"].address
             client = stack.enter_context(PipelineClient(endpoint, security=security))
-            code = run(inputs, plan, client, Reporter(as_json))
+            reporter = stack.enter_context(Reporter(as_json, total, results))
+            code = run(tasks, client, reporter, jobs=jobs, resume=resume, fail_fast=fail_fast)
+    except Terminated:
+        typer.echo("terminated", err=True)
+        code = TERMINATED
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         code = INTERRUPTED
+    except BrokenPipeError:
+        raise  # the reader of standard output has gone; typer ends the process quietly
+    except OSError as error:  # the results of a manifest cannot be written any more
+        typer.echo(f"Error: {error}", err=True)
+        code = FAILED
     raise typer.Exit(code)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came."""
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """Have SIGTERM end the work as SIGINT does, by an exception. A second signal ends the process at once."""
+
+    def end(number: int, frame: object) -> None:
+        for one in before:
+            signal.signal(one, signal.SIG_DFL)
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        if before[number] is not signal.SIG_IGN:  # as a shell has it for its background jobs
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
@@ -230,6 +274,56 @@ def announce(addresses: dict[str, str]) -> None:
     for name, address in addresses.items():
         typer.echo(f"{name:<12} {address}", err=True)
     typer.echo("ready; Ctrl-C stops", err=True)
+
+
+StepAddress = Annotated[
+    str | None, option("Where this step is.", metavar="ADDRESS", show_default="where the pipeline calls it")
+]
+
+
+@app.command("status")
+@client_options
+def status_command(
+    pipeline: Annotated[
+        str, option("Address of the pipeline.", metavar="ADDRESS", envvar="TENSORHOP_ENDPOINT")
+    ] = f"localhost:{PORTS['pipeline']}",
+    describe: StepAddress = None,
+    detect: StepAddress = None,
+    segment: StepAddress = None,
+    postprocess: StepAddress = None,
+    only: Annotated[list[Name] | None, option("Ask only this; repeatable.")] = None,
+    wait: Annotated[
+        str | None, option("Until all serve, at most so long: 30s, 2m.", metavar="TIME", show_default="do not wait")
+    ] = None,
+    watch: Annotated[bool, option("Look again every second, until Ctrl-C.", "--watch", "-w")] = False,
+    as_json: Annotated[bool, option("Print one JSON object a look.", "--json")] = False,
+) -> None:
+    """Show where the services are, whether they serve, what they run, and how they fare.
+
+    Exit code: 0 all serve (or --watch was ended), 1 not all do, 2 wrong use, 130 interrupted.
+    """
+    from orchestrator import status, status_view
+
+    steps = {"describe": describe, "detect": detect, "segment": segment, "postprocess": postprocess}
+    told = {"pipeline": pipeline} | {name: address for name, address in steps.items() if address}
+    try:
+        if wait is not None and watch:
+            raise WrongUse("--wait ends when all serve, --watch never; take one of them")
+        seconds = 0.0 if wait is None else status.parse_duration(wait)
+    except WrongUse as error:
+        raise typer.BadParameter(str(error)) from error
+
+    def find() -> list[status.Status]:
+        return status.look(told, only or [])
+
+    if watch:
+        status_view.watch(find, as_json)
+        return
+    try:
+        code = status_view.show(status.wait(find, seconds), as_json)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    raise typer.Exit(code)
 
 
 def add_serve(name: str) -> None:

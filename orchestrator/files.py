@@ -1,12 +1,16 @@
 """Which files a run reads and writes, and under which names."""
 
-import sys
+import os
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Box
 from tensorhop.results import Detection
+from tensorhop.settings import limits
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo"}
 STDIN = "-"
@@ -24,10 +28,59 @@ class Input:
 
     name: str  # as the user wrote it
     stem: str  # of the files that are written for it; different for every input
+    path: Path | None = None  # where the file is, if the name alone does not say so
 
     def read(self) -> bytes:
-        """The file's bytes. Raises OSError."""
-        return sys.stdin.buffer.read() if self.name == STDIN else Path(self.name).read_bytes()
+        """The file's bytes.
+
+        Raises:
+            OSError: it cannot be read.
+            InvalidInput: it has more bytes than a message may have.
+        """
+        most = limits().max_message_bytes
+        try:
+            with standard_input() if self.path is None and self.name == STDIN else self._open() as file:
+                data = file.read(most + 1)
+        except ValueError as error:  # a null character
+            raise FileNotFoundError(f"{self.name!r} is no path: {error}") from error
+        if len(data) > most:
+            raise InvalidInput("image", f"has more than {most:,} bytes; that is the most")
+        return data
+
+    def _open(self) -> BinaryIO:
+        return (self.path or Path(self.name)).open("rb")
+
+
+def standard_input() -> BinaryIO:
+    """A reader of its own: a thread that waits in `sys.stdin` would hold up the end of the process."""
+    return open(0, "rb", closefd=False)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: under another name beside it, which is then renamed. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path = path.resolve()  # a link stays one
+    if path.exists() and not path.is_file():  # a pipe or a device
+        path.write_bytes(data)
+        return
+    part = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def check_writable(folder: Path, option: str) -> None:
+    """Raises WrongUse: files cannot be written into the folder, or it cannot be made."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise WrongUse(f"{option} {folder} cannot be written: {place} is not a directory")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise WrongUse(f"{option} {folder} cannot be written: {place} may not be changed")
 
 
 def find_inputs(names: Sequence[str], recursive: bool, out: str = "") -> list[Input]:
@@ -73,7 +126,7 @@ def expand(name: str, recursive: bool, out: str = "") -> Iterator[str]:
 
 def check_template(template: str) -> None:
     """Raises WrongUse: a template that cannot be filled in, or that gives two objects one name."""
-    samples = [(stem, index) for stem in ("a", "b", "a1", "a-1") for index in (0, 1, 10)]
+    samples = [(stem, index) for stem in ("a", "b", "a1", "a-1", "1a") for index in (0, 1, 10, 11)]
     names = {fill(template, stem, Detection(index, "label", 0, 0.5, Box(0, 0, 1, 1))) for stem, index in samples}
     if len(names) < len(samples):
         raise WrongUse(f"--name {template!r} gives several objects one name; use {{stem}} and {{index}}, set apart")

@@ -6,7 +6,7 @@ import numpy as np
 
 from orchestrator.cache import Cache
 from orchestrator.recall import Recall
-from orchestrator.stages import Scope
+from orchestrator.scope import Scope
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Size, size_of

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -21,27 +22,19 @@ def list_command() -> None:
 
     Hub ids, directories and .onnx files work wherever a preset does.
     """
-    table = Table()
-    for title in ("service", "--model", "runs on", "from", "licence", "size", "here"):
-        table.add_column(title, justify="right" if title == "size" else "left", no_wrap=title == "--model")
+    console = Console()
     for step in MODEL_STEPS:
-        table.add_row(step, EMBEDDED, "ONNX Runtime", "this package", "Apache-2.0", "", "yes", end_section=False)
-        names = [name for name, preset in PRESETS.items() if preset.service == step]
-        for name in names:
-            preset = PRESETS[name]
-            runs_on = "ONNX Runtime" if preset.backend == "onnx" else "PyTorch"
-            size = f"{preset.size / 1e6:,.0f} MB" if preset.size else ""
-            table.add_row(
-                "",
-                name,
-                runs_on,
-                preset.repo or preset.url,
-                preset.licence,
-                size,
-                _here(name),
-                end_section=name == names[-1],
-            )
-    Console().print(table)
+        table = Table(title=step, title_justify="left", box=SIMPLE_HEAD)
+        for title in ("--model", "runs on", "from", "licence", "size", "here"):
+            table.add_column(title, overflow="fold", no_wrap=title != "from")
+        table.add_row(EMBEDDED, "ONNX", "this package", "Apache-2.0", "", "yes")
+        for name, preset in PRESETS.items():
+            if preset.service == step:
+                runs_on = "ONNX" if preset.backend == "onnx" else "PyTorch"
+                origin = preset.repo or "/".join(preset.url.split("/")[2:5])
+                size = f"{preset.size / 1e6:,.0f} MB" if preset.size else ""
+                table.add_row(name, runs_on, origin, preset.licence, size, _here(name))
+        console.print(table)
 
 
 @models.command("pull")

@@ -2,14 +2,16 @@
 
 import math
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from orchestrator.files import TEMPLATE, WrongUse, encoding_of
+from orchestrator.files import TEMPLATE, WrongUse, check_writable, encoding_of
 from tensorhop.caption import LOOKS
 from tensorhop.errors import InvalidInput
 from tensorhop.finish import SHADOWS, Finish
@@ -30,7 +32,17 @@ def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any
 
 
 # What to look for.
-Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, directories, or - (standard input).")]
+Images = Annotated[
+    list[str] | None, typer.Argument(metavar="[IMAGE]...", help="Files, directories, or - (standard input).")
+]
+ManifestFile = Annotated[
+    str | None,
+    option(
+        "A JSON object a line that names an image and what to do with it; - is standard input.",
+        "--manifest",
+        metavar="FILE",
+    ),
+]
 Prompt = Annotated[list[str] | None, option("Look for this; repeatable. Skips describe.", metavar="TEXT", panel=LOOK)]
 LookAt = StrEnum("LookAt", [*LOOKS])  # type: ignore[misc]
 LookOption = Annotated[LookAt | None, option("What describe looks at.", "--look", panel=LOOK, show_default=LOOKS[0])]
@@ -248,6 +260,8 @@ CacheAt = Annotated[
         show_default="memory",
     ),
 ]
+Jobs = Annotated[int, option("How many photos may be under way at once.", min=1, max=64)]
+Resume = Annotated[bool, option("Skip photos that an earlier run finished with the same options.", "--resume")]
 FailFast = Annotated[bool, option("Stop at the first photo that fails.", "--fail-fast")]
 Endpoint = Annotated[
     str | None,
@@ -304,18 +318,36 @@ def output(
     return result
 
 
-def check_out(out: str, single: bool, inputs: int, overlay: bool | None, as_json: bool) -> None:
-    """Raises WrongUse: an --out that the other options contradict."""
+def check_out(
+    out: str, single: bool, inputs: int, overlay: bool | None, as_json: bool, resume: bool, manifest: bool
+) -> None:
+    """Raises WrongUse: an --out that the other options contradict, or that cannot be written to."""
+    if out != "-":
+        check_writable(Path(out).parent if single else Path(out), "--out")
     if not single:
         return
     if inputs > 1:
         raise WrongUse(f"--out {out} is one file, and there are {inputs} photos; name a directory")
-    if overlay:
-        raise WrongUse(f"--overlay needs a directory; --out is {out}")
+    for given, name in ((overlay, "--overlay"), (resume, "--resume"), (manifest, "--manifest")):
+        if given:
+            raise WrongUse(f"{name} needs a directory; --out is {out}")
     if out == "-" and as_json:
         raise WrongUse("--json and --out - both want standard output")
     if out == "-" and sys.stdout.isatty():
         raise WrongUse("--out - would print a picture on the terminal; send it to a file or a pipe")
+
+
+def check_manifest(images: Sequence[str], manifest: str | None, only_images: Mapping[str, object]) -> None:
+    """Raises WrongUse: neither images nor a manifest, or both, or options beside a manifest that are for images."""
+    if not images and manifest is None:
+        raise WrongUse("name an IMAGE, a directory or a --manifest")
+    if manifest is None:
+        return
+    if images:
+        raise WrongUse(f"--manifest names the photos; {images[0]} cannot be given beside it")
+    for name, value in only_images.items():
+        if value:
+            raise WrongUse(f"{name} has no place beside --manifest, whose lines say that")
 
 
 def parse_box(text: str) -> tuple[float, ...]:
@@ -340,7 +372,7 @@ def parse_canvas(text: str | None) -> Size | None:
     return Size(width, height)
 
 
-def read_mask_file(path: Path) -> object:
+def read_mask_file(path: Path) -> np.ndarray:
     """Raises WrongUse: the file cannot be read or is no picture."""
     from tensorhop.image import decode_mask
 

@@ -8,7 +8,8 @@ from google.protobuf.message import Message
 
 from orchestrator.job import Job, read_job
 from orchestrator.merge import merged_detection, merged_mask
-from orchestrator.stages import Scope, Stages
+from orchestrator.scope import Scope
+from orchestrator.stages import Stages
 from tensorhop.composite import compose, flatten
 from tensorhop.encode import encode
 from tensorhop.errors import fault_of
@@ -212,20 +213,25 @@ def segment(
     boxes = [detection.box for detection in objects]
 
     def ask(wanted: Sequence[int]) -> Iterator[tuple[int, Mask | fault_pb.Fault]]:
+        missing = list(wanted)
+
         def build(shared: bool) -> Packet:
             image, payloads = job.image(scope, shared)
-            request = segment_pb2.SegmentRequest(image=image, boxes=[boxes[index] for index in wanted])
+            request = segment_pb2.SegmentRequest(image=image, boxes=[boxes[index] for index in missing])
             if payloads.slots:
                 for box in request.boxes:
                     reach = corners(box).padded(MASK_MARGIN).clipped(job.size)
                     request.lent.extend(payloads.lend(scope.borrow(int(reach.area))))
             return Packet(request, payloads)
 
-        for answer, payloads in stages.segment.stream(build, scope):
-            if answer.HasField("mask"):
-                yield wanted[answer.index], read_mask(answer.mask, payloads, job.size)
-            else:
-                yield wanted[answer.index], answer.fault
+        def attempt() -> Iterator[tuple[int, Mask | fault_pb.Fault]]:
+            asked = tuple(missing)  # a stream that breaks is taken up again for those that it did not bring
+            for answer, payloads in stages.segment.stream(build, scope):
+                index = asked[answer.index]
+                missing.remove(index)
+                yield index, read_mask(answer.mask, payloads, job.size) if answer.HasField("mask") else answer.fault
+
+        yield from stages.segment.retry.stream(attempt, scope)
 
     parameters = {index: [canonical(box)] for index, box in enumerate(boxes)}
     yield from job.recall.masks(stages.segment, parameters, job.size, ask)

@@ -8,7 +8,8 @@ import numpy as np
 from google.protobuf.message import DecodeError, Message
 
 from orchestrator.cache import Cache, Claim, digest_of, key_of
-from orchestrator.stages import Scope, Stage
+from orchestrator.scope import Scope
+from orchestrator.stages import Stage
 from tensorhop import telemetry
 from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Size

@@ -1,76 +1,206 @@
-"""`tensorhop run`: photos in, cut-outs, an overview and a summary out."""
+"""`tensorhop run`: photos in, cut-outs, an overview and a summary out; several photos at once."""
 
-import json
-import sys
-from collections.abc import Iterator, Sequence
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import reduce
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from orchestrator.files import Input, fill
-from orchestrator.overlay import draw_overlay
-from orchestrator.report import Reporter, facts
+from orchestrator import summary
+from orchestrator.photo import Watcher, process_photo
+from orchestrator.plan import Task
+from orchestrator.report import Reporter
 from tensorhop.client import PipelineClient
-from tensorhop.composite import compose
-from tensorhop.encode import encode_png
-from tensorhop.errors import ServiceFault
-from tensorhop.geometry import Region
-from tensorhop.image import decode_image
-from tensorhop.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary
+from tensorhop.errors import InvalidInput, ServiceFault, fault_of
 from tensorhop.v1 import fault_pb2
 
+log = logging.getLogger(__name__)
+
 DONE, FAILED, WRONG, NOTHING, UNREACHABLE = 0, 1, 2, 3, 4  # exit codes
+FILE_CODES = {FileNotFoundError: fault_pb2.CODE_NOT_FOUND, IsADirectoryError: fault_pb2.CODE_INVALID_ARGUMENT}
+CODES = {summary.DONE: DONE, summary.NOTHING: NOTHING, summary.FAILED: FAILED}
+JOBS = 3  # photos at once
+WINDOW = 4  # photos that may be begun but not reported, for each job
+POLL_SECONDS = 0.1  # a signal does not wake a thread from a lock
+STOP_SECONDS = 5.0  # how long a photo under way may take to notice that the run is over
+
+Note = Callable[[], None]  # something to report
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to do with every photo."""
-
-    request: dict[str, Any]  # arguments of PipelineClient.process, which ask for files
-    out: Path | None  # a directory; a file, if `single`; None for standard output
-    single: bool  # only the best object is written, as one file
-    template: str  # of the files' names, in a directory
-    overlay: bool = True
-    steps: Path | None = None  # where intermediates go
-    fail_fast: bool = False
+class Stopped(Exception):
+    """The run is over before this photo is."""
 
 
 @dataclass
-class Record:
-    """What is known of one photo so far."""
+class Ticket:
+    """A photo on its way."""
 
-    description: Description | None = None
-    detections: list[Detection] = field(default_factory=list)
-    masks: dict[int, Mask] = field(default_factory=dict)
-    results: dict[int, ObjectResult] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    summary: Summary | None = None
+    task: Task
+    notes: queue.SimpleQueue[Note | None] = field(default_factory=queue.SimpleQueue)  # None ends them
+    code: int | None = None  # its exit code; None if it was stopped
 
 
-def run(inputs: Sequence[Input], plan: Plan, client: PipelineClient, reporter: Reporter) -> int:
-    """Process the inputs one after another; returns the exit code."""
-    codes = []
-    for photo in inputs:
-        reporter.start(photo)
-        try:
-            codes.append(run_one(photo, plan, client, reporter))
-        except ServiceFault as error:
-            fault = error.fault
-            reporter.failure(fault.message, fault_pb2.Code.Name(fault.code).removeprefix("CODE_"), fault.field)
-            codes.append(code_of(fault))
-            if codes[-1] == UNREACHABLE:
-                break
-        except OSError as error:
-            reporter.failure(str(error), "NOT_FOUND" if isinstance(error, FileNotFoundError) else "UNAVAILABLE")
-            codes.append(FAILED)
-        finally:
-            reporter.finish()
-        if plan.fail_fast and codes[-1] == FAILED:
-            break
+def run(
+    tasks: Iterable[Task],
+    client: PipelineClient,
+    reporter: Reporter,
+    *,
+    jobs: int = JOBS,
+    resume: bool = False,
+    fail_fast: bool = False,
+) -> int:
+    """Process the tasks, `jobs` at once, and report them in their order; returns the exit code.
+
+    Tasks are asked for only a few ahead of those that are reported. A run that ends early, by an exception too, closes
+    the client, which cancels what is under way.
+    """
+    crew = Crew(client, reporter, resume, fail_fast)
+    crew.start(tasks, jobs)
+    codes = set()
+    try:
+        while (ticket := crew.next(crew.order)) is not None:
+            if isinstance(ticket, OSError):
+                reporter.trouble(f"the manifest cannot be read on: {ticket}")
+                codes.add(FAILED)
+                continue
+            if isinstance(ticket, Exception):
+                raise ticket
+            while (note := crew.next(ticket.notes)) is not None:
+                note()
+            codes.add(ticket.code)
+            crew.room.release()
+    except BaseException:
+        crew.stop()
+        raise
+    finally:
+        crew.join()
     return next((code for code in (UNREACHABLE, WRONG, FAILED, NOTHING) if code in codes), DONE)
+
+
+class Crew:
+    """Threads that work on photos while the main thread reports them."""
+
+    def __init__(self, client: PipelineClient, reporter: Reporter, resume: bool, fail_fast: bool) -> None:
+        self.client, self.reporter, self.resume, self.fail_fast = client, reporter, resume, fail_fast
+        self.order: queue.SimpleQueue[Ticket | Exception | None] = queue.SimpleQueue()
+        self.ready: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self.room = threading.Semaphore(0)
+        self.threads: list[threading.Thread] = []
+        self.lock = threading.Lock()
+        self.stopped_at: float | None = None
+
+    def start(self, tasks: Iterable[Task], jobs: int) -> None:
+        self.room.release(WINDOW * jobs)
+        # Daemons: one that waits for standard input must not keep the process alive.
+        threading.Thread(target=self._feed, args=(tasks, jobs), daemon=True, name="feed").start()
+        self.threads = [threading.Thread(target=self._work, daemon=True, name=f"job-{n}") for n in range(jobs)]
+        for thread in self.threads:
+            thread.start()
+
+    def next(self, source: queue.SimpleQueue) -> Any:
+        """The next of a queue; None when it is at its end, or when nothing comes any more after a stop."""
+        while True:
+            try:
+                return source.get(timeout=POLL_SECONDS)
+            except queue.Empty:
+                if self.stopped_at is None:
+                    continue
+                if source in (self.order, self.ready) or time.monotonic() > self.stopped_at + STOP_SECONDS:
+                    return None
+
+    def stop(self) -> bool:
+        """End the run early; whether this is the call that did."""
+        with self.lock:
+            if self.stopped_at is not None:
+                return False
+            self.stopped_at = time.monotonic()
+        self.client.close()
+        return True
+
+    def join(self) -> None:
+        """Wait until no thread works any more."""
+        deadline = time.monotonic() + STOP_SECONDS
+        for thread in self.threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def check(self) -> None:
+        if self.stopped_at is not None:
+            raise Stopped
+
+    def _feed(self, tasks: Iterable[Task], jobs: int) -> None:
+        try:
+            for task in tasks:
+                self.room.acquire()
+                if self.stopped_at is not None:
+                    break
+                ticket = Ticket(task)
+                self.ready.put(ticket)
+                self.order.put(ticket)
+        except Exception as error:  # the manifest breaks off
+            self.order.put(error)
+        self.order.put(None)
+        for _ in range(jobs):
+            self.ready.put(None)
+
+    def _work(self) -> None:
+        while (ticket := self.next(self.ready)) is not None:
+            try:
+                self._process(ticket)
+            finally:
+                if ticket.code is None:
+                    ticket.notes.put(partial(self.reporter.stopped, ticket.task))
+                ticket.notes.put(None)
+
+    def _process(self, ticket: Ticket) -> None:
+        task, began = ticket.task, time.monotonic()
+
+        def say(report: Callable[..., None], *arguments: Any) -> None:
+            ticket.notes.put(partial(report, task, *arguments))
+
+        watcher = Watcher(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check)
+        try:
+            self.check()
+            if isinstance(task.plan, InvalidInput):
+                raise task.plan
+            outcome = process_photo(task.photo, task.plan, self.client, self.resume, watcher)
+            code = CODES[outcome["status"]]
+        except Stopped:
+            return
+        except Exception as error:
+            if self.stopped_at is not None:
+                return
+            code, row = failure_of(error)
+            code = FAILED if task.line and code == WRONG else code  # the line is wrong, not the command
+            seconds = round(time.monotonic() - began, 3)
+            outcome = {"image": task.photo.name, "status": summary.FAILED, "files": [], "seconds": seconds}
+            outcome["events"] = [row]
+        ends = code == UNREACHABLE or (self.fail_fast and code in (FAILED, WRONG))
+        if ends and not self.stop():
+            return  # another photo has ended the run
+        ticket.code = code
+        say(self.reporter.end, outcome)
+
+
+def failure_of(error: Exception) -> tuple[int, dict[str, Any]]:
+    """The exit code for a photo that failed as a whole, and the event that says so."""
+    code = FAILED
+    if isinstance(error, ServiceFault):
+        fault = error.fault
+        code = code_of(fault)
+    elif isinstance(error, OSError):
+        kind = next(
+            (kind for known, kind in FILE_CODES.items() if isinstance(error, known)), fault_pb2.CODE_UNAVAILABLE
+        )
+        fault = fault_pb2.Fault(code=kind, message=str(error))
+    else:
+        fault = fault_of(error)
+        if fault.code == fault_pb2.CODE_INTERNAL:
+            log.error("a photo failed", exc_info=error)
+    name = fault_pb2.Code.Name(fault.code).removeprefix("CODE_")
+    return code, {"event": "error", "code": name, "field": fault.field, "message": fault.message}
 
 
 def code_of(fault: fault_pb2.Fault) -> int:
@@ -81,100 +211,3 @@ def code_of(fault: fault_pb2.Fault) -> int:
     if fault.code == fault_pb2.CODE_INVALID_ARGUMENT and not fault.field.startswith("image"):
         return WRONG  # an option, not the photo
     return FAILED
-
-
-def run_one(photo: Input, plan: Plan, client: PipelineClient, reporter: Reporter) -> int:
-    """Process one photo; returns its exit code."""
-    data = photo.read()
-    record = Record()
-    for event in client.process(data, **plan.request):
-        file = ""
-        match event:
-            case Description():
-                record.description = event
-            case Detections():
-                record.detections = event.detections
-            case ObjectResult() | ObjectFault():
-                index = event.detection.index
-                if event.mask is not None:
-                    record.masks[index] = event.mask
-                if isinstance(event, ObjectResult):
-                    record.results[index] = event
-                    if not plan.single:
-                        file = write_object(photo, event, plan)
-            case Summary():
-                record.summary = event
-        reporter.event(event, file)
-        row = facts(event)
-        record.rows.append(row | {"file": file} if file else row)
-    if plan.single and record.results:
-        write_single(record.results[min(record.results)], plan)
-    if plan.overlay and plan.out:
-        overview = draw_overlay(decode_image(data), record.detections, record.masks)
-        write_file(plan.out / f"{photo.stem}-overview.png", encode_png(overview))
-    if not plan.single and plan.out:
-        summary = {"image": photo.name, "events": record.rows}
-        write_file(plan.out / f"{photo.stem}.json", (json.dumps(summary, indent=2) + "\n").encode())
-    if plan.steps:
-        save_steps(decode_image(data), record, plan.steps / photo.stem)
-    assert record.summary is not None
-    if record.summary.faults:
-        return FAILED
-    return DONE if record.summary.objects else NOTHING
-
-
-def file_of(result: ObjectResult) -> bytes:
-    assert result.file is not None, "a run asks for files"
-    return result.file
-
-
-def write_object(photo: Input, result: ObjectResult, plan: Plan) -> str:
-    assert plan.out is not None
-    path = plan.out / fill(plan.template, photo.stem, result.detection)
-    write_file(path, file_of(result))
-    return str(path)
-
-
-def write_single(result: ObjectResult, plan: Plan) -> None:
-    if plan.out:
-        write_file(plan.out, file_of(result))
-    else:
-        sys.stdout.buffer.write(file_of(result))
-        sys.stdout.buffer.flush()
-
-
-def write_file(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
-def save_steps(photo: np.ndarray, record: Record, folder: Path) -> None:
-    """Write every intermediate as a picture and an .npy, and the words and boxes as JSON."""
-    for name, array in intermediates(photo, record):
-        picture = array if array.dtype == np.uint8 else (array * 255 + 0.5).astype(np.uint8)
-        write_file(folder / f"{name}.png", encode_png(picture))
-        np.save(folder / f"{name}.npy", array)
-    words = {
-        "description": facts(record.description) if record.description else None,
-        "detections": [facts(detection) for detection in record.detections],
-    }
-    write_file(folder / "words.json", (json.dumps(words, indent=2) + "\n").encode())
-
-
-def intermediates(photo: np.ndarray, record: Record) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and array of everything that passed between the steps."""
-    yield "photo", photo
-    if record.description:
-        yield "describe", photo[record.description.region.slices]
-    yield "detect", draw_overlay(photo, record.detections, {})
-    for index, mask in record.masks.items():
-        if not mask.region.empty:
-            yield f"{index}-segment", mask.alpha
-    for index, result in record.results.items():
-        layers = {"shadow": result.shadow, "cutout": result.cutout}
-        known = {name: layer for name, layer in layers.items() if layer is not None}
-        for name, layer in known.items():
-            yield f"{index}-{name}", layer.pixels
-        if known:
-            region = reduce(Region.union, (layer.region for layer in known.values()))
-            yield f"{index}-picture", compose(known.values(), region)

@@ -7,10 +7,12 @@ import grpc
 from google.protobuf.message import Message
 
 from orchestrator.pipeline import process
-from orchestrator.stages import Scope, Stages
+from orchestrator.scope import Scope
+from orchestrator.stages import Stages
 from tensorhop.channel import REQUEST_ID, metadata_of
 from tensorhop.errors import InvalidInput
 from tensorhop.server import Service
+from tensorhop.v1 import info_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.wire import Packet
 
@@ -21,6 +23,10 @@ NO_DEADLINE_SECONDS = 1e9  # gRPC answers a huge number, not None, where the cal
 class PipelineServicer:
     def __init__(self, stages: Stages) -> None:
         self.stages = stages
+
+    def upstreams(self) -> list[info_pb2.Upstream]:
+        """The services that it calls, for InfoService."""
+        return self.stages.upstreams()
 
     def Process(self, packet: Packet[pb.ProcessRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
         remaining = context.time_remaining()

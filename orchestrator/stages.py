@@ -1,6 +1,5 @@
 """The chain's steps as the orchestrator sees them: one object a step, with its stub, deadline and faults."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,17 +10,26 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from orchestrator.cache import Cache, open_cache
+from orchestrator.retry import Retry
+from orchestrator.scope import Scope
 from tensorhop import tracing
 from tensorhop.channel import REQUEST_ID, Remote, from_error
 from tensorhop.errors import ServiceFault
 from tensorhop.security import Security
 from tensorhop.settings import PORTS, limits
 from tensorhop.shm import Pool, Slot
-from tensorhop.v1 import describe_pb2, detect_pb2, fault_pb2, model_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import (
+    describe_pb2,
+    detect_pb2,
+    fault_pb2,
+    info_pb2,
+    model_pb2,
+    pipeline_pb2,
+    postprocess_pb2,
+    segment_pb2,
+)
 from tensorhop.wire import Packet, readable
 
-TIMEOUT_SECONDS = 120.0  # for one call of a step, if the caller sets no deadline of its own
-MARGIN_SECONDS = 0.05  # of the caller's deadline, kept to send the answer
 STEPS: dict[str, ServiceDescriptor] = {  # in the chain's order
     "describe": describe_pb2.DESCRIPTOR.services_by_name["DescribeService"],
     "detect": detect_pb2.DESCRIPTOR.services_by_name["DetectService"],
@@ -33,110 +41,22 @@ INFO_TIMEOUT = 1.0
 OWN_WORD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)  # no proxy's and no client's
 
 
-class Scope:
-    """What all calls behind one request share: its id, deadline, slots and end, and a tally of the steps."""
-
-    def __init__(self, request_id: str, pool: Pool, seconds: float | None = None) -> None:
-        self.request_id = request_id
-        self._pool = pool
-        self._slots: list[Slot] = []
-        self.span = tracing.current()  # that all calls behind the request are part of
-        self.started = time.monotonic()
-        self.cancelled = False
-        self._deadline = None if seconds is None else self.started + seconds - MARGIN_SECONDS
-        self._calls: set[grpc.Future] = set()
-        self._tally: dict[fault_pb2.Step, pipeline_pb2.StepSummary] = {}
-        self._lock = threading.Lock()
-
-    def timeout(self) -> float:
-        """Seconds that a call may take now."""
-        if self._deadline is None:
-            return TIMEOUT_SECONDS
-        return max(0.0, min(TIMEOUT_SECONDS, self._deadline - time.monotonic()))
-
-    def check(self) -> None:
-        """Raises ServiceFault: the request is cancelled, or its deadline has passed."""
-        if self.cancelled:
-            raise ServiceFault(fault_pb2.Fault(code=fault_pb2.CODE_CANCELLED, message="the request is cancelled"))
-        if self.timeout() <= 0:
-            raise ServiceFault(
-                fault_pb2.Fault(code=fault_pb2.CODE_DEADLINE_EXCEEDED, message="the request's deadline has passed")
-            )
-
-    def seconds(self) -> float:
-        """Since the request came in."""
-        return time.monotonic() - self.started
-
-    def cancel(self) -> None:
-        """End every call in flight, and every later one at once."""
-        with self._lock:
-            self.cancelled = True
-            calls = list(self._calls)
-        for call in calls:
-            call.cancel()
-
-    def borrow(self, size: int) -> Slot | None:
-        """A slot of at least `size` bytes until the request ends, or None where there is none."""
-        slot = self._pool.take(size)
-        if slot is not None:
-            with self._lock:
-                self._slots.append(slot)
-        return slot
-
-    def close(self) -> None:
-        """Give the slots back; no call is in flight any more."""
-        for slot in self._slots:
-            self._pool.give_back(slot)
-
-    def enter(self, call: grpc.Future) -> None:
-        with self._lock:
-            self._calls.add(call)
-        if self.cancelled:
-            call.cancel()
-
-    def leave(
-        self,
-        call: grpc.Future,
-        step: fault_pb2.Step,
-        seconds: float,
-        model: model_pb2.Model | None,
-        transport: pipeline_pb2.Transport,
-    ) -> None:
-        with self._lock:
-            self._calls.discard(call)
-            summary = self._tally.setdefault(step, pipeline_pb2.StepSummary(step=step))
-            summary.calls += 1
-            summary.seconds += seconds
-            summary.transport = transport
-            if model is not None:
-                summary.model.CopyFrom(model)
-
-    def recall(self, step: fault_pb2.Step, model: model_pb2.Model) -> None:
-        """An answer of a step came from the cache."""
-        with self._lock:
-            summary = self._tally.setdefault(step, pipeline_pb2.StepSummary(step=step))
-            summary.cached += 1
-            summary.model.CopyFrom(model)
-
-    def steps(self) -> list[pipeline_pb2.StepSummary]:
-        """What each step did so far, in the chain's order."""
-        with self._lock:
-            return [self._tally[step] for step in sorted(self._tally)]
-
-
 class Stage:
     """One step: where it is, and what a failure of it is called."""
 
     def __init__(self, name: str, address: str, security: Security | None = None) -> None:
         self.name = name
+        self.address = address
+        self.transport = pipeline_pb2.TRANSPORT_UNSPECIFIED  # of the last call that succeeded
         self.step = getattr(fault_pb2, f"STEP_{name.upper()}")
         (self._method,) = (method.name for method in STEPS[name].methods)
         self._remote = Remote(address, STEPS[name], security)
+        self.retry = Retry()
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
 
     def call(self, build: Callable[[bool], Packet], scope: Scope, **about: int) -> Packet:
-        """The service's one answer.
+        """The service's one answer; a call that fails for a moment is made again.
 
         Args:
             build: makes the request; its argument says whether tensors may go by shared memory.
@@ -145,10 +65,14 @@ class Stage:
         Raises:
             ServiceFault: the call failed; the fault names this step.
         """
-        (answer,) = self._negotiate(
-            build, scope, lambda method: method.future, lambda call: iter([call.result()]), about
-        )
-        return answer
+
+        def attempt() -> Packet:
+            (answer,) = self._negotiate(
+                build, scope, lambda method: method.future, lambda call: iter([call.result()]), about
+            )
+            return answer
+
+        return self.retry.call(attempt, scope)
 
     def model(self) -> model_pb2.Model | None:
         """Which model the service runs, as it said within the last MODEL_SECONDS; None if it does not say."""
@@ -162,7 +86,7 @@ class Stage:
         return self._model
 
     def stream(self, build: Callable[[bool], Packet], scope: Scope) -> Iterator[Packet]:
-        """The service's answers as they come. Takes and raises what `call` does."""
+        """The service's answers as they come, without a second attempt. Takes and raises what `call` does."""
         yield from self._negotiate(build, scope, lambda method: method, iter, {})
 
     def close(self) -> None:
@@ -203,6 +127,7 @@ class Stage:
         call = start(packet, timeout=timeout, metadata=[(REQUEST_ID, scope.request_id), *tracing.carried(span)])
         scope.enter(call)
         slots = packet.payloads.slots
+        transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
         for slot in slots:
             slot.enter()
         model = None
@@ -211,6 +136,7 @@ class Stage:
                 model = getattr(answer.message, "model", None)
                 yield answer
             leave(slots)
+            self.transport = transport
         except grpc.FutureCancelledError as error:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")) from error
         except grpc.RpcError as error:
@@ -222,7 +148,6 @@ class Stage:
             raise from_error(error, self.step) from error
         finally:
             call.cancel()  # of no effect on a call that is over
-            transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
             scope.leave(call, self.step, time.monotonic() - started, model, transport)
             if span is not None:
                 tracing.end(span, call.code())
@@ -253,6 +178,11 @@ class Stages:
         stages = {name: Stage(name, addresses.get(name) or f"localhost:{PORTS[name]}", security) for name in STEPS}
         cache = open_cache(limits().cache, limits().cache_bytes, limits().cache_seconds)
         return cls(**stages, pool=Pool(Path(limits().shm_dir), limits().shm_bytes), cache=cache)
+
+    def upstreams(self) -> list[info_pb2.Upstream]:
+        """The steps for InfoService, in the chain's order."""
+        stages: list[Stage] = [getattr(self, name) for name in STEPS]
+        return [info_pb2.Upstream(step=one.step, address=one.address, transport=one.transport) for one in stages]
 
     def close(self) -> None:
         for name in STEPS:

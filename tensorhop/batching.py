@@ -72,7 +72,7 @@ class Batcher:
         workers: int = 1,
     ) -> None:
         self._name, self._predict, self._largest, self._workers = name, predict, largest, workers
-        self._most = limits().max_queue if most_waiting is None else most_waiting
+        self.most_waiting = limits().max_queue if most_waiting is None else most_waiting
         self._max_wait = limits().max_wait_ms / 1000 if max_wait is None else max_wait
         self._turns: OrderedDict[int, Ticket] = OrderedDict()  # requests with items that wait; the first is next
         self._waiting = 0
@@ -80,6 +80,11 @@ class Batcher:
         self._change = threading.Condition()
         for _ in range(workers):
             threading.Thread(target=self._work, name=f"{name}-model", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait now; those that the model works on are not among them."""
+        return self._waiting
 
     def submit(self, items: Sequence[Any], key: Hashable = None, on_leave: OnLeave | None = None) -> Ticket:
         """Queue the items of a request; only items of equal keys go together.
@@ -95,10 +100,10 @@ class Batcher:
         if on_leave is not None and not on_leave(ticket.cancel):
             ticket.cancel()  # the caller has gone already
         with self._change:
-            if self._waiting + len(items) > self._most and self._waiting:
+            if self._waiting + len(items) > self.most_waiting and self._waiting:
                 batches = -(-self._waiting // (self._largest * self._workers))
                 raise Overloaded(
-                    f"{self._name} has {self._waiting} waiting, of at most {self._most}; try again later",
+                    f"{self._name} has {self._waiting} waiting, of at most {self.most_waiting}; try again later",
                     retry_after=max(0.05, batches * self._seconds),
                 )
             if items:

@@ -1,5 +1,6 @@
 """Connections: the options that both ends of a call need, and what a failed call says."""
 
+import json
 import logging
 import threading
 from functools import cache
@@ -24,20 +25,34 @@ log = logging.getLogger(__name__)
 
 INFO = info_pb2.DESCRIPTOR.services_by_name["InfoService"]
 BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
+# What gRPC's own defaults leave out for minutes or for ever: a stopped peer, a name's new addresses.
+REPLICAS = [
+    ("grpc.keepalive_time_ms", 1000),
+    ("grpc.keepalive_timeout_ms", 1500),
+    ("grpc.http2.ping_timeout_ms", 1500),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
 
 
-def message_options() -> list[tuple[str, int]]:
+def message_options() -> list[tuple[str, Any]]:
     """gRPC's receive limit is 4 MiB by default, and each end has its own."""
     size = limits().max_message_bytes
     return [("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
 
 
-def open_channel(address: str, security: Security | None = None) -> grpc.Channel:
+def open_channel(address: str, service: str = "", security: Security | None = None) -> grpc.Channel:
     """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used.
 
     Args:
-        security: TLS and token; what the environment says if not given.
+        service: full name of a service that may have several replicas behind the address (dns:///segment:50053): calls
+            go to those in turn whose health says SERVING; a dead one is noticed, and a new one found, within seconds.
+        security: TLS and token; what the environment says if not given. gRPC asks for health without a token: where
+            health is not open, its answer is not looked at.
 
     Raises:
         InvalidInput: a file of `security` cannot be used.
@@ -47,6 +62,11 @@ def open_channel(address: str, security: Security | None = None) -> grpc.Channel
     options: list[tuple[str, int | str]] = [*message_options(), ("grpc.use_local_subchannel_pool", 1)]
     if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
+    if service:
+        config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
+        if security.open_health:
+            config["healthCheckConfig"] = {"serviceName": service}
+        options += [("grpc.service_config", json.dumps(config)), *REPLICAS]
     credentials = security.channel_credentials()
     if credentials is None:
         channel = grpc.insecure_channel(address, options)
@@ -92,15 +112,15 @@ class Remote:
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""
-        packet = Packet(info_pb2.GetInfoRequest(), Payloads())
-        return readable(Stub(self._small, INFO).GetInfo(packet, timeout=timeout)).message
+        return info_of(self._small, timeout)
 
     def close(self) -> None:
         for channel in self._channels:
             channel.close()
 
     def _connect(self) -> None:
-        self._small, bulk = open_channel(self._address, self._security), open_channel(self._address, self._security)
+        name = self._service.full_name
+        self._small, bulk = (open_channel(self._address, name, self._security) for _ in range(2))
         self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(bulk, self._service)
         self._channels += [self._small, bulk]
 
@@ -114,6 +134,12 @@ class Remote:
                 self._connect()
             except InvalidInput as error:  # as between the writing of the one file and of the other
                 log.warning("the connections to %s stay as they were: %s", self._address, error)
+
+
+def info_of(channel: grpc.Channel, timeout: float) -> info_pb2.GetInfoResponse:
+    """What the server runs, and how it fares. Raises grpc.RpcError."""
+    packet = Packet(info_pb2.GetInfoRequest(), Payloads())
+    return readable(Stub(channel, INFO).GetInfo(packet, timeout=timeout)).message
 
 
 def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:

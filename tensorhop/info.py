@@ -1,12 +1,15 @@
-"""InfoService: what a server runs."""
+"""InfoService: what a server runs, and how it fares."""
 
+import time
 from importlib.metadata import version
+from typing import Any
 
 import grpc
 
 from tensorhop.health import WORKERS
-from tensorhop.messages import Model, write_model
+from tensorhop.messages import write_model
 from tensorhop.payloads import Payloads
+from tensorhop.tally import Tally
 from tensorhop.v1 import info_pb2 as pb
 from tensorhop.wire import Packet
 
@@ -14,14 +17,25 @@ DESCRIPTOR = pb.DESCRIPTOR.services_by_name["InfoService"]
 
 
 class InfoServicer:
-    """Answers what never changes while a server runs."""
+    """Answers for a server what its servicer has of these: `model`, `batcher` and `upstreams`."""
 
-    def __init__(self, service: str, model: Model | None) -> None:
-        self._info = pb.GetInfoResponse(
+    def __init__(self, service: str, servicer: Any, tally: Tally) -> None:
+        model = getattr(servicer, "model", None)
+        self._fixed = pb.GetInfoResponse(
             service=service, version=version("tensorhop"), model=write_model(model) if model else None
         )
+        self._batcher = getattr(servicer, "batcher", None)
+        self._upstreams = getattr(servicer, "upstreams", list)
+        self._tally = tally
+        self._started = time.monotonic()
 
     def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet:
-        return Packet(self._info, Payloads())
+        info = pb.GetInfoResponse(
+            uptime_seconds=time.monotonic() - self._started, calls=self._tally.calls(), upstreams=self._upstreams()
+        )
+        info.MergeFrom(self._fixed)
+        if self._batcher is not None:
+            info.queue.MergeFrom(pb.Queue(waiting=self._batcher.waiting, most=self._batcher.most_waiting))
+        return Packet(info, Payloads())
 
     GetInfo.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]

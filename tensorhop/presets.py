@@ -31,7 +31,6 @@ class Preset:
     size: int | None = None
     licence: str = ""
     reference: str = ""
-    groundingdino: str = ""  # the configuration that belongs to a checkpoint of groundingdino-py
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -47,10 +46,29 @@ _RELEASE = "https://github.com/danielgatis/rembg/releases/download/v0.0.0/"
 _SESSIONS = "https://github.com/danielgatis/rembg/blob/main/rembg/sessions/"
 
 PRESETS: dict[str, Preset] = {
-    "blip-base": Preset("describe", "transformers", "Salesforce/blip-image-captioning-base"),
-    "blip-large": Preset("describe", "transformers", "Salesforce/blip-image-captioning-large"),
+    "blip-base": Preset(
+        "describe",
+        "transformers",
+        "Salesforce/blip-image-captioning-base",
+        licence="BSD-3-Clause",
+        reference=_HUB + "Salesforce/blip-image-captioning-base",
+    ),
+    "blip-large": Preset(
+        "describe",
+        "transformers",
+        "Salesforce/blip-image-captioning-large",
+        licence="BSD-3-Clause",
+        reference=_HUB + "Salesforce/blip-image-captioning-large",
+    ),
     "blip2-opt-2.7b": Preset("describe", "transformers", "Salesforce/blip2-opt-2.7b"),
-    "grounding-dino-tiny": Preset("detect", "transformers", "IDEA-Research/grounding-dino-tiny"),
+    "grounding-dino-tiny": Preset(
+        "detect",
+        "transformers",
+        "IDEA-Research/grounding-dino-tiny",
+        size=689_000_000,
+        licence="Apache-2.0",
+        reference=_HUB + "IDEA-Research/grounding-dino-tiny",
+    ),
     "grounding-dino-base": Preset("detect", "transformers", "IDEA-Research/grounding-dino-base"),
     "birefnet": Preset(
         "segment",

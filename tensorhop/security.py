@@ -28,6 +28,7 @@ MEANINGS = (
         "(--tls-cert and --tls-key)",
     ),
 )
+UNCONNECTED = ("failed to connect to all addresses", "connections to all backends failing")
 PEER = re.compile(r"(?:ipv4|ipv6|unix):\S+(?=: )")
 
 
@@ -160,7 +161,7 @@ def stamp_of(path: str) -> tuple[int, int, int] | None:
 
 def explain(details: str) -> str:
     """What gRPC says of a failed call, in one sentence if it is about the security of the connection."""
-    if "failed to connect" in details:
+    if details.startswith(UNCONNECTED):
         peer = PEER.search(details)
         for words, meaning in MEANINGS:
             if words in details:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pkgutil import resolve_name
@@ -22,7 +22,7 @@ from tensorhop import telemetry
 from tensorhop.address import check_free, is_loopback
 from tensorhop.calls import CallInterceptor
 from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
-from tensorhop.errors import InvalidInput, Overloaded, fault_of
+from tensorhop.errors import InvalidInput, fault_of
 from tensorhop.guard import TokenInterceptor
 from tensorhop.health import HealthServicer
 from tensorhop.info import DESCRIPTOR as INFO
@@ -31,13 +31,22 @@ from tensorhop.messages import Model
 from tensorhop.security import Security, from_environment
 from tensorhop.settings import limits
 from tensorhop.source import EMBEDDED, Choice, find
+from tensorhop.tally import Tally
 from tensorhop.tokens import Tokens
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire import handlers, readable
 
 log = logging.getLogger(__name__)
 
+Around = Callable[[], AbstractContextManager[None]]  # makes what goes around one call
+
 EMBEDDED_CHOICE = Choice()
+CONNECTIONS = [
+    ("grpc.so_reuseport", 0),  # otherwise two servers share a port, unnoticed
+    ("grpc.max_connection_age_ms", 30_000),  # then a client asks again which replicas there are; calls are not cut
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients make sure that a silent server lives
+    ("grpc.http2.max_ping_strikes", 0),
+]
 REFUSERS = 4  # threads beyond those that calls may take, to refuse further ones at once
 GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop
 
@@ -96,16 +105,17 @@ class Server:
             check_free(address)
         except OSError as error:
             raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
-        options = [*message_options(), ("grpc.so_reuseport", 0)]  # otherwise two servers share a port, unnoticed
+        options = [*message_options(), *CONNECTIONS]
         most = limits().max_calls
+        tally = Tally(most)
         workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
         self.service = service
         interceptors: list[grpc.ServerInterceptor] = [CallInterceptor(service.name)]
         if security.token_file:
             interceptors.append(TokenInterceptor(Tokens(security.token_file), security, service.name, service.step))
-        interceptors.append(FaultInterceptor(service.step, most))
+        interceptors.append(FaultInterceptor(service.step, tally))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
-        info = InfoServicer(service.name, getattr(servicer, "model", None))
+        info = InfoServicer(service.name, servicer, tally)
         self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -160,14 +170,12 @@ class FaultInterceptor(grpc.ServerInterceptor):
     """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too; refuses too many calls.
 
     Args:
-        most: calls at once, beside those to health and its like, which have threads of their own.
+        tally: of the calls, without those to health, info and the like, which have threads of their own.
     """
 
-    def __init__(self, step: fault_pb2.Step, most: int) -> None:
+    def __init__(self, step: fault_pb2.Step, tally: Tally) -> None:
         self.step = step
-        self._most = most
-        self._calls = 0
-        self._lock = threading.Lock()
+        self._tally = tally
         self._wrapped: dict[str, grpc.RpcMethodHandler] = {}  # by method: gRPC asks again at each call
 
     def intercept_service(
@@ -184,40 +192,31 @@ class FaultInterceptor(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        behavior = handler.unary_unary or handler.unary_stream  # no method of the contract takes a stream
+        behavior: Any = handler.unary_unary or handler.unary_stream  # no method of the contract takes a stream
         assert behavior is not None
-        guarded: Any = partial(self._unary if handler.unary_unary else self._stream, behavior)
-        if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on what it is given
+        own_threads = hasattr(behavior, "experimental_thread_pool")
+        call = nullcontext if own_threads else self._tally.call
+        guarded: Any = partial(self._unary if handler.unary_unary else self._stream, behavior, call)
+        if own_threads:  # gRPC looks for the attribute on what it is given
             guarded.experimental_thread_pool = behavior.experimental_thread_pool
         make = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
         return make(guarded, handler.request_deserializer, handler.response_serializer)
 
-    def _unary(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
+    def _unary(self, behavior: Callable[..., Any], call: Around, request: Any, context: grpc.ServicerContext) -> Any:
         try:
-            with self._counted():
+            with call():
                 return behavior(readable(request), context)
         except Exception as error:
             self._abort(error, context)
 
-    def _stream(self, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+    def _stream(
+        self, behavior: Callable[..., Any], call: Around, request: Any, context: grpc.ServicerContext
+    ) -> Iterator[Any]:
         try:
-            with self._counted():
+            with call():
                 yield from behavior(readable(request), context)
         except Exception as error:
             self._abort(error, context)
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Raises Overloaded: as many calls are under way as may be."""
-        with self._lock:
-            if self._calls >= self._most:
-                raise Overloaded(f"{self._calls} calls are under way, the most that may be; try again later", 0.1)
-            self._calls += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls -= 1
 
     def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
         fault = fault_of(error, self.step)

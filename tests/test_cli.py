@@ -92,6 +92,9 @@ def test_same_stems_do_not_overwrite_each_other(endpoint: str, tmp_path: Path) -
     done = tensorhop("run", tmp_path, "-r", "-o", out, "--no-overlay", "--endpoint", endpoint)
     assert done.returncode == 0
     assert sorted(path.name for path in out.glob("*.png")) == ["cat-0.png", "cat~2-0.png"]
+    done = tensorhop("run", tmp_path, "-r", "-o", out, "--no-overlay", "--resume", "--endpoint", endpoint)
+    assert done.returncode == 0
+    assert b"2 photos: 2 skipped" in done.stderr
 
 
 def test_a_broken_file_does_not_stop_the_others(endpoint: str, tmp_path: Path) -> None:
@@ -209,6 +212,43 @@ def test_interrupt_is_exit_code_130(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert process.stderr.read().splitlines()[-1] == b"interrupted"
+
+
+def test_sigterm_is_exit_code_143_also_while_standard_input_is_awaited(endpoint: str, tmp_path: Path) -> None:
+    run = ["run", "--manifest", "-", "-o", str(tmp_path / "out"), "--json", "--endpoint", endpoint]
+    command = [sys.executable, "-P", "-m", "orchestrator", *run]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(b"{}\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["faults"][0]["field"] == "image"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 143
+        assert process.stderr.read().splitlines()[-1] == b"terminated"
+
+
+def test_a_manifest_line_by_line(endpoint: str, tmp_path: Path) -> None:
+    """Each result comes before the next line is written."""
+    out = tmp_path / "out"
+    run = ["run", "--manifest", "-", "-o", out, "--json", "--no-overlay", "--endpoint", endpoint]
+    command = [sys.executable, "-P", "-m", "orchestrator", *map(str, run)]
+    with subprocess.Popen(
+        command, cwd=PHOTOS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        results = []
+        for line in ('{"image": "cat.jpg", "boxes": [[20, 10, 440, 300]]}', '{"image": "cat.jpg", "rot": 1}'):
+            print(line, file=process.stdin, flush=True)
+            results.append(process.stdout.readline())
+        process.stdin.close()
+        assert process.wait(30) == 1
+    assert [json.loads(result)["status"] for result in results] == ["done", "failed"]
+    assert (out / "results.jsonl").read_text() == "".join(results)
+    assert {path.name for path in out.iterdir()} == {"1-cat-0.png", "1-cat.json", "results.jsonl"}
 
 
 def test_help_is_quick_and_whole() -> None:

@@ -1,6 +1,6 @@
 """Which files a run reads, and names that never collide."""
 
-import io
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,12 +11,15 @@ from orchestrator.files import (
     Input,
     WrongUse,
     check_template,
+    check_writable,
     encoding_of,
     expand,
     fill,
     find_inputs,
     suffix_of,
+    write_file,
 )
+from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Box
 from tensorhop.results import Detection
 
@@ -103,10 +106,51 @@ def test_standard_input_only_once():
 
 def test_read(folder, monkeypatch):
     assert Input(str(folder / "b.jpg"), "b").read() == b"x"
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"piped")))
-    assert Input(STDIN, "stdin").read() == b"piped"
-    with pytest.raises(FileNotFoundError):
-        Input(str(folder / "missing.jpg"), "missing").read()
+    assert Input("b.jpg", "b", folder / "b.jpg").read() == b"x"
+    assert Input(STDIN, "1-", folder / "b.jpg").read() == b"x"
+    for name in ("missing.jpg", "a\0b"):
+        with pytest.raises(FileNotFoundError):
+            Input(str(folder / name), "missing").read()
+    monkeypatch.setattr("orchestrator.files.limits", lambda: SimpleNamespace(max_message_bytes=3))
+    (folder / "b.jpg").write_bytes(b"1234")
+    with pytest.raises(InvalidInput, match="more than 3 bytes"):
+        Input(str(folder / "b.jpg"), "b").read()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "a.png"
+    write_file(path, b"old")
+    link = tmp_path / "link.png"
+    link.symlink_to(path)
+
+    def full(part, data):
+        Path(part).open("wb").close()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            write_file(path, b"new")
+    assert path.read_bytes() == b"old"
+    write_file(link, b"new")
+    assert path.read_bytes() == b"new"
+    assert link.is_symlink()
+    assert [found.name for found in path.parent.iterdir()] == ["a.png"]
+
+
+def test_a_device_is_written_into():
+    write_file(Path("/dev/null"), b"x")
+    assert not Path("/dev/null").is_file()
+
+
+def test_where_nothing_can_be_written(folder, monkeypatch):
+    check_writable(folder / "not" / "yet", "--out")
+    assert not (folder / "not").exists()
+    with pytest.raises(WrongUse, match=r"--out .*b\.jpg is not a directory"):
+        check_writable(folder / "b.jpg" / "out", "--out")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(WrongUse, match="may not be changed"):
+        check_writable(folder / "not", "--out")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +167,7 @@ def test_templates_that_work(template):
         ("{stem}.png", "one name"),
         ("{index}.png", "one name"),
         ("{stem}-{label}.png", "one name"),
+        ("{index}{stem}.png", "one name"),
         ("cutout.png", "one name"),
         ("{stem}-{index}.tif", ".png, .webp, .jpg, .jpeg"),
         ("{stem}-{index}", ".png"),

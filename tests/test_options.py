@@ -1,6 +1,7 @@
 """The options of `tensorhop run`: what is given wins over the preset, and what contradicts itself is refused."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -106,3 +107,27 @@ def test_wrong_use_is_exit_code_2_before_any_work(arguments: list[str]) -> None:
     done = CliRunner().invoke(app, ["run", "photo.jpg", "--endpoint", "127.0.0.1:9", *arguments])
     assert done.exit_code == 2, done.output
     assert arguments[0].strip("-").split("-")[-1] in done.output + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "name an IMAGE"),
+        (["--manifest", "none.jsonl"], "none.jsonl"),
+        (["--manifest", "m.jsonl", "photo.jpg"], "photo.jpg cannot be given beside it"),
+        (["--manifest", "m.jsonl", "--box", "0,0,9,9"], "--box has no place"),
+        (["--manifest", "m.jsonl", "--recursive"], "--recursive has no place"),
+        (["--manifest", "m.jsonl", "-o", "cut.png"], "--manifest needs a directory"),
+        (["photo.jpg", "--resume", "-o", "cut.png"], "--resume needs a directory"),
+        (["photo.jpg", "--jobs", "0"], "--jobs"),
+        (["photo.jpg", "-o", "m.jsonl/out"], "m.jsonl is not a directory"),
+        (["--manifest", "m.jsonl", "-o", "m.jsonl/out"], "m.jsonl is not a directory"),
+    ],
+)
+def test_wrong_use_of_a_run(arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.jsonl").touch()
+    done = CliRunner().invoke(app, ["run", *arguments, "--endpoint", "127.0.0.1:9"], env={"COLUMNS": "300"})
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m.jsonl"]

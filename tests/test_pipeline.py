@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from orchestrator import retry
 from orchestrator.service import SERVICE, PipelineServicer
 from orchestrator.stages import Stages
 from services.describe.embedded import EmbeddedDescriber
@@ -320,21 +321,32 @@ def test_empty_mask_is_a_fault_of_that_object_alone(client: PipelineClient, cat:
 
 
 class FaultySegment(SegmentServiceServicer):
-    """Failure injection: box 0 is a fault, box 1 a mask; then it ends, breaks off, or waits until it is let go."""
+    """Failure injection: box 0 is a fault, box 1 a mask; then it ends, breaks off, or waits until it is let go.
+
+    One that is broken answers nothing any more; one that breaks once answers a mask the next time.
+    """
 
     def __init__(self) -> None:
         self.ending = "short"
+        self.asked: list[int] = []
         self.let_go = threading.Event()
         self.cancelled = threading.Event()
 
     def Segment(self, request: segment_pb2.SegmentRequest, context: grpc.ServicerContext) -> Iterator:
         context.add_callback(self.cancelled.set)
-        yield segment_pb2.SegmentResponse(index=0, fault={"step": "STEP_SEGMENT", "code": "CODE_INTERNAL"})
+        self.asked.append(len(request.boxes))
         mask = segment_pb2.SegmentResponse(index=1)
         mask.mask.alpha.CopyFrom(SQUARE)
         mask.mask.region.x1 = mask.mask.region.y1 = 40
+        if len(self.asked) > 1:
+            if self.ending == "broken":
+                context.abort(grpc.StatusCode.UNAVAILABLE, "the machine is gone")
+            mask.index = 0
+            yield mask
+            return
+        yield segment_pb2.SegmentResponse(index=0, fault={"step": "STEP_SEGMENT", "code": "CODE_INTERNAL"})
         yield mask
-        if self.ending == "broken":
+        if self.ending.startswith("broken"):
             context.abort(grpc.StatusCode.UNAVAILABLE, "the machine is gone")
         if self.ending == "waiting":
             self.let_go.wait(20)
@@ -362,15 +374,31 @@ def faulty(servers: dict[str, Server]) -> Iterator[tuple[FaultySegment, Pipeline
 
 @pytest.mark.parametrize(("ending", "code"), [("short", "INTERNAL"), ("broken", "UNAVAILABLE")])
 def test_a_stream_that_breaks_loses_only_what_is_missing(
-    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray, ending: str, code: str
+    faulty: tuple[FaultySegment, PipelineClient],
+    cat: np.ndarray,
+    ending: str,
+    code: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     segment, client = faulty
     segment.ending = ending
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
     events = list(client.process(cat, boxes=[(0, 0, 40, 40)] * 3))
     faults = {event.detection.index: event for event in events if isinstance(event, ObjectFault)}
     assert one(ObjectResult, events).detection.index == 1
     assert sorted(faults) == [0, 2]
     assert (faults[2].step, faults[2].code, faults[2].retryable) == ("segment", code, code == "UNAVAILABLE")
+
+
+def test_a_stream_that_breaks_once_is_taken_up_for_what_is_missing(
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+) -> None:
+    segment, client = faulty
+    segment.ending = "broken once"
+    events = list(client.process(cat, boxes=[(0, 0, 40, 40)] * 3))
+    assert sorted(event.detection.index for event in events if isinstance(event, ObjectResult)) == [1, 2]
+    assert one(ObjectFault, events).detection.index == 0
+    assert segment.asked == [3, 1]
 
 
 def test_an_object_is_delivered_while_segment_still_works(

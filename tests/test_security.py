@@ -87,7 +87,7 @@ def serving(security, address=HOST):
 
 def info(address, security=Security(), **options):  # noqa: B008  (frozen)
     """What the server says of itself, or the fault of the call."""
-    with open_channel(address, security) as channel:
+    with open_channel(address, security=security) as channel:
         try:
             return info_pb2_grpc.InfoServiceStub(channel).GetInfo(info_pb2.GetInfoRequest(), timeout=GUARD, **options)
         except grpc.RpcError as error:
@@ -169,17 +169,19 @@ def test_a_client_uses_new_files_without_a_restart(files, caplog):
     with serving(security) as server:
         remote = Remote(server.address, STEPS["postprocess"], files.pair("own", tls_ca=files.path("ca")))
 
-        def code():
+        def ask():
             packet = Packet(postprocess_pb2.PostprocessRequest(), Payloads())
             with pytest.raises(grpc.RpcError) as caught:
                 remote.method("Postprocess", packet)(packet, timeout=GUARD)
-            return caught.value.code()
+            return caught.value.code(), from_error(caught.value).fault.message
 
-        assert code() == grpc.StatusCode.UNAVAILABLE
+        code, message = ask()
+        assert code == grpc.StatusCode.UNAVAILABLE
+        assert "a client certificate that it trusts" in message
         files.issue("own", "client")
-        assert code() == grpc.StatusCode.INVALID_ARGUMENT, "it was let in"
+        assert ask()[0] == grpc.StatusCode.INVALID_ARGUMENT, "it was let in"
         files.write("own.key", b"half")
-        assert code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert ask()[0] == grpc.StatusCode.INVALID_ARGUMENT
         assert "stay as they were: --tls-key" in caplog.text
         remote.close()
 
@@ -276,7 +278,7 @@ def test_tokens_change_without_a_restart(files, tokens, caplog):
 
 def test_a_refused_message_is_not_read(tokens):
     """Who has no token sends the server nothing that it would keep."""
-    with serving(tokens) as server, open_channel(server.address, Security()) as channel:
+    with serving(tokens) as server, open_channel(server.address, security=Security()) as channel:
         call = channel.unary_unary("/tensorhop.v1.PostprocessService/Postprocess")
         with pytest.raises(grpc.RpcError) as caught:
             call(b"x" * 50_000_000, timeout=GUARD)
@@ -313,10 +315,10 @@ OK, NO, GONE = grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusC
 )
 def test_what_is_open_to_everybody(files, tokens, options, of_health, of_reflection):
     with serving(Security(token_file=tokens.token_file, **options)) as server:
-        with open_channel(server.address, Security()) as channel:
+        with open_channel(server.address, security=Security()) as channel:
             assert (code(health, channel), code(services, channel)) == (of_health, of_reflection)
             assert code(lambda channel: channel.unary_unary("/no.Such/Method")(b""), channel) == GONE
-        with open_channel(server.address, tokens) as channel:
+        with open_channel(server.address, security=tokens) as channel:
             assert code(health, channel) == OK
 
 

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from services.describe.service import SERVICE as DESCRIBE
 from services.postprocess.service import SERVICE as POSTPROCESS
-from tensorhop.channel import REQUEST_ID, from_error, open_channel
+from tensorhop.channel import REQUEST_ID, from_error, info_of, open_channel
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server, Service
@@ -113,6 +113,7 @@ def test_health_answers_while_every_worker_is_busy():
         for _ in range(5):
             assert check(channel, NAME, timeout=GUARD / 2).status == HEALTH.SERVING
             assert next(watch(channel)).status == HEALTH.SERVING
+            assert info_of(channel, GUARD / 2).calls.under_way == limits().max_calls
         assert not any(call.done() for call in calls)
         busy.go.set()
         assert [call.result().text for call in calls] == ["done"] * len(calls)

@@ -14,9 +14,10 @@ import grpc
 import numpy as np
 import pytest
 
+from orchestrator.scope import Scope
 from orchestrator.service import SERVICE as PIPELINE
 from orchestrator.service import PipelineServicer
-from orchestrator.stages import STEPS, Scope, Stages
+from orchestrator.stages import STEPS, Stages
 from services.segment.service import SERVICE as SEGMENT
 from tensorhop.channel import from_error, open_channel
 from tensorhop.client import PipelineClient

@@ -64,6 +64,13 @@ def test_what_is_not_installed_is_said_with_the_command(tmp_path, monkeypatch):
         find("detect", Choice(str(tmp_path)), ["transformers"])
 
 
+def test_groundingdino_py_is_installed_by_other_commands(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "NEEDS", {"groundingdino": ("no_such_module",)})
+    (tmp_path / "weights.pth").write_bytes(b"")
+    with pytest.raises(InvalidInput, match=r"needs no_such_module: pip install -r .*--no-deps groundingdino-py"):
+        find("detect", Choice(str(tmp_path)), ["groundingdino"])
+
+
 def test_the_digest_is_of_the_weights(tmp_path):
     (tmp_path / "b.safetensors").write_bytes(b"b")
     (tmp_path / "config.json").write_bytes(b"not weights")

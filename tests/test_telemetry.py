@@ -68,7 +68,7 @@ def test_calls_that_are_refused_or_left(grown, servers, tmp_path):
         "127.0.0.1:0",
         Security(token_file=str(tmp_path / "tokens")),
     )
-    with open_channel(server.address, Security()) as channel, pytest.raises(grpc.RpcError):
+    with open_channel(server.address, security=Security()) as channel, pytest.raises(grpc.RpcError):
         list(segment_pb2_grpc.SegmentServiceStub(channel).Segment(segment_pb2.SegmentRequest(), timeout=20))
     server.stop(0).wait()
     assert grown("tensorhop_calls_total", "Segment", "UNAUTHENTICATED", "segment") == 1

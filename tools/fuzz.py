@@ -30,7 +30,7 @@ from tensorhop.geometry import Region, size_of
 from tensorhop.results import Description, Detection, Mask
 from tensorhop.server import Server
 from tensorhop.settings import PORTS
-from tensorhop.v1 import fault_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 
 SMALL = {"TENSORHOP_MAX_PIXELS": "1000000", "TENSORHOP_MAX_CANVAS_SIDE": "512", "TENSORHOP_MAX_CALLS": "16"}
 NEVER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"}
@@ -139,6 +139,9 @@ def digest(path: str, answers: list[bytes]) -> str:
                 for step in event.summary.steps:
                     step.seconds = 0
             data = event.SerializeToString(deterministic=True)
+        elif path.endswith("/GetInfo"):  # the rest is what happened since
+            answer = info_pb2.GetInfoResponse.FromString(data)
+            data = info_pb2.GetInfoResponse(service=answer.service, model=answer.model).SerializeToString()
         elif path.endswith("/Postprocess"):
             data = postprocess_pb2.PostprocessResponse.FromString(data).SerializeToString(deterministic=True)
         hasher.update(data)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from services.detect.prompt import Prompt, read
 from services.detect.suppression import without_overlaps
-from services.runtime.checkpoint import load
+from services.runtime.checkpoint import Checkpoint, load
 from services.runtime.device import memory_of
 from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Box, Size, size_of
@@ -52,11 +52,13 @@ class GroundingDino:
 
     def __init__(self, source: Source) -> None:
         self.name, self.revision, self.digest = source.name, source.revision, source.digest
-        auto = transformers.AutoModelForZeroShotObjectDetection
-        self._checkpoint = load(source, auto, KINDS, "a GroundingDINO")
+        self._checkpoint = self._load(source)
         self._delimiters = self._checkpoint.network.model.special_tokens.tolist()
         self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
         self._turn = threading.Lock()  # tokenizers are not for several threads; and two runs at once are no faster
+
+    def _load(self, source: Source) -> Checkpoint:
+        return load(source, transformers.AutoModelForZeroShotObjectDetection, KINDS, "a GroundingDINO")
 
     def warm_up(self) -> None:
         self.predict([np.full((64, 64, 3), 127, np.uint8)], [["cat"]])

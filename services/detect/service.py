@@ -67,5 +67,6 @@ SERVICE = Service(
     models={
         "embedded": "services.detect.embedded:EmbeddedDetector",
         "transformers": "services.detect.grounding_dino:GroundingDino",
+        "groundingdino": "services.detect.grounding_dino_py:GroundingDinoPy",
     },
 )

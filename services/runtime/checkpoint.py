@@ -75,12 +75,21 @@ def load(source: Source, auto: Any, kinds: Collection[str], wanted: str) -> Chec
             "--model",
             f"{path} lacks {len(missing)} of the network's weights, as {missing[0]}; get its files again, or {wanted}",
         )
+    to_memory(network, device, source)
+    return Checkpoint(network, processor, device, dtype)
+
+
+def to_memory(network: Any, device: torch.device, source: Source) -> None:
+    """Put a network on its device, ready to answer.
+
+    Raises:
+        InvalidInput: the device has too little memory.
+    """
     try:
         with memory_of(device):
             network.to(device).eval()
     except MemoryError as error:
         raise InvalidInput("--model", f"{source.name} does not fit into the memory of {device}") from error
-    return Checkpoint(network, processor, device, dtype)
 
 
 def _check_files(path: Path) -> None:

@@ -147,8 +147,8 @@ def test_a_preset_is_listed_as_here_when_its_one_file_is(server, tensorhop):
 
 
 def _here(table: str, name: str) -> str:
-    (row,) = [line for line in table.splitlines() if f"│ {name} " in line]
-    return row.strip("│ ").split()[-1]
+    (row,) = [line.split() for line in table.splitlines() if line.split()[:1] == [name]]
+    return row[-1]
 
 
 def test_code_is_fetched_only_when_asked_for(tensorhop):

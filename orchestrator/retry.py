@@ -1,0 +1,68 @@
+"""Trying again what may succeed: calls that failed for a moment, and the missing rest of a stream that broke."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from orchestrator.scope import Scope
+from tensorhop.errors import ServiceFault
+from tensorhop.v1 import fault_pb2
+
+T = TypeVar("T")
+
+MOST_TRIES = 6  # of one call; of a stream, without an answer in between
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds; doubles each time, and a part of it is chance
+LONGEST_PUSHBACK = 10.0  # seconds that a service may ask to be left alone
+TOKENS, PER_SUCCESS = 20.0, 0.1  # as gRPC's retry throttling: a retry costs 1; below half, none is made
+
+
+class Retry:
+    """How one step is tried again. The budget is shared by all requests, so that an outage is not met with a storm."""
+
+    def __init__(self) -> None:
+        self._tokens = TOKENS
+        self._lock = threading.Lock()
+
+    def call(self, attempt: Callable[[], T], scope: Scope) -> T:
+        """What an attempt returns. Raises ServiceFault: the last one's."""
+        (answer,) = self.stream(lambda: iter([attempt()]), scope)
+        return answer
+
+    def stream(self, attempt: Callable[[], Iterator[T]], scope: Scope) -> Iterator[T]:
+        """The answers of a stream. An attempt after the first asks only for what is missing; the caller keeps count.
+
+        Raises:
+            ServiceFault: the last attempt's, or that the request has ended while this waited.
+        """
+        tries = 0
+        while True:
+            try:
+                for answer in attempt():
+                    tries = 0
+                    yield answer
+            except ServiceFault as error:
+                tries += 1
+                pause = self._pause(error.fault, tries)
+                if pause is None or pause >= scope.timeout():
+                    raise
+                if scope.wait(pause):
+                    raise
+            else:
+                with self._lock:
+                    self._tokens = min(TOKENS, self._tokens + PER_SUCCESS)
+                return
+
+    def _pause(self, fault: fault_pb2.Fault, tries: int) -> float | None:
+        """Seconds until the next attempt, or None if there shall be none."""
+        pushed_back = fault.code == fault_pb2.CODE_RESOURCE_EXHAUSTED and fault.HasField("retry_after")
+        if tries >= MOST_TRIES or not (pushed_back or fault.code == fault_pb2.CODE_UNAVAILABLE):
+            return None
+        with self._lock:
+            if self._tokens <= TOKENS / 2:
+                return None
+            self._tokens -= 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
+        if pushed_back:
+            return max(pause, fault.retry_after) if fault.retry_after <= LONGEST_PUSHBACK else None
+        return pause

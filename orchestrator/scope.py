@@ -1,0 +1,113 @@
+"""What all calls behind one request share."""
+
+import threading
+import time
+
+import grpc
+
+from tensorhop import tracing
+from tensorhop.errors import ServiceFault
+from tensorhop.shm import Pool, Slot
+from tensorhop.v1 import fault_pb2, model_pb2, pipeline_pb2
+
+TIMEOUT_SECONDS = 120.0  # for one call of a step, if the caller sets no deadline of its own
+MARGIN_SECONDS = 0.05  # of the caller's deadline, kept to send the answer
+
+
+class Scope:
+    """What all calls behind one request share: its id, deadline, slots and end, and a tally of the steps."""
+
+    def __init__(self, request_id: str, pool: Pool, seconds: float | None = None) -> None:
+        self.request_id = request_id
+        self._pool = pool
+        self._slots: list[Slot] = []
+        self.span = tracing.current()  # that all calls behind the request are part of
+        self.started = time.monotonic()
+        self._ended = threading.Event()
+        self._deadline = None if seconds is None else self.started + seconds - MARGIN_SECONDS
+        self._calls: set[grpc.Future] = set()
+        self._tally: dict[fault_pb2.Step, pipeline_pb2.StepSummary] = {}
+        self._lock = threading.Lock()
+
+    def timeout(self) -> float:
+        """Seconds that a call may take now."""
+        if self._deadline is None:
+            return TIMEOUT_SECONDS
+        return max(0.0, min(TIMEOUT_SECONDS, self._deadline - time.monotonic()))
+
+    def check(self) -> None:
+        """Raises ServiceFault: the request is cancelled, or its deadline has passed."""
+        if self.cancelled:
+            raise ServiceFault(fault_pb2.Fault(code=fault_pb2.CODE_CANCELLED, message="the request is cancelled"))
+        if self.timeout() <= 0:
+            raise ServiceFault(
+                fault_pb2.Fault(code=fault_pb2.CODE_DEADLINE_EXCEEDED, message="the request's deadline has passed")
+            )
+
+    @property
+    def cancelled(self) -> bool:
+        return self._ended.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless the request is cancelled; returns whether it is."""
+        return self._ended.wait(seconds)
+
+    def seconds(self) -> float:
+        """Since the request came in."""
+        return time.monotonic() - self.started
+
+    def cancel(self) -> None:
+        """End every call in flight, and every later one at once."""
+        with self._lock:
+            self._ended.set()
+            calls = list(self._calls)
+        for call in calls:
+            call.cancel()
+
+    def borrow(self, size: int) -> Slot | None:
+        """A slot of at least `size` bytes until the request ends, or None where there is none."""
+        slot = self._pool.take(size)
+        if slot is not None:
+            with self._lock:
+                self._slots.append(slot)
+        return slot
+
+    def close(self) -> None:
+        """Give the slots back; no call is in flight any more."""
+        for slot in self._slots:
+            self._pool.give_back(slot)
+
+    def enter(self, call: grpc.Future) -> None:
+        with self._lock:
+            self._calls.add(call)
+        if self.cancelled:
+            call.cancel()
+
+    def leave(
+        self,
+        call: grpc.Future,
+        step: fault_pb2.Step,
+        seconds: float,
+        model: model_pb2.Model | None,
+        transport: pipeline_pb2.Transport,
+    ) -> None:
+        with self._lock:
+            self._calls.discard(call)
+            summary = self._tally.setdefault(step, pipeline_pb2.StepSummary(step=step))
+            summary.calls += 1
+            summary.seconds += seconds
+            summary.transport = transport
+            if model is not None:
+                summary.model.CopyFrom(model)
+
+    def recall(self, step: fault_pb2.Step, model: model_pb2.Model) -> None:
+        """An answer of a step came from the cache."""
+        with self._lock:
+            summary = self._tally.setdefault(step, pipeline_pb2.StepSummary(step=step))
+            summary.cached += 1
+            summary.model.CopyFrom(model)
+
+    def steps(self) -> list[pipeline_pb2.StepSummary]:
+        """What each step did so far, in the chain's order."""
+        with self._lock:
+            return [self._tally[step] for step in sorted(self._tally)]

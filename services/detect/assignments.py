@@ -1,0 +1,45 @@
+"""A Python file that only assigns plain values, read without running it: what a downloaded configuration should be."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+from tensorhop.errors import InvalidInput
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What the file assigns, by name.
+
+    Raises:
+        InvalidInput: it is no Python, or something in it is more than a name and a number, text, list or the like.
+    """
+    try:
+        module = ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+        raise InvalidInput("--model", f"{path} cannot be read as Python: {reason}; get it again") from error
+    values: dict[str, Any] = {}
+    for statement in module.body:
+        match statement:
+            case ast.Expr(ast.Constant()):  # a docstring
+                pass
+            case ast.Assign([ast.Name(name)], value):
+                values[name] = _literal(path, statement, value)
+            case _:
+                raise _refused(path, statement)
+    return values
+
+
+def _literal(path: Path, statement: ast.stmt, value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise _refused(path, statement) from error
+
+
+def _refused(path: Path, statement: ast.stmt) -> InvalidInput:
+    text = ast.unparse(statement).splitlines()[0][:60]
+    return InvalidInput(
+        "--model",
+        f"{path}, line {statement.lineno}, is {text!r}; only plain values may be assigned, since no code of it is run",
+    )

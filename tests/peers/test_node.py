@@ -1,0 +1,58 @@
+"""The example for Node, as its README says, against real services: `make test-node`."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from orchestrator.local import one_process
+from tensorhop.settings import PORTS
+
+ROOT = Path(__file__).parent.parent.parent
+PHOTOS = ROOT / "examples" / "photos"
+PROGRAM = ROOT / "examples" / "node" / "cutouts.js"
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with one_process(dict.fromkeys(PORTS, "127.0.0.1:0")) as servers:
+        yield servers["pipeline"].address
+
+
+def node(*arguments: object) -> subprocess.CompletedProcess:
+    return subprocess.run(["node", PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+
+
+def test_every_object_of_a_photo_becomes_a_png(address: str, tmp_path: Path) -> None:
+    done = node(PHOTOS / "coffee.jpg", tmp_path, address)
+    assert (done.returncode, done.stderr) == (0, "")
+    events = [line.split()[0] for line in done.stdout.splitlines()]
+    objects = events.count("object")
+    assert events == ["description", "detections", *["object"] * objects, "summary"]
+    assert f"{objects} done, 0 failed" in done.stdout.splitlines()[-1]
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == [f"coffee-{index}.png" for index in range(objects)] != []
+    for file in files:
+        assert f"-> {file}" in done.stdout
+        picture = Image.open(file)
+        assert (picture.format, picture.mode, picture.size) == ("PNG", "RGBA", (1024, 1024))
+        alpha = np.asarray(picture)[..., 3]
+        assert alpha.min() == 0
+        assert 0.05 < np.mean(alpha == 255) < 0.9
+
+
+def test_a_refusal_is_told_by_name_and_reason(address: str, tmp_path: Path) -> None:
+    done = node(PROGRAM, tmp_path, address)
+    assert done.returncode == 1
+    assert done.stderr.startswith("INVALID_ARGUMENT: image")
+
+
+def test_no_server_and_no_photo(tmp_path: Path) -> None:
+    done = node(PHOTOS / "cat.jpg", tmp_path, "127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stderr.startswith("UNAVAILABLE: ")
+    assert node(tmp_path / "none.jpg", tmp_path).returncode == 1
+    assert node().returncode == 2
