@@ -322,6 +322,15 @@ def test_what_is_open_to_everybody(files, tokens, options, of_health, of_reflect
             assert code(health, channel) == OK
 
 
+def test_health_that_needs_a_token_does_not_shut_out_those_who_have_one(tokens):
+    """gRPC itself asks for the health of replicas, and without a token."""
+    security = Security(token_file=tokens.token_file, open_health=False)
+    with serving(security) as server:
+        remote = Remote(server.address, STEPS["postprocess"], security)
+        assert remote.info(GUARD).service == "postprocess"
+        remote.close()
+
+
 # All together.
 
 
