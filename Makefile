@@ -10,7 +10,7 @@ BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 BUILD_ARGS ?=
 
-.PHONY: help run test test-models test-rembg test-groundingdino test-node stubs lint types protos clean pictures
+.PHONY: help run test test-models test-rembg test-groundingdino test-node fuzz stubs lint types protos clean pictures
 .PHONY: compose-verify
 .PHONY: compare-hop compare-foreground compare-refinement
 
@@ -34,6 +34,10 @@ test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdin
 
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
+
+fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
+	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
+	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded --deadline 120
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .

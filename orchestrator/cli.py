@@ -32,13 +32,16 @@ from tensorhop.command import (
     serve_command,
     serve_servicer,
     set_limits,
-    start_logging,
+    start_seeing,
 )
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
+from tensorhop.security import Security, from_environment
 from tensorhop.server import GRACE_SECONDS, Stoppable
 from tensorhop.server import run as run_servers
-from tensorhop.settings import PORTS
+from tensorhop.server_options import client_options, server_options
+from tensorhop.settings import PORTS, limits
+from tensorhop.tracing import start_tracing
 
 if TYPE_CHECKING:
     from web.serve import HttpServer
@@ -60,6 +63,7 @@ INTERRUPTED, TERMINATED = 130, 143
 
 
 @app.command("run")
+@client_options
 def run_command(
     images: options.Images = None,
     manifest: options.ManifestFile = None,
@@ -109,11 +113,13 @@ def run_command(
 
     Exit code: 0 every photo gave a cut-out, 1 something failed, 2 wrong use,
 
-    3 nothing was found, 4 the endpoint cannot be reached, 130 interrupted, 143 terminated.
+    3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
     set_limits(shm_dir, no_shm)
     keep_large_buffers()
+    security = from_environment()
     try:
+        start_tracing("tensorhop-run")
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if endpoint and choices:
             raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
@@ -175,9 +181,11 @@ def run_command(
             if endpoint is None:
                 from orchestrator.local import one_process
 
-                servers = stack.enter_context(one_process(dict.fromkeys(PORTS, "127.0.0.1:0"), choices))
+                security = Security()  # nobody else is there
+                addresses = dict.fromkeys(PORTS, "127.0.0.1:0")
+                servers = stack.enter_context(one_process(addresses, choices, security=security))
                 endpoint = servers["pipeline"].address
-            client = stack.enter_context(PipelineClient(endpoint))
+            client = stack.enter_context(PipelineClient(endpoint, security=security))
             reporter = stack.enter_context(Reporter(as_json, total, results))
             code = run(tasks, client, reporter, jobs=jobs, resume=resume, fail_fast=fail_fast)
     except Terminated:
@@ -223,6 +231,7 @@ Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choic
 
 
 @app.command()
+@server_options
 def up(
     host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
     only: Annotated[list[Name] | None, option("Start only this; repeatable.")] = None,
@@ -249,10 +258,12 @@ def up(
         typer.echo(f"http is left out: {lost}", err=True)
         names.remove("http")
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
+    if limits().tls_cert and not limits().tls_ca:
+        raise typer.BadParameter("--tls-cert needs --tls-ca here: the services are called by TLS, too")
     try:
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if one_process:
-            start_logging()
+            start_seeing("tensorhop")
             keep_large_buffers()
             with local.one_process(addresses, choices, GRACE_SECONDS) as servers:
                 found = {name: server.address for name, server in servers.items()}
@@ -290,6 +301,7 @@ StepAddress = Annotated[
 
 
 @app.command("status")
+@client_options
 def status_command(
     pipeline: Annotated[
         str, option("Address of the pipeline.", metavar="ADDRESS", envvar="TENSORHOP_ENDPOINT")
@@ -348,6 +360,7 @@ for step in PORTS:
 
 
 @serve.command("pipeline")
+@server_options
 def serve_pipeline(
     listen: Listen = None,
     describe: Annotated[str, option("Address of describe.", metavar="ADDRESS")] = f"localhost:{PORTS['describe']}",
@@ -378,6 +391,7 @@ def serve_pipeline(
 
 
 @serve.command("http")
+@client_options
 def serve_http(
     listen: Listen = None,
     pipeline: Annotated[str, option("Address of the pipeline.", metavar="ADDRESS")] = PIPELINE,
@@ -394,7 +408,7 @@ def serve_http(
     if lost := missing_http():
         typer.echo(f"Error: {lost}", err=True)
         raise typer.Exit(1)
-    start_logging()
+    start_seeing("http")
     keep_large_buffers()
     try:
         server = start_http(listen or f"localhost:{PORTS['http']}", pipeline, allow_origin or ())

@@ -15,9 +15,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from orchestrator.choices import words_of
 from orchestrator.service import SERVICE as PIPELINE
 from orchestrator.stages import STEPS, Stages
-from tensorhop.address import reachable
+from tensorhop.address import reachable, split
 from tensorhop.channel import open_channel
+from tensorhop.security import Security
 from tensorhop.server import EMBEDDED_CHOICE, GRACE_SECONDS, Server, Service
+from tensorhop.settings import PORTS, limits
 from tensorhop.source import Choice
 
 START_SECONDS = 900.0  # how long a child may take until it serves: large models take minutes to load
@@ -31,11 +33,15 @@ def service(name: str) -> Service:
 
 @contextlib.contextmanager
 def one_process(
-    listen: Mapping[str, str], choices: Mapping[str, Choice] | None = None, grace: float = 0.0
+    listen: Mapping[str, str],
+    choices: Mapping[str, Choice] | None = None,
+    grace: float = 0.0,
+    security: Security | None = None,
 ) -> Iterator[dict[str, Server]]:
     """Start servers in this process, by name, each on its address, and stop them at the end.
 
-    `choices` says by step which model it runs; the embedded one if it says nothing.
+    `choices` says by step which model it runs; the embedded one if it says nothing. `security` is that of all servers
+    and of the connections between them; what the environment says if not given.
 
     The pipeline, if it is among them, is connected to the steps that are, and to the default ports for the others.
     HTTP is not served here: it is no gRPC server.
@@ -45,12 +51,13 @@ def one_process(
         for name in STEPS:
             if name in listen:
                 step = service(name)
-                servers[name] = Server(step, step.load((choices or {}).get(name, EMBEDDED_CHOICE)), listen[name])
+                servicer = step.load((choices or {}).get(name, EMBEDDED_CHOICE))
+                servers[name] = Server(step, servicer, listen[name], security)
                 stack.callback(lambda server: server.stop(grace).wait(), servers[name])
         if "pipeline" in listen:
-            stages = Stages.connect({name: reachable(server.address) for name, server in servers.items()})
+            stages = Stages.connect({name: reachable(server.address) for name, server in servers.items()}, security)
             stack.callback(stages.close)
-            servers["pipeline"] = Server(PIPELINE, PIPELINE.servicer(stages), listen["pipeline"])
+            servers["pipeline"] = Server(PIPELINE, PIPELINE.servicer(stages), listen["pipeline"], security)
             stack.callback(lambda: servers["pipeline"].stop(grace).wait())
         yield servers
 
@@ -94,7 +101,10 @@ def lives(address: str) -> bool:
 
 
 def children(listen: Mapping[str, str], choices: Mapping[str, Choice]) -> list[Child]:
-    """A child for each name, to listen on its address; the pipeline is told where the steps among them are."""
+    """A child for each name, to listen on its address; the pipeline is told where the steps among them are.
+
+    Their metrics, if they are wanted, are on ports in the order of PORTS, the pipeline's on the one that was named.
+    """
     told = {name: reachable(address) for name, address in listen.items()}
     found = []
     for name, address in listen.items():
@@ -106,6 +116,9 @@ def children(listen: Mapping[str, str], choices: Mapping[str, Choice]) -> list[C
             command += ["--pipeline", told["pipeline"]]
         elif name in choices:
             command += words_of(choices[name])
+        if limits().metrics:
+            host, port = split(limits().metrics)
+            command += ["--metrics", f"{host}:{port + list(PORTS).index(name)}"]
         found.append(Child(name, told[name], command))
     return found
 

@@ -271,7 +271,7 @@ def finish_object(
             request.lent.extend(payloads.lend(scope.borrow(2 * layer_bytes)))
         return Packet(request, payloads)
 
-    answer, received = stages.postprocess.call(build, scope)
+    answer, received = stages.postprocess.call(build, scope, object=detection.index)
     layers = [read_layer(answer.shadow, received, "shadow")] if answer.HasField("shadow") else []
     layers.append(read_layer(answer.cutout, received, "cutout"))
     wanted, output, payloads = job.request.output, job.output, Payloads()

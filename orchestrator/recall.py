@@ -10,6 +10,7 @@ from google.protobuf.message import DecodeError, Message
 from orchestrator.cache import Cache, Claim, digest_of, key_of
 from orchestrator.scope import Scope
 from orchestrator.stages import Stage
+from tensorhop import telemetry
 from tensorhop.errors import InvalidInput
 from tensorhop.geometry import Size
 from tensorhop.messages import read_mask, write_mask
@@ -45,6 +46,7 @@ class Recall:
         while True:
             claim = self._cache.claim(key)
             if claim.leads:
+                telemetry.cache_miss(stage.name)
                 try:
                     answer = ask()
                     claim.keep(answer.SerializeToString())
@@ -96,6 +98,8 @@ class Recall:
         for index, key in keys.items():
             claims[index] = cache.claim(key)
         leads = [index for index, claim in claims.items() if claim.leads]
+        for _ in leads:
+            telemetry.cache_miss(stage.name)
         try:
             for index, claim in claims.items():
                 if claim.value is not None:
@@ -150,6 +154,7 @@ class Recall:
         return claim.wait(0)
 
     def _note(self, stage: Stage) -> None:
+        telemetry.cache_hit(stage.name)
         model = stage.model()
         if model is not None:
             self._scope.recall(stage.step, model)

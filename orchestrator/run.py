@@ -205,8 +205,9 @@ def failure_of(error: Exception) -> tuple[int, dict[str, Any]]:
 
 def code_of(fault: fault_pb2.Fault) -> int:
     """The exit code for a request that failed as a whole."""
-    if fault.code == fault_pb2.CODE_UNAVAILABLE and fault.step == fault_pb2.STEP_UNSPECIFIED:
-        return UNREACHABLE  # no step's fault: the pipeline itself did not answer
+    unreachable = (fault_pb2.CODE_UNAVAILABLE, fault_pb2.CODE_UNAUTHENTICATED)
+    if fault.code in unreachable and fault.step == fault_pb2.STEP_UNSPECIFIED:
+        return UNREACHABLE  # no step's fault: the pipeline itself did not answer, or did not let us in
     if fault.code == fault_pb2.CODE_INVALID_ARGUMENT and not fault.field.startswith("image"):
         return WRONG  # an option, not the photo
     return FAILED

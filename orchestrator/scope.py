@@ -5,6 +5,7 @@ import time
 
 import grpc
 
+from tensorhop import tracing
 from tensorhop.errors import ServiceFault
 from tensorhop.shm import Pool, Slot
 from tensorhop.v1 import fault_pb2, model_pb2, pipeline_pb2
@@ -20,6 +21,7 @@ class Scope:
         self.request_id = request_id
         self._pool = pool
         self._slots: list[Slot] = []
+        self.span = tracing.current()  # that all calls behind the request are part of
         self.started = time.monotonic()
         self._ended = threading.Event()
         self._deadline = None if seconds is None else self.started + seconds - MARGIN_SECONDS

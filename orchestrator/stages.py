@@ -12,8 +12,10 @@ from google.protobuf.descriptor import ServiceDescriptor
 from orchestrator.cache import Cache, open_cache
 from orchestrator.retry import Retry
 from orchestrator.scope import Scope
+from tensorhop import tracing
 from tensorhop.channel import REQUEST_ID, Remote, from_error
 from tensorhop.errors import ServiceFault
+from tensorhop.security import Security
 from tensorhop.settings import PORTS, limits
 from tensorhop.shm import Pool, Slot
 from tensorhop.v1 import (
@@ -42,29 +44,32 @@ OWN_WORD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITIO
 class Stage:
     """One step: where it is, and what a failure of it is called."""
 
-    def __init__(self, name: str, address: str) -> None:
+    def __init__(self, name: str, address: str, security: Security | None = None) -> None:
         self.name = name
         self.address = address
         self.transport = pipeline_pb2.TRANSPORT_UNSPECIFIED  # of the last call that succeeded
         self.step = getattr(fault_pb2, f"STEP_{name.upper()}")
         (self._method,) = (method.name for method in STEPS[name].methods)
-        self._remote = Remote(address, STEPS[name])
+        self._remote = Remote(address, STEPS[name], security)
         self.retry = Retry()
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
 
-    def call(self, build: Callable[[bool], Packet], scope: Scope) -> Packet:
+    def call(self, build: Callable[[bool], Packet], scope: Scope, **about: int) -> Packet:
         """The service's one answer; a call that fails for a moment is made again.
 
         Args:
             build: makes the request; its argument says whether tensors may go by shared memory.
+            about: what the call's span says of it, as the object's index.
 
         Raises:
             ServiceFault: the call failed; the fault names this step.
         """
 
         def attempt() -> Packet:
-            (answer,) = self._negotiate(build, scope, lambda method: method.future, lambda call: iter([call.result()]))
+            (answer,) = self._negotiate(
+                build, scope, lambda method: method.future, lambda call: iter([call.result()]), about
+            )
             return answer
 
         return self.retry.call(attempt, scope)
@@ -82,33 +87,44 @@ class Stage:
 
     def stream(self, build: Callable[[bool], Packet], scope: Scope) -> Iterator[Packet]:
         """The service's answers as they come, without a second attempt. Takes and raises what `call` does."""
-        yield from self._negotiate(build, scope, lambda method: method, iter)
+        yield from self._negotiate(build, scope, lambda method: method, iter, {})
 
     def close(self) -> None:
         self._remote.close()
 
     def _negotiate(
-        self, build: Callable[[bool], Packet], scope: Scope, kind: Callable[[Any], Any], answers: Callable[[Any], Any]
+        self,
+        build: Callable[[bool], Packet],
+        scope: Scope,
+        kind: Callable[[Any], Any],
+        answers: Callable[[Any], Any],
+        about: Mapping[str, int],
     ) -> Iterator[Packet]:
         """By shared memory if there is some; a service that does not share it says so before any work."""
         packet = build(True)
         try:
-            yield from self._run(packet, scope, kind, answers)
+            yield from self._run(packet, scope, kind, answers, about)
         except ServiceFault as error:
             refused = error.fault.code == fault_pb2.CODE_FAILED_PRECONDITION and "shared_memory" in error.fault.field
             if not packet.payloads.slots or not refused:
                 raise
-            yield from self._run(build(False), scope, kind, answers)
+            yield from self._run(build(False), scope, kind, answers, about)
 
     def _run(
-        self, packet: Packet, scope: Scope, kind: Callable[[Any], Any], answers: Callable[[Any], Any]
+        self,
+        packet: Packet,
+        scope: Scope,
+        kind: Callable[[Any], Any],
+        answers: Callable[[Any], Any],
+        about: Mapping[str, int],
     ) -> Iterator[Packet]:
         if scope.cancelled:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
         timeout = scope.timeout()
         started = time.monotonic()
         start = kind(self._remote.method(self._method, packet))
-        call = start(packet, timeout=timeout, metadata=[(REQUEST_ID, scope.request_id)])
+        span = tracing.begin_client(self.name, scope.span, {f"tensorhop.{key}": value for key, value in about.items()})
+        call = start(packet, timeout=timeout, metadata=[(REQUEST_ID, scope.request_id), *tracing.carried(span)])
         scope.enter(call)
         slots = packet.payloads.slots
         transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
@@ -133,6 +149,8 @@ class Stage:
         finally:
             call.cancel()  # of no effect on a call that is over
             scope.leave(call, self.step, time.monotonic() - started, model, transport)
+            if span is not None:
+                tracing.end(span, call.code())
 
     def _fault(self, code: fault_pb2.Code, message: str) -> fault_pb2.Fault:
         return fault_pb2.Fault(step=self.step, code=code, message=f"{self.name} {message}")
@@ -155,9 +173,9 @@ class Stages:
     cache: Cache | None
 
     @classmethod
-    def connect(cls, addresses: Mapping[str, str]) -> Self:
+    def connect(cls, addresses: Mapping[str, str], security: Security | None = None) -> Self:
         """Connect to the services at the given addresses, by step; a step left out is at its default port here."""
-        stages = {name: Stage(name, addresses.get(name) or f"localhost:{PORTS[name]}") for name in STEPS}
+        stages = {name: Stage(name, addresses.get(name) or f"localhost:{PORTS[name]}", security) for name in STEPS}
         cache = open_cache(limits().cache, limits().cache_bytes, limits().cache_seconds)
         return cls(**stages, pool=Pool(Path(limits().shm_dir), limits().shm_bytes), cache=cache)
 

@@ -8,6 +8,7 @@ from typing import Any, Self
 import grpc
 import numpy as np
 
+from tensorhop import tracing
 from tensorhop.caption import DescribeOptions
 from tensorhop.channel import Remote, from_error
 from tensorhop.errors import InvalidInput
@@ -39,6 +40,7 @@ from tensorhop.results import (
     StepSummary,
     Summary,
 )
+from tensorhop.security import Security
 from tensorhop.settings import PORTS
 from tensorhop.tensor import to_array
 from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
@@ -56,10 +58,15 @@ class PipelineClient:
 
     Args:
         endpoint: "host:port", "unix:/path" or any other name that gRPC resolves.
+        security: TLS and token; what the TENSORHOP_... variables say if not given.
+
+    Raises:
+        InvalidInput: a file of `security` cannot be used.
     """
 
-    def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}") -> None:
-        self._remote = Remote(endpoint, pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"])
+    def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}", *, security: Security | None = None) -> None:
+        service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
+        self._remote = Remote(endpoint, service, security)
 
     def __enter__(self) -> Self:
         return self
@@ -145,7 +152,7 @@ class PipelineClient:
         if iou_threshold is not None:
             request.detect.iou_threshold = iou_threshold
         packet = Packet(request, payloads)
-        return Call(self._remote.method("Process", packet)(packet, timeout=timeout))
+        return Call(self._remote.method("Process", packet)(packet, timeout=timeout, metadata=tracing.carried()))
 
 
 class Call:

@@ -9,10 +9,14 @@ from typing import Annotated
 import typer
 
 from tensorhop.errors import InvalidInput
+from tensorhop.logs import start_logging
 from tensorhop.memory import keep_large_buffers
 from tensorhop.server import EMBEDDED_CHOICE, Server, Service, run
+from tensorhop.server_options import server_options
 from tensorhop.settings import PORTS, limits
 from tensorhop.source import EMBEDDED, Choice
+from tensorhop.telemetry import serve_metrics
+from tensorhop.tracing import start_tracing
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ def serve_command(name: str, service: Callable[[], Service], has_model: bool = T
         set_limits(shm_dir, no_shm, allow_path)
         serve(service(), listen)
 
-    chosen = command if has_model else command_without_model
+    chosen = server_options(command if has_model else command_without_model)
     chosen.__doc__ = f"Serve {name} (default address localhost:{PORTS[name]})."
     return chosen
 
@@ -88,16 +92,20 @@ def serve(service: Service, listen: str | None = None, choice: Choice = EMBEDDED
 
 
 def serve_servicer(service: Service, servicer: object, listen: str | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. Ends the process with a message if the address cannot be had."""
-    start_logging()
+    """Serve until SIGTERM or SIGINT. Ends the process with a message if it cannot."""
     keep_large_buffers()
     try:
+        start_seeing(f"tensorhop-{service.name}")
         server = Server(service, servicer, listen or f"localhost:{PORTS[service.name]}")
-    except OSError as error:
+    except (InvalidInput, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
     run([server], lambda: log.info("%s serves on %s", service.name, server.address))
 
 
-def start_logging() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+def start_seeing(name: str) -> None:
+    """Start the log, and metrics and traces if they are wanted. Raises OSError, InvalidInput."""
+    start_logging(limits().log_format)
+    start_tracing(name)
+    if limits().metrics:
+        serve_metrics(limits().metrics)

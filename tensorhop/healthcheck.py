@@ -1,5 +1,6 @@
 """`python -m tensorhop.healthcheck ADDRESS`: whether a server serves, for containers that have no other tool for it."""
 
+import os
 import sys
 
 import grpc
@@ -17,8 +18,7 @@ def failure(address: str) -> str:
     Returns:
         Why it does not serve; "" if it does.
     """
-    # Not by open_channel: this runs every few seconds, and what that imports would be most of its cost.
-    with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
+    with connect(address) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:
@@ -26,6 +26,16 @@ def failure(address: str) -> str:
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
         return ""
     return f"{address} is {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}"
+
+
+def connect(address: str) -> grpc.Channel:
+    """A connection, by TLS and with a token if the environment says so, as it does for the server."""
+    if any(os.environ.get(f"TENSORHOP_{name}") for name in ("TLS_CA", "TOKEN_FILE")):
+        from tensorhop.channel import open_channel
+
+        return open_channel(address)
+    # This runs every few seconds, and what open_channel imports would be most of its cost.
+    return grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
 
 
 if __name__ == "__main__":

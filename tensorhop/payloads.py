@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tensorhop import telemetry
 from tensorhop.errors import NotShared
 from tensorhop.shm import ATTACHMENTS, SMALLEST, Slot
 from tensorhop.v1 import tensor_pb2 as pb
@@ -66,6 +67,7 @@ class Payloads:
                 if size <= memory.nbytes:
                     taken = -(-size // ALIGNMENT) * ALIGNMENT
                     self._room[index] = (name, offset + taken, memory[taken:])
+                    telemetry.sent_in_slot(size)
                     return pb.SharedMemory(name=name, offset=offset, size=size), memory[:size]
         return None
 

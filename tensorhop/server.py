@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -17,16 +18,21 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from tensorhop.address import check_free
+from tensorhop import telemetry
+from tensorhop.address import check_free, is_loopback
+from tensorhop.calls import CallInterceptor
 from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
 from tensorhop.errors import InvalidInput, fault_of
+from tensorhop.guard import TokenInterceptor
 from tensorhop.health import HealthServicer
 from tensorhop.info import DESCRIPTOR as INFO
 from tensorhop.info import InfoServicer
 from tensorhop.messages import Model
+from tensorhop.security import Security, from_environment
 from tensorhop.settings import limits
 from tensorhop.source import EMBEDDED, Choice, find
 from tensorhop.tally import Tally
+from tensorhop.tokens import Tokens
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire import handlers, readable
 
@@ -67,6 +73,7 @@ class Service:
 
     def model(self, choice: Choice = EMBEDDED_CHOICE) -> Model:
         """The model, loaded and warm. Raises as `load` does."""
+        started = time.monotonic()
         if choice.model == EMBEDDED:
             model = resolve_name(self.models[EMBEDDED])()
         else:
@@ -76,17 +83,24 @@ class Service:
             model.warm_up()
         except MemoryError as error:
             raise InvalidInput("--model", f"{choice.model} does not fit into memory: {error}") from error
+        telemetry.model_loaded(self.name, model.name, time.monotonic() - started)
         return model
 
 
 class Server:
     """A running service.
 
+    Args:
+        security: TLS, tokens, and what is open to everybody; what the environment says if not given.
+
     Raises:
         OSError: the address cannot be listened on.
+        InvalidInput: a file of `security` cannot be used.
     """
 
-    def __init__(self, service: Service, servicer: object, address: str) -> None:
+    def __init__(self, service: Service, servicer: object, address: str, security: Security | None = None) -> None:
+        security = from_environment() if security is None else security
+        security.check()
         try:
             check_free(address)
         except OSError as error:
@@ -96,15 +110,26 @@ class Server:
         tally = Tally(most)
         workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
         self.service = service
-        self._server = grpc.server(workers, interceptors=[FaultInterceptor(service.step, tally)], options=options)
+        interceptors: list[grpc.ServerInterceptor] = [CallInterceptor(service.name)]
+        if security.token_file:
+            interceptors.append(TokenInterceptor(Tokens(security.token_file), security, service.name, service.step))
+        interceptors.append(FaultInterceptor(service.step, tally))
+        self._server = grpc.server(workers, interceptors=interceptors, options=options)
         info = InfoServicer(service.name, servicer, tally)
         self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        if security.reflection:
+            reflection.enable_server_reflection(names, self._server)
+        credentials = security.server_credentials()
+        if credentials is None and not is_loopback(address):
+            log.warning("%s at %s is in plain text, and others can reach it; see --tls-cert", service.name, address)
         try:
-            port = self._server.add_insecure_port(address)
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise OSError(f"{service.name} cannot listen on {address}; is it in use?") from error
         self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"

@@ -1,6 +1,7 @@
 """Ports, and limits that an operator can set by environment variables: TENSORHOP_MAX_PIXELS=100000000."""
 
 from functools import cache
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -59,6 +60,18 @@ class Limits(BaseSettings):
     max_upload_bytes: int = Field(128 * 1024 * 1024, ge=1)
     max_upload_seconds: float = Field(120, gt=0)
     max_requests: int = Field(16, ge=1)
+    # TLS, client certificates and tokens; tensorhop/security.py says what each is.
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_ca: str = ""
+    require_client_cert: bool = False
+    token_file: str = ""
+    open_health: bool = True
+    open_reflection: bool = False
+    reflection: bool = True
+    # HOST:PORT where Prometheus finds the metrics; empty for nowhere.
+    metrics: str = ""
+    log_format: Literal["text", "json"] = "text"
 
 
 @cache

@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+from tensorhop import telemetry
 from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.settings import limits
 from tensorhop.v1 import tensor_pb2 as pb
@@ -85,8 +86,20 @@ class Pool:
         self._used = 0
         self._closed = False
         self._lock = threading.Lock()
+        telemetry.watch_pool(self)
         if SUPPORTED:
             remove_orphans(folder)
+
+    @property
+    def used(self) -> int:
+        """Bytes of all slots."""
+        return self._used
+
+    @property
+    def lent(self) -> int:
+        """Bytes of the slots that calls have now."""
+        with self._lock:
+            return self._used - sum(slot.size for slot in self._free)
 
     def take(self, size: int) -> Slot | None:
         """A slot of at least `size` bytes, or None where shared memory cannot be had or brings nothing."""

@@ -1,15 +1,48 @@
 """What a process counts and times, for Prometheus."""
 
-from prometheus_client import Histogram
+from weakref import WeakSet
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from tensorhop.address import split
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
+CALLS = Counter("tensorhop_calls", "Calls that have ended.", ["service", "method", "code"])
+CALL_SECONDS = Histogram(
+    "tensorhop_call_seconds", "Time from a call's arrival to its end.", ["service", "method"], buckets=SECONDS
+)
+CALLS_UNDER_WAY = Gauge("tensorhop_calls_under_way", "Calls that have not ended.", ["service"])
 _BATCH_SIZE = Histogram(
     "tensorhop_batch_size", "Items that went to the model together.", ["service"], buckets=(1, 2, 4, 8, 16, 32, 64)
 )
 _QUEUE_SECONDS = Histogram(
     "tensorhop_queue_seconds", "Time from an item's arrival until the model took it.", ["service"], buckets=SECONDS
 )
+_LOAD_SECONDS = Gauge("tensorhop_model_load_seconds", "Time to load and warm a model.", ["service", "model"])
+_CACHE = Counter("tensorhop_cache_requests", "Answers of a step that were looked up.", ["step", "outcome"])
+_PAYLOAD = Counter(
+    "tensorhop_payload_bytes", "Bytes of tensors and pictures that this process has sent.", ["transport"]
+)
+_BY_MESSAGE, _BY_SHARED_MEMORY = _PAYLOAD.labels("message"), _PAYLOAD.labels("shared_memory")
+_SLOTS = Gauge("tensorhop_shared_memory_bytes", "Bytes of this process's slots of shared memory.", ["state"])
+_pools: WeakSet = WeakSet()
+_SLOTS.labels("reserved").set_function(lambda: sum(pool.used for pool in list(_pools)))
+_SLOTS.labels("lent").set_function(lambda: sum(pool.lent for pool in list(_pools)))
+
+
+def serve_metrics(address: str) -> int:
+    """Answer Prometheus at "host:port", by HTTP, until the process ends; returns the port.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    host, port = split(address)
+    try:
+        server, _ = start_http_server(port, host.strip("[]"))
+    except OSError as error:
+        raise OSError(f"the metrics cannot be at {address}: {error.strerror or error}") from error
+    return server.server_port
 
 
 def batch_size(service: str, items: int) -> None:
@@ -18,3 +51,28 @@ def batch_size(service: str, items: int) -> None:
 
 def queue_seconds(service: str, seconds: float) -> None:
     _QUEUE_SECONDS.labels(service).observe(seconds)
+
+
+def model_loaded(service: str, model: str, seconds: float) -> None:
+    _LOAD_SECONDS.labels(service, model).set(seconds)
+
+
+def cache_hit(step: str) -> None:
+    _CACHE.labels(step, "hit").inc()
+
+
+def cache_miss(step: str) -> None:
+    _CACHE.labels(step, "miss").inc()
+
+
+def sent_in_message(size: int) -> None:
+    _BY_MESSAGE.inc(size)
+
+
+def sent_in_slot(size: int) -> None:
+    _BY_SHARED_MEMORY.inc(size)
+
+
+def watch_pool(pool: object) -> None:
+    """Count a tensorhop.shm.Pool for as long as it is used."""
+    _pools.add(pool)

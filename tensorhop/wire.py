@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from tensorhop import telemetry
 from tensorhop.errors import InvalidInput
 from tensorhop.payloads import Payloads
 
@@ -58,7 +59,7 @@ class Stub:
         for method in service.methods:
             make = channel.unary_stream if method.server_streaming else channel.unary_unary
             path = f"/{service.full_name}/{method.name}"
-            setattr(self, method.name, make(path, encode, reader(GetMessageClass(method.output_type))))
+            setattr(self, method.name, make(path, send, reader(GetMessageClass(method.output_type))))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the service has no method {name}")
@@ -73,7 +74,7 @@ def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHan
     for method in service.methods:
         make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
         read = reader(GetMessageClass(method.input_type))
-        methods[method.name] = make(getattr(servicer, method.name), read, encode)
+        methods[method.name] = make(getattr(servicer, method.name), read, send)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -95,6 +96,13 @@ def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
 
 
 # Out.
+
+
+def send(packet: Packet) -> bytes:
+    """The serializer of a call: `encode`, counted."""
+    if not packet.payloads.empty:
+        telemetry.sent_in_message(packet.payloads.nbytes)
+    return encode(packet)
 
 
 def encode(packet: Packet) -> bytes:

@@ -155,3 +155,11 @@ def test_trimmed_keeps_every_visible_pixel() -> None:
     layer = trimmed(placed(rgba, Region(0, 0, 50, 40), in_place(Size(50, 40))))
     assert layer.region == Region(9, 7, 45, 31)
     assert layer.pixels[..., 3].sum() == 2
+
+
+@pytest.mark.parametrize("shadow", ["none", "cast"])
+def test_an_object_gets_no_smaller_than_a_pixel(shadow: str) -> None:
+    cutout = finished(OBJECTS["large"], shadow=shadow, rot=110.0, fill=1e-300)
+    assert cutout.placement.scale == pytest.approx(1 / 1390)
+    assert cutout.cutout.pixels[..., 3].max() > 0
+    assert max(cutout.cutout.pixels.shape[:2]) <= 4

@@ -13,9 +13,8 @@ from orchestrator.bench.echo import SERVICE
 from orchestrator.bench.payload import Payload
 from orchestrator.bench.process import processes
 from orchestrator.bench.table import Row
-from tensorhop.channel import Remote, open_channel
+from tensorhop.channel import Remote
 from tensorhop.memory import keep_large_buffers
-from tensorhop.wire import Stub
 
 TURN_SECONDS = 2.0
 PAUSE_SECONDS = 0.005  # between small calls
@@ -26,8 +25,8 @@ class OneConnection(Remote):
     """All messages on one connection, as a plain stub sends them."""
 
     def __init__(self, address: str) -> None:
-        self._small = self._bulk = self._info = open_channel(address)
-        self._small_stub = self._bulk_stub = Stub(self._small, SERVICE.descriptor)
+        super().__init__(address, SERVICE.descriptor)
+        self._bulk_stub = self._small_stub
 
 
 def two_connections(address: str) -> Remote:

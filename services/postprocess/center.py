@@ -39,7 +39,7 @@ def centered(
     Args:
         box: the object's, in pixels of the photo, not empty.
         reach: what else must be on the canvas, in pixels of the photo: its shadow. If need be, the object becomes
-            smaller than `fill` says.
+            smaller than `fill` says, but no smaller than a pixel.
         canvas: size in pixels.
         fill: above 0, at most 1: part of the canvas's width or height, whichever is reached first, that the box takes.
         max_scale: how far a small object may be enlarged.
@@ -51,6 +51,7 @@ def centered(
         across = max(x - reach.x0, reach.x1 - x, width / 2)
         down = max(y - reach.y0, reach.y1 - y, height / 2)
         scale = min(scale, half(canvas.width) / across, half(canvas.height) / down)
+    scale = max(scale, 1 / max(width, height))
     return Placement(canvas, scale, canvas.width / 2 - scale * x, canvas.height / 2 - scale * y)
 
 

@@ -1,0 +1,99 @@
+"""The options that every command with servers has: who may connect, and what is seen of them."""
+
+import functools
+import inspect
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tensorhop.errors import InvalidInput
+from tensorhop.security import from_environment
+from tensorhop.settings import limits
+from tensorhop.tokens import Tokens
+
+SECURITY, SEEING = "Security", "Seeing"
+
+
+def _file(text: str, panel: str = SECURITY) -> Any:
+    return Annotated[Path | None, typer.Option(metavar="FILE", help=text, rich_help_panel=panel, show_default=False)]
+
+
+def _flag(text: str, name: str) -> Any:
+    return Annotated[bool | None, typer.Option(name, help=text, rich_help_panel=SECURITY, show_default=False)]
+
+
+LogFormat = StrEnum("LogFormat", ["text", "json"])
+
+# By the setting that an option sets: its type, and what a flag makes of the setting.
+CLIENT = {
+    "tls_ca": _file("Certificates (PEM) of the authorities to trust; connections are encrypted."),
+    "tls_cert": _file("Certificate (PEM, with its chain) to show."),
+    "tls_key": _file("Its key (PEM)."),
+    "token_file": _file("Tokens, one a line: the first is sent, any is taken."),
+}
+SERVER = CLIENT | {
+    "require_client_cert": _flag("Refuse clients without a certificate of --tls-ca.", "--require-client-cert"),
+    "open_health": _flag("Health needs a token, too.", "--closed-health"),
+    "open_reflection": _flag("Reflection needs no token.", "--open-reflection"),
+    "reflection": _flag("Do not tell what is served.", "--no-reflection"),
+    "metrics": Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Metrics for Prometheus.", rich_help_panel=SEEING, show_default="off"),
+    ],
+    "log_format": Annotated[
+        LogFormat | None, typer.Option(help="How the log looks.", rich_help_panel=SEEING, show_default="text")
+    ],
+}
+FLAG_VALUES = {"require_client_cert": True, "open_health": False, "open_reflection": True, "reflection": False}
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of servers to a command; each sets its TENSORHOP_... variable, for children too."""
+    return _with(command, SERVER)
+
+
+def client_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of clients to a command."""
+    return _with(command, CLIENT)
+
+
+def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name in options:
+            value = given.pop(name)
+            if value is None:
+                continue
+            if isinstance(value, Path):
+                value = value.absolute()
+            os.environ[f"TENSORHOP_{name.upper()}"] = str(FLAG_VALUES.get(name, value))
+        limits.cache_clear()
+        check()
+        if options is CLIENT and limits().tls_cert and not limits().tls_ca:
+            raise typer.BadParameter("--tls-cert needs --tls-ca; without it the connection would be plain text")
+        command(**given)
+
+    signature = inspect.signature(command, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in options.items()
+    ]
+    parameters = [*signature.parameters.values(), *added]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def check() -> None:
+    """End with a message, before anything starts, if what the options name cannot be used."""
+    try:
+        security = from_environment()
+        security.check()
+        if security.token_file:
+            Tokens(security.token_file)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from error

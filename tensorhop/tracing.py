@@ -1,0 +1,124 @@
+"""Traces: which services a photo went through, and how long each took. Off, and free, without an OTLP endpoint.
+
+A trace goes from process to process by W3C's `traceparent` in the metadata. OpenTelemetry's own idea of the current
+span is not used: a request's calls come from several threads.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import grpc
+
+from tensorhop.errors import InvalidInput
+
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+PROTOCOLS = {"grpc": "grpc", "http/protobuf": "http"}
+
+_tracer: Any = None  # of OpenTelemetry, once there is one
+_thread = threading.local()  # span: of the call that a thread serves
+
+
+def start_tracing(name: str) -> None:
+    """Send spans where OpenTelemetry's own variables say; nothing if they name no endpoint.
+
+    Args:
+        name: of the service, unless OTEL_SERVICE_NAME says another.
+
+    Raises:
+        InvalidInput: they do, and the packages for it are not installed, or the protocol is none of PROTOCOLS.
+    """
+    given = next((variable for variable in ENDPOINTS if os.environ.get(variable)), None)
+    if given is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return
+    protocol = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
+    protocol = protocol or "grpc"
+    if protocol not in PROTOCOLS:
+        raise InvalidInput("OTEL_EXPORTER_OTLP_PROTOCOL", f"is {protocol!r}; it must be one of {', '.join(PROTOCOLS)}")
+    try:
+        from opentelemetry.sdk.resources import Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        exporter = import_module(f"opentelemetry.exporter.otlp.proto.{PROTOCOLS[protocol]}.trace_exporter")
+    except ImportError as error:
+        raise InvalidInput(given, "is set, and traces need: pip install 'tensorhop[otel]'") from error
+    attributes = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": name}
+    provider = TracerProvider(resource=Resource.create(attributes))
+    provider.add_span_processor(BatchSpanProcessor(exporter.OTLPSpanExporter()))
+    trace_with(provider)
+
+
+def trace_with(provider: Any) -> None:
+    """Make spans by a TracerProvider of OpenTelemetry; by none if it is None."""
+    global _tracer
+    _tracer = None if provider is None else provider.get_tracer("tensorhop")
+
+
+def begin_server(method: str, metadata: Mapping[str, str], request_id: str) -> Any:
+    """The span of a call that this thread serves from now on, or None.
+
+    Args:
+        method: as "/tensorhop.v1.DetectService/Detect".
+        metadata: the call's; its `traceparent` says which span it is part of.
+    """
+    if _tracer is None:
+        return None
+    from opentelemetry.trace import SpanKind
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    parent = TraceContextTextMapPropagator().extract(metadata)
+    service, _, name = method[1:].partition("/")
+    attributes = {
+        "rpc.system": "grpc",
+        "rpc.service": service,
+        "rpc.method": name,
+        "tensorhop.request_id": request_id,
+    }
+    _thread.span = _tracer.start_span(method[1:], context=parent, kind=SpanKind.SERVER, attributes=attributes)
+    return _thread.span
+
+
+def current() -> Any:
+    """The span of the call that this thread serves, or None."""
+    return getattr(_thread, "span", None) if _tracer is not None else None
+
+
+def begin_client(name: str, parent: Any, attributes: Mapping[str, Any]) -> Any:
+    """The span of a call to another service, or None."""
+    if _tracer is None:
+        return None
+    from opentelemetry.trace import SpanKind, set_span_in_context
+
+    context = None if parent is None else set_span_in_context(parent)
+    return _tracer.start_span(name, context=context, kind=SpanKind.CLIENT, attributes=dict(attributes))
+
+
+def carried(span: Any = None) -> list[tuple[str, str]]:
+    """The metadata by which a call is part of a span: of the given one, or of what a caller's own program has begun."""
+    if span is None and "opentelemetry.trace" not in sys.modules:
+        return []
+    from opentelemetry.trace import set_span_in_context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier, None if span is None else set_span_in_context(span))
+    return list(carrier.items())
+
+
+def end(span: Any, code: grpc.StatusCode | None) -> None:
+    """The call is over."""
+    if span is None:
+        return
+    from opentelemetry.trace import StatusCode
+
+    code = code or grpc.StatusCode.UNKNOWN
+    span.set_attribute("rpc.grpc.status_code", code.value[0])
+    if code != grpc.StatusCode.OK:
+        span.set_status(StatusCode.ERROR, code.name)
+    span.end()
+    if getattr(_thread, "span", None) is span:
+        _thread.span = None
