@@ -1,10 +1,13 @@
 """The `tensorhop` command."""
 
+import logging
 import signal
+from collections.abc import Sequence
 from contextlib import ExitStack
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +18,7 @@ from orchestrator.files import TEMPLATE, WrongUse, check_template, find_inputs, 
 from orchestrator.models import models
 from orchestrator.options import option
 from orchestrator.run import Plan, run
+from tensorhop.address import reachable
 from tensorhop.command import (
     AllowPath,
     Listen,
@@ -28,9 +32,14 @@ from tensorhop.command import (
 )
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
-from tensorhop.server import GRACE_SECONDS
+from tensorhop.server import GRACE_SECONDS, Stoppable
 from tensorhop.server import run as run_servers
 from tensorhop.settings import PORTS
+
+if TYPE_CHECKING:
+    from web.serve import HttpServer
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     help="Photo in, finished object cut-outs out.",
@@ -166,6 +175,7 @@ def run_command(
     raise typer.Exit(code)
 
 
+PIPELINE = f"localhost:{PORTS['pipeline']}"
 Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
 
 
@@ -189,6 +199,12 @@ def up(
 
     set_limits(shm_dir, no_shm, allow_path, cache)
     names = [name for name in reversed(PORTS) if not only or name in only]
+    if "http" in names and (lost := missing_http()):
+        if only:
+            typer.echo(f"Error: {lost}", err=True)
+            raise typer.Exit(1)
+        typer.echo(f"http is left out: {lost}", err=True)
+        names.remove("http")
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
     try:
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
@@ -197,7 +213,11 @@ def up(
             keep_large_buffers()
             with local.one_process(addresses, choices, GRACE_SECONDS) as servers:
                 found = {name: server.address for name, server in servers.items()}
-                run_servers([], lambda: announce(found))
+                first: list[Stoppable] = []
+                if "http" in addresses:
+                    first.append(start_http(addresses["http"], reachable(addresses.get("pipeline", PIPELINE))))
+                    found["http"] = addresses["http"]
+                run_servers(first, lambda: announce(found))
             return
         children = local.children(addresses, choices)
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
@@ -231,7 +251,7 @@ def add_serve(name: str) -> None:
 
 
 for step in PORTS:
-    if step != "pipeline":
+    if step not in ("http", "pipeline"):
         add_serve(step)
 
 
@@ -263,6 +283,46 @@ def serve_pipeline(
         serve_servicer(SERVICE, SERVICE.servicer(stages), listen)
     finally:
         stages.close()
+
+
+@serve.command("http")
+def serve_http(
+    listen: Listen = None,
+    pipeline: Annotated[str, option("Address of the pipeline.", metavar="ADDRESS")] = PIPELINE,
+    allow_origin: Annotated[
+        list[str] | None,
+        option(
+            "Let the pages of this origin call, as https://shop.example; * for all; repeatable.",
+            metavar="ORIGIN",
+            show_default="none but its own",
+        ),
+    ] = None,
+) -> None:
+    """Serve the pipeline over HTTP (default address localhost:8080)."""
+    if lost := missing_http():
+        typer.echo(f"Error: {lost}", err=True)
+        raise typer.Exit(1)
+    start_logging()
+    keep_large_buffers()
+    try:
+        server = start_http(listen or f"localhost:{PORTS['http']}", pipeline, allow_origin or ())
+    except OSError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    run_servers([server], lambda: log.info("http serves on %s", server.address))
+
+
+def missing_http() -> str:
+    """What to install where the libraries for HTTP are not; "" where they are."""
+    if all(map(find_spec, ("starlette", "uvicorn", "python_multipart"))):
+        return ""
+    return "HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'"
+
+
+def start_http(address: str, pipeline: str, origins: Sequence[str] = ()) -> "HttpServer":
+    from web.serve import HttpServer
+
+    return HttpServer(address, pipeline, origins)
 
 
 def main() -> None:

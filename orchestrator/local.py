@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from importlib import import_module
 
 import grpc
@@ -37,6 +38,7 @@ def one_process(
     `choices` says by step which model it runs; the embedded one if it says nothing.
 
     The pipeline, if it is among them, is connected to the steps that are, and to the default ports for the others.
+    HTTP is not served here: it is no gRPC server.
     """
     servers: dict[str, Server] = {}
     with contextlib.ExitStack() as stack:
@@ -69,12 +71,26 @@ class Child:
         self.process = subprocess.Popen(self.command, start_new_session=True)
 
     def serves(self) -> bool:
+        if self.name == "http":
+            return lives(self.address)
         with open_channel(self.address) as channel:
             try:
                 answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
             except grpc.RpcError:
                 return False
             return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def lives(address: str) -> bool:
+    """Whether an HTTP server of ours answers there."""
+    connection = HTTPConnection(address, timeout=1)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def children(listen: Mapping[str, str], choices: Mapping[str, Choice]) -> list[Child]:
@@ -86,6 +102,8 @@ def children(listen: Mapping[str, str], choices: Mapping[str, Choice]) -> list[C
         command = [sys.executable, "-P", "-m", "orchestrator", "serve", name, "--listen", address]
         if name == "pipeline":
             command += [word for step in STEPS if step in told for word in (f"--{step}", told[step])]
+        elif name == "http" and "pipeline" in told:
+            command += ["--pipeline", told["pipeline"]]
         elif name in choices:
             command += words_of(choices[name])
         found.append(Child(name, told[name], command))

@@ -1,6 +1,5 @@
 """What a run says while it works: lines for people on standard error, or JSON for programs on standard output."""
 
-import dataclasses
 import json
 import sys
 import time
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from orchestrator.files import Input
+from tensorhop.facts import facts
 from tensorhop.results import Description, Detection, Detections, ObjectFault, ObjectResult, Summary
 
 
@@ -77,26 +77,3 @@ class Reporter:
 
 def named(detection: Detection) -> str:
     return f"{detection.label} {detection.score:.2f}"
-
-
-def facts(event: object) -> dict[str, Any]:
-    """An event as JSON can hold it: everything but pixels. The detection's fields stand beside the object's own."""
-    row: dict[str, Any] = {"event": type(event).__name__.removeprefix("Object").lower().replace("result", "object")}
-    for field in dataclasses.fields(event):  # type: ignore[arg-type]
-        value = getattr(event, field.name)
-        if field.name in ("mask", "picture", "cutout", "shadow"):
-            continue
-        if field.name == "detection":
-            row |= plain(value)
-        else:
-            row[field.name] = plain(value)
-    return row
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses and named tuples as dicts, lists and numbers."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, tuple | list):
-        return [plain(one) for one in value]
-    return round(value, 4) if isinstance(value, float) else value

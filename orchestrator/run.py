@@ -12,11 +12,12 @@ import numpy as np
 
 from orchestrator.files import Input, fill
 from orchestrator.overlay import draw_overlay
-from orchestrator.report import Reporter, facts
+from orchestrator.report import Reporter
 from tensorhop.client import PipelineClient
 from tensorhop.composite import compose
 from tensorhop.encode import encode_png
 from tensorhop.errors import ServiceFault
+from tensorhop.facts import facts
 from tensorhop.geometry import Region
 from tensorhop.image import decode_image
 from tensorhop.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary

@@ -1,15 +1,16 @@
 """PipelineClient: what a Python program imports to have its photos cut out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 import numpy as np
 
 from tensorhop.caption import DescribeOptions
 from tensorhop.channel import Remote, from_error
+from tensorhop.errors import InvalidInput
 from tensorhop.finish import Finish
 from tensorhop.geometry import Box, Region
 from tensorhop.messages import (
@@ -91,8 +92,8 @@ class PipelineClient:
         return_layers: bool = False,
         request_id: str = "",
         timeout: float | None = None,
-    ) -> Iterator[Event]:
-        """Cut out a photo's objects; yields events as they happen.
+    ) -> "Call":
+        """Cut out a photo's objects; the events are iterated over as they happen.
 
         Args:
             image: pixels (uint8, height x width x 3, sRGB), the bytes of an image file, or the path of one here.
@@ -114,13 +115,13 @@ class PipelineClient:
             request_id: your name for this request in logs; otherwise the pipeline makes one.
             timeout: seconds for the whole request.
 
-        Yields:
+        Returns:
             At most one Description, one Detections, then an ObjectResult or ObjectFault for each object as soon as it
             is done, in any order, and last a Summary.
 
         Raises:
             InvalidInput: `finish` or `output` asks for what is not allowed.
-            ServiceFault: the request as a whole failed; its `fault` has code, field and message.
+            ServiceFault: at any event: the request as a whole failed; its `fault` has code, field and message.
         """
         payloads = Payloads()
         request = pipeline_pb2.ProcessRequest(
@@ -144,15 +145,33 @@ class PipelineClient:
         if iou_threshold is not None:
             request.detect.iou_threshold = iou_threshold
         packet = Packet(request, payloads)
-        call = self._remote.method("Process", packet)(packet, timeout=timeout)
+        return Call(self._remote.method("Process", packet)(packet, timeout=timeout))
+
+
+class Call:
+    """The events of one request, as they happen. A caller who leaves early ends the work behind them."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        """Raises ServiceFault: the request as a whole failed, or was closed."""
         try:
-            for response, payloads in map(readable, call):
-                name = response.WhichOneof("event")
-                yield EVENTS[name](getattr(response, name), payloads)
+            response, payloads = readable(next(self._call))
         except grpc.RpcError as error:
             raise from_error(error) from error
-        finally:
-            call.cancel()  # a caller who stops reading has no use for the rest
+        except InvalidInput:
+            self.close()
+            raise
+        name = response.WhichOneof("event")
+        return EVENTS[name](getattr(response, name), payloads)
+
+    def close(self) -> None:
+        """Cancel what is still under way; from any thread, also while another waits for the next event."""
+        self._call.cancel()
 
 
 def _write_source(image: np.ndarray | bytes | str | Path, payloads: Payloads) -> image_pb2.Image:

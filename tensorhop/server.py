@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -115,7 +115,14 @@ class Server:
         return self._server.stop(grace)
 
 
-def run(servers: Sequence[Server], ready: Callable[[], None]) -> None:
+class Stoppable(Protocol):
+    """A running server of any kind."""
+
+    def stop(self) -> threading.Event:
+        """Drain; the event is set when all is over."""
+
+
+def run(servers: Sequence[Stoppable], ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
 
     `ready` tells the world that the servers are up; it is called when signals are already heard.

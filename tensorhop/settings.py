@@ -5,8 +5,15 @@ from functools import cache
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Default ports, in the chain's order.
-PORTS = {"pipeline": 50050, "describe": 50051, "detect": 50052, "segment": 50053, "postprocess": 50054}
+# Default ports, in the chain's order. "http" is the one that does not speak gRPC: it answers HTTP for the pipeline.
+PORTS = {
+    "http": 8080,
+    "pipeline": 50050,
+    "describe": 50051,
+    "detect": 50052,
+    "segment": 50053,
+    "postprocess": 50054,
+}
 MODEL_STEPS = ("describe", "detect", "segment")  # those that run a model
 
 
@@ -46,6 +53,11 @@ class Limits(BaseSettings):
     max_wait_ms: int = Field(0, ge=0)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
     max_calls: int = Field(64, ge=1)
+    # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
+    # before it, must be there; requests that are worked on at once, each of which may hold a whole body.
+    max_upload_bytes: int = Field(128 * 1024 * 1024, ge=1)
+    max_upload_seconds: float = Field(120, gt=0)
+    max_requests: int = Field(16, ge=1)
 
 
 @cache

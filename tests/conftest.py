@@ -1,6 +1,6 @@
 """Real photos, real weights, real sockets: what most tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from orchestrator.local import one_process
 from tensorhop.client import PipelineClient
 from tensorhop.image import decode_image
 from tensorhop.server import Server
-from tensorhop.settings import PORTS
+from tensorhop.settings import PORTS, limits
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
@@ -36,3 +36,27 @@ def cat() -> np.ndarray:
 @pytest.fixture(scope="session")
 def coffee() -> np.ndarray:
     return decode_image((PHOTOS / "coffee.jpg").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def http(servers: dict[str, Server]) -> Iterator[str]:
+    """Address of an HTTP server in front of the pipeline."""
+    from web.serve import HttpServer
+
+    server = HttpServer("127.0.0.1:0", servers["pipeline"].address)
+    yield server.address
+    server.stop(0).wait()
+
+
+@pytest.fixture
+def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Sets limits for one test: limit(max_upload_bytes=1000)."""
+
+    def change(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(value))
+        limits.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    limits.cache_clear()

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 import pytest
 
-from orchestrator.report import facts
 from tensorhop.image import decode_image
 from tensorhop.server import Server
 
@@ -62,8 +61,9 @@ def test_standard_input_to_standard_output(endpoint: str) -> None:
 
 
 def test_one_file(endpoint: str, tmp_path: Path) -> None:
-    done = tensorhop("run", CAT, "-o", tmp_path / "new" / "cut.png", "--no-center", "--endpoint", endpoint)
+    done = tensorhop("run", CAT, "-o", tmp_path / "new" / "cut.png", "--no-center", "--json", "--endpoint", endpoint)
     assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 4
     assert [path.name for path in tmp_path.rglob("*.*")] == ["cut.png"]
     picture = cv2.imread(str(tmp_path / "new" / "cut.png"), cv2.IMREAD_UNCHANGED)
     assert picture.shape == (300, 451, 4)
@@ -227,14 +227,3 @@ def test_help_is_quick_and_whole() -> None:
         "TENSORHOP_ENDPOINT",
     ):
         assert name in text
-
-
-def test_facts_leave_out_pixels_alone() -> None:
-    from tensorhop.geometry import Box
-    from tensorhop.results import Detection, ObjectFault
-
-    fault = ObjectFault(Detection(3, "cup", 0, 0.5, Box(1, 2, 3, 4)), "segment", "INTERNAL", "", "why", False, None)
-    assert facts(fault) == {
-        "event": "fault", "index": 3, "label": "cup", "phrase_index": 0, "score": 0.5, "box": [1, 2, 3, 4],
-        "step": "segment", "code": "INTERNAL", "field": "", "message": "why", "retryable": False,
-    }  # fmt: skip

@@ -25,8 +25,8 @@ def binary() -> str:
 
 
 def test_reflection_lists_and_describes(servers: dict[str, Server]) -> None:
-    for name in PORTS:
-        command = [binary(), "-plaintext", servers[name].address]
+    for name, server in servers.items():
+        command = [binary(), "-plaintext", server.address]
         listed = subprocess.run([*command, "list"], capture_output=True, text=True, check=True, timeout=20).stdout
         service = f"tensorhop.v1.{name.capitalize()}Service"
         assert {service, "grpc.health.v1.Health"} <= set(listed.split())
@@ -39,8 +39,8 @@ def test_reflection_lists_and_describes(servers: dict[str, Server]) -> None:
 @pytest.mark.parametrize("shown", re.findall(r"```sh\n(.*?)```", DOC, re.S), ids=lambda text: text.split("\n")[0][:40])
 def test_every_command_of_the_docs_works(servers: dict[str, Server], shown: str) -> None:
     """Each block of docs/grpcurl.md runs as printed, except that the ports are those of this test's services."""
-    for name, port in PORTS.items():
-        shown = shown.replace(f"localhost:{port}", servers[name].address)
+    for name, server in servers.items():
+        shown = shown.replace(f"localhost:{PORTS[name]}", server.address)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f'grpcurl() {{ "{binary()}" "$@"; }}\n{shown}'],
         cwd=ROOT,

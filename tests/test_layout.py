@@ -1,4 +1,4 @@
-"""Imports run one way: orchestrator -> tensorhop; services -> services/embedded, services/runtime, tensorhop."""
+"""Imports run one way: orchestrator -> web -> tensorhop; services -> services/embedded, services/runtime, tensorhop."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = [
     path
-    for package in ("tensorhop", "services", "orchestrator")
+    for package in ("tensorhop", "services", "orchestrator", "web")
     for path in sorted((ROOT / package).rglob("*.py"))
     if (ROOT / "tensorhop" / "v1") not in path.parents
 ]
@@ -35,8 +35,10 @@ def allowed(path: Path) -> tuple[str, ...]:
     place = path.relative_to(ROOT).as_posix()
     if place.startswith("tensorhop/"):
         return ("tensorhop",)
+    if place.startswith("web/"):
+        return ("tensorhop", "web")
     if place.startswith("orchestrator/"):
-        return ("tensorhop", "orchestrator", *(["services"] if place.startswith(KNOWS_SERVICES) else []))
+        return ("tensorhop", "orchestrator", "web", *(["services"] if place.startswith(KNOWS_SERVICES) else []))
     own = ".".join(path.relative_to(ROOT).parts[:2])
     return ("tensorhop", "services.embedded", "services.runtime", own)
 
@@ -44,7 +46,7 @@ def allowed(path: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_imports_run_one_way(path: Path) -> None:
     for name in imports(path):
-        if name.split(".")[0] in ("tensorhop", "services", "orchestrator") and name != "services":
+        if name.split(".")[0] in ("tensorhop", "services", "orchestrator", "web") and name != "services":
             assert any(name == root or name.startswith(f"{root}.") for root in allowed(path)), f"imports {name}"
 
 

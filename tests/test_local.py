@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from http_caller import call
 
 from tensorhop.client import PipelineClient
 from tensorhop.results import Summary
@@ -62,7 +63,7 @@ def cut_out(endpoint: str) -> Summary:
 
 def poison(folder: Path) -> None:
     """Folders with the names of ours, which break whoever imports them."""
-    for name in ("services", "orchestrator", "tensorhop"):
+    for name in ("services", "orchestrator", "tensorhop", "web"):
         (folder / name).mkdir()
         (folder / name / "__init__.py").write_text("raise SystemExit('the wrong folder was imported')")
 
@@ -72,6 +73,7 @@ def test_up_serves_and_stops_cleanly(tmp_path: Path, mode: list[str]) -> None:
     poison(tmp_path)
     with tensorhop("up", "--host", HOST, *mode, cwd=tmp_path, until=b"ready") as process:
         assert cut_out(f"{HOST}:{PORTS['pipeline']}").objects == 1
+        assert call(f"{HOST}:{PORTS['http']}", "GET", "/readyz").json == {"status": "ready"}
         children = children_of(process.pid)
         assert sorted(children) == ([] if mode else sorted(PORTS))
         process.send_signal(signal.SIGINT)

@@ -17,7 +17,8 @@ def fresh(monkeypatch):
 
 
 def test_ports_in_the_chains_order():
-    assert PORTS == {"pipeline": 50050, "describe": 50051, "detect": 50052, "segment": 50053, "postprocess": 50054}
+    assert list(PORTS) == ["http", "pipeline", "describe", "detect", "segment", "postprocess"]
+    assert [*PORTS.values()] == [8080, 50050, 50051, 50052, 50053, 50054]
 
 
 def test_defaults_fit_together():

@@ -28,5 +28,5 @@ def test_wheel_holds_stubs_and_weights(tmp_path: Path) -> None:
     assert {f"tensorhop/v1/{proto}_pb2.py" for proto in protos} <= names
     assert {f"tensorhop/v1/{proto}_pb2.pyi" for proto in protos} <= names
     assert {"services/embedded/weights/u2netp.onnx", "services/embedded/weights/efficientnet-lite0.onnx"} <= names
-    assert {"services/embedded/weights/NOTICE", "tensorhop/py.typed", "orchestrator/cli.py"} <= names
+    assert {"services/embedded/weights/NOTICE", "tensorhop/py.typed", "orchestrator/cli.py", "web/app.py"} <= names
     assert not {name for name in names if name.startswith(("tests/", "docs/", "examples/"))}

@@ -1,0 +1,49 @@
+"""`tensorhop serve http`: where it listens, how it ends, and what it says without its libraries."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from http_caller import call
+
+from tensorhop.server import Server
+from web.serve import HttpServer, listen
+
+COMMAND = [sys.executable, "-P", "-m", "orchestrator", "serve", "http"]
+
+
+def test_the_command_serves_and_ends_on_sigterm(servers: dict[str, Server]) -> None:
+    arguments = ["--listen", "127.0.0.1:0", "--pipeline", servers["pipeline"].address]
+    with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "http serves on" in line)
+        assert call(line.split()[-1], "GET", "/readyz").json == {"status": "ready"}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_an_address_that_is_taken_is_refused(http: str) -> None:
+    with pytest.raises(OSError, match="http cannot listen on"):
+        HttpServer(http, "127.0.0.1:9")
+
+
+def test_it_listens_on_a_socket_of_the_file_system(tmp_path: Path) -> None:
+    for _ in range(2):  # the second finds what the first has left
+        sockets, address = listen(f"unix:{tmp_path}/http")
+        assert address == f"unix:{tmp_path}/http"
+        sockets[0].close()
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as util\nfind = util.find_spec\n"
+        "util.find_spec = lambda name, *more: None if name == 'uvicorn' else find(name, *more)\n"
+    )
+    environment = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}", "PATH": ""}
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines() == [
+        "Error: HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'"
+    ]

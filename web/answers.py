@@ -1,0 +1,143 @@
+"""What goes out: one picture, an archive, JSON, raw pixels, or events as they happen."""
+
+import asyncio
+import base64
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+from starlette.responses import Response, StreamingResponse
+
+from tensorhop.client import Event
+from tensorhop.errors import ServiceFault
+from tensorhop.facts import facts
+from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
+from tensorhop.tensor import dtype_name
+from web.accept import EVENTS, PICTURES, TENSOR, ZIP
+from web.problem import Refused, members_of
+from web.stream import Stream, fault_of
+from web.upload import DTYPE, SHAPE
+
+REGION, CANVAS = "Tensor-Region", "Tensor-Canvas"
+SUFFIXES = {"png": "png", "webp": "webp", "jpeg": "jpg"}
+
+
+async def make(media: str, stream: Stream, request_id: str, encoding: str) -> Response:
+    """The answer of a media type, as soon as it can be begun; only events go on after that.
+
+    Raises:
+        ServiceFault: the request failed as a whole, or, of one picture, every object did.
+        Refused: one picture was asked for, and nothing was found.
+    """
+    if media == EVENTS:
+        first = await anext(stream)  # a request that fails at once has a status of its own
+        headers = {"X-Accel-Buffering": "no"}
+        return StreamingResponse(events(first, stream, request_id, encoding), headers=headers, media_type=EVENTS)
+    if media == TENSOR:
+        return tensor(await best(stream))
+    if media in PICTURES.values():
+        return Response((await best(stream)).file, media_type=media)
+    happened = [event async for event in stream]
+    return await asyncio.to_thread(archive if media == ZIP else as_json, happened, request_id, encoding)
+
+
+async def best(stream: Stream) -> ObjectResult:
+    """The finished object of the best rank, as soon as it is known that no better one will come."""
+    results: dict[int, ObjectResult] = {}
+    faults: dict[int, ObjectFault] = {}
+    async for event in stream:
+        if isinstance(event, ObjectResult):
+            results[event.detection.index] = event
+        elif isinstance(event, ObjectFault):
+            faults[event.detection.index] = event
+        if results and all(index in faults for index in range(min(results))):
+            break
+    if results:
+        return results[min(results)]
+    if faults:
+        raise ServiceFault(fault_of(faults[min(faults)]))
+    raise Refused(404, "NOT_FOUND", "nothing was found in the photo; application/json tells more")
+
+
+def tensor(result: ObjectResult) -> Response:
+    """The picture's pixels, with dtype, shape and place in headers."""
+    assert result.picture is not None
+    pixels, region = result.picture.pixels, result.picture.region
+    headers = {
+        DTYPE: dtype_name(pixels),
+        SHAPE: ",".join(map(str, pixels.shape)),
+        REGION: ",".join(map(str, region)),
+        CANVAS: "x".join(map(str, result.placement.canvas)),
+    }
+    return Response(np.ascontiguousarray(pixels).tobytes(), headers=headers, media_type=TENSOR)
+
+
+def picture(result: ObjectResult, encoding: str) -> dict[str, Any]:
+    assert result.file is not None
+    return {"content_type": PICTURES[encoding], "data": base64.b64encode(result.file).decode()}
+
+
+def report(happened: list[Event], request_id: str) -> dict[str, Any]:
+    """All events as one object, without the pictures; objects and faults by rank."""
+    rows = [(event, facts(event)) for event in happened]
+    for _, row in rows:
+        del row["event"]
+    told: dict[str, Any] = {"request_id": request_id, "description": None, "detections": [], "warnings": []}
+    for event, row in rows:
+        if isinstance(event, Description):
+            told["description"] = row
+        elif isinstance(event, Detections):
+            told |= row
+        elif isinstance(event, Summary):
+            told["summary"] = row
+    for name, kind in (("objects", ObjectResult), ("faults", ObjectFault)):
+        told[name] = sorted((row for event, row in rows if isinstance(event, kind)), key=lambda row: row["index"])
+    return told
+
+
+def results_of(happened: list[Event]) -> list[ObjectResult]:
+    return sorted((one for one in happened if isinstance(one, ObjectResult)), key=lambda one: one.detection.index)
+
+
+def as_json(happened: list[Event], request_id: str, encoding: str) -> Response:
+    told = report(happened, request_id)
+    for row, result in zip(told["objects"], results_of(happened), strict=True):
+        row["picture"] = picture(result, encoding)
+    return Response(json.dumps(told), media_type="application/json")
+
+
+def archive(happened: list[Event], request_id: str, encoding: str) -> Response:
+    """A ZIP file: 0.png, 1.png and so on, and summary.json."""
+    told, file = report(happened, request_id), io.BytesIO()
+    with zipfile.ZipFile(file, "w") as entries:  # stored: pictures are compressed already
+        for row, result in zip(told["objects"], results_of(happened), strict=True):
+            row["file"] = f"{row['index']}.{SUFFIXES[encoding]}"
+            assert result.file is not None
+            entries.writestr(row["file"], result.file)
+        entries.writestr("summary.json", json.dumps(told, indent=2) + "\n")
+    headers = {"Content-Disposition": 'attachment; filename="cutouts.zip"'}
+    return Response(file.getvalue(), headers=headers, media_type=ZIP)
+
+
+async def events(first: Event, stream: Stream, request_id: str, encoding: str) -> AsyncIterator[bytes]:
+    """Server-sent events. A request that fails on the way ends with the event "problem"."""
+    try:
+        yield await asyncio.to_thread(event_text, first, request_id, encoding)
+        async for event in stream:
+            yield await asyncio.to_thread(event_text, event, request_id, encoding)
+    except ServiceFault as error:
+        yield line("problem", members_of(error.fault, request_id))
+
+
+def event_text(event: Event, request_id: str, encoding: str) -> bytes:
+    row = {"request_id": request_id, **facts(event)}
+    if isinstance(event, ObjectResult):
+        row["picture"] = picture(event, encoding)
+    return line(row.pop("event"), row)
+
+
+def line(name: str, row: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(row)}\n\n".encode()

@@ -1,0 +1,135 @@
+"""The HTTP application: its routes, and the headers that every answer has."""
+
+import asyncio
+from collections.abc import Sequence
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tensorhop.channel import open_channel
+from tensorhop.client import PipelineClient
+from tensorhop.v1 import pipeline_pb2
+from web.answers import CANVAS, REGION
+from web.openapi import describe
+from web.problem import Refused, problem
+from web.process import REQUEST_ID, TIMEOUT, Process, readable_id
+from web.upload import DTYPE, SHAPE
+
+READY_SECONDS = 2.0  # in which the pipeline must say that it serves
+PIPELINE = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"].full_name
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+}
+FRONT = """Tensorhop: photo in, finished object cut-outs out.
+
+POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
+GET  /openapi.json  all parameters and answers
+GET  /healthz       this server lives
+GET  /readyz        the pipeline behind it serves
+
+curl -F image=@photo.jpg -H 'Accept: image/png' -o cutout.png http://HOST:PORT/process
+"""
+
+
+class Application:
+    """Everything that answers, and the connections behind it."""
+
+    def __init__(self, pipeline: str, origins: Sequence[str] = ()) -> None:
+        self._client, self._channel = PipelineClient(pipeline), open_channel(pipeline)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+        middleware = [Middleware(Fixed)]
+        if origins:
+            shared = Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=[REQUEST_ID, TIMEOUT, DTYPE, SHAPE],
+                expose_headers=[REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After"],
+            )
+            middleware.append(shared)
+        self.app = Starlette(
+            routes=[
+                Route("/", front),
+                Route("/process", Process(self._client, origins), methods=["POST"]),
+                Route("/openapi.json", openapi),
+                Route("/healthz", healthz),
+                Route("/readyz", self.readyz),
+            ],
+            middleware=middleware,
+            exception_handlers={HTTPException: refused},
+        )
+
+    def close(self) -> None:
+        self._client.close()
+        self._channel.close()
+
+    async def readyz(self, request: Request) -> Response:
+        """Whether the pipeline says that it serves."""
+        wanted = health_pb2.HealthCheckRequest(service=PIPELINE)
+        try:
+            answer = await asyncio.to_thread(self._health.Check, wanted, timeout=READY_SECONDS)
+        except grpc.RpcError as error:
+            return not_ready(request, f"the pipeline does not answer: {error.code().name}")
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            return not_ready(request, "the pipeline does not serve")
+        return JSONResponse({"status": "ready"})
+
+
+def not_ready(request: Request, message: str) -> Response:
+    return problem(Refused(503, "UNAVAILABLE", message, 1.0), id_of(request))
+
+
+async def front(request: Request) -> Response:
+    return PlainTextResponse(FRONT)
+
+
+async def openapi(request: Request) -> Response:
+    return JSONResponse(describe())
+
+
+async def healthz(request: Request) -> Response:
+    return JSONResponse({"status": "live"})
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """What the router refuses: an unknown path, or a method."""
+    assert isinstance(error, HTTPException)
+    codes = {404: "NOT_FOUND", 405: "UNIMPLEMENTED"}
+    message = f"{request.method} {request.url.path[:200]} is not served here"
+    own = Refused(
+        error.status_code, codes.get(error.status_code, "UNKNOWN"), message, headers=dict(error.headers or {})
+    )
+    return problem(own, id_of(request))
+
+
+def id_of(request: Request) -> str:
+    return readable_id(request.headers.get(REQUEST_ID, ""))
+
+
+class Fixed:
+    """Adds HEADERS to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, with_headers)

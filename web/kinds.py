@@ -1,0 +1,141 @@
+"""What a parameter's value can be: how it is written in a form or query, in JSON, and in the description of both."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+INT32 = 2**31
+TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+FOUR = {"type": "array", "items": {"type": "number"}, "minItems": 4, "maxItems": 4}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value. Both readers raise ValueError where it is none."""
+
+    expects: str  # "a number": what an error says was expected
+    from_text: Callable[[str], Any]
+    from_json: Callable[[Any], Any]
+    schema: dict[str, Any]  # of the JSON member; of text too, where it is no list
+    many: bool = False  # text may be given several times; values are lists
+
+
+def _of_type(value: Any, *types: type) -> Any:
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise ValueError
+    return value
+
+
+def _whole(value: Any) -> int:
+    """One of the contract's int32."""
+    if isinstance(value, str) and not re.fullmatch(r"[+-]?[0-9]{1,10}", value):
+        raise ValueError
+    number = int(value)
+    if number != float(value) or not -INT32 <= number < INT32:
+        raise ValueError
+    return number
+
+
+def _number(text: str) -> float:
+    if not text.isascii() or "_" in text:
+        raise ValueError
+    return float(text)
+
+
+def _seconds(value: float) -> float:
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError
+    return value
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in TRUE + FALSE:
+        raise ValueError
+    return text.lower() in TRUE
+
+
+def _words(value: str) -> str:
+    value.encode()  # half of a surrogate pair cannot be sent on; it is a ValueError too
+    return value
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,9})[xX]([0-9]{1,9})", text)
+    if not found:
+        raise ValueError
+    return int(found[1]), int(found[2])
+
+
+def _box(value: Any) -> tuple[float, ...]:
+    if len(_of_type(value, list)) != 4:
+        raise ValueError
+    return tuple(float(_of_type(one, int, float)) for one in value)
+
+
+def _boxes_text(text: str) -> list[tuple[float, ...]]:
+    """x0,y0,x1,y1; or JSON: such a list of four, or a list of those."""
+    if not text.lstrip().startswith("["):
+        text = f"[{text}]"
+    value = read_json(text)
+    return _boxes(value if value and isinstance(value[0], list) else [value])
+
+
+def _boxes(value: Any) -> list[tuple[float, ...]]:
+    return [_box(one) for one in _of_type(value, list)]
+
+
+def read_json(text: str | bytes) -> Any:
+    """Raises ValueError: no JSON, or JSON with what the standard does not have (NaN), or nested too deep."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def choice(names: Sequence[str]) -> Kind:
+    def one_of(value: Any) -> str:
+        if value not in names:
+            raise ValueError
+        return value
+
+    listed = ", ".join(names)
+    return Kind(f"one of {listed}", one_of, one_of, {"type": "string", "enum": [*names]})
+
+
+TEXT = Kind("text", _words, lambda value: _words(_of_type(value, str)), {"type": "string"})
+TEXTS = Kind(
+    "a list of texts",
+    lambda text: [_words(text)],
+    lambda value: [_words(_of_type(one, str)) for one in _of_type(value, list)],
+    {"type": "array", "items": {"type": "string"}},
+    many=True,
+)
+BOXES = Kind(
+    "boxes: x0,y0,x1,y1, or in JSON [[x0, y0, x1, y1], ...]",
+    _boxes_text,
+    _boxes,
+    {"type": "array", "items": FOUR},
+    many=True,
+)
+WHOLE = Kind("a whole number", _whole, lambda value: _whole(_of_type(value, int, float)), {"type": "integer"})
+NUMBER = Kind("a number", _number, lambda value: float(_of_type(value, int, float)), {"type": "number"})
+SECONDS = Kind(
+    "a number of seconds above 0",
+    lambda text: _seconds(_number(text)),
+    lambda value: _seconds(float(_of_type(value, int, float))),
+    {"type": "number", "exclusiveMinimum": 0},
+)
+BOOLEAN = Kind("true or false", _boolean, lambda value: _of_type(value, bool), {"type": "boolean"})
+SIZE = Kind(
+    "a width and a height in pixels, as 1200x800",
+    _size,
+    lambda value: _size(_of_type(value, str)),
+    {"type": "string", "pattern": "^[0-9]{1,9}[xX][0-9]{1,9}$"},
+)

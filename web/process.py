@@ -1,0 +1,158 @@
+"""POST /process: from an upload to an answer."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tensorhop.client import Call, PipelineClient
+from tensorhop.errors import InvalidInput
+from tensorhop.settings import limits
+from web import answers, upload
+from web.accept import OFFERS, PICTURES, TENSOR, choose
+from web.kinds import SECONDS
+from web.parameters import TABLE, Wish, wish
+from web.problem import Refused, problem
+from web.stream import Incoming, Stream, while_there
+
+REQUEST_ID, TIMEOUT = "X-Request-Id", "X-Request-Timeout"
+MAX_REQUEST_ID = 128
+LINGER_SECONDS = 1.0  # for which a refused upload is read on: who cannot send does not look for an answer
+BUSY_SECONDS = 1.0  # after which a client that was refused may try again
+
+
+class Process:
+    """The endpoint. It knows no step and checks no value: the pipeline does."""
+
+    def __init__(self, client: PipelineClient, origins: Sequence[str] = ()) -> None:
+        self._client, self._origins = client, origins
+        self._most = limits().max_requests
+        self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="pipeline")
+        self._active = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        incoming = Incoming(receive)
+        request = Request(scope, incoming)
+        request_id = readable_id(request.headers.get(REQUEST_ID, ""))
+        request.state.request_id = request_id
+        with contextlib.ExitStack() as stack:
+            try:
+                response = await self._answer(request, incoming, stack)
+            except ClientDisconnect:
+                return
+            except Exception as error:
+                response = problem(error, request.state.request_id)
+            response.headers[REQUEST_ID] = request.state.request_id
+            response.headers["Cache-Control"] = "no-store"
+            if incoming.whole:
+                await response(scope, incoming, send)
+            else:
+                await send_early(response, incoming, send)
+
+    async def _answer(self, request: Request, incoming: Incoming, stack: contextlib.ExitStack) -> Response:
+        """The answer; what it needs until it is sent ends with the stack."""
+        started = time.monotonic()
+        self._check_origin(request)
+        accept = ", ".join(request.headers.getlist("accept"))
+        media_of(accept, OFFERS)
+        kind = upload.check(request)
+        self._take_place(stack)
+        received = await upload.receive(request, kind)
+        wanted = wish(received.values)
+        request.state.request_id = readable_id(wanted.request_id or request.state.request_id)
+        media, wanted = agree(accept, wanted)
+        timeout = timeout_of(request, wanted)
+
+        def start() -> Call:
+            return self._client.process(
+                received.image,
+                **wanted.keywords,
+                masks=received.masks,
+                finish=wanted.finish,
+                output=wanted.output,
+                request_id=wanted.request_id or request.headers.get(REQUEST_ID, "") or request.state.request_id,
+                timeout=max(0.0, timeout - (time.monotonic() - started)),
+            )
+
+        stream = Stream(start, self._pool, wanted.continue_on_error)
+        stack.callback(stream.close)
+        made = answers.make(media, stream, request.state.request_id, wanted.output.encoding)
+        return await while_there(incoming, made)
+
+    def _take_place(self, stack: contextlib.ExitStack) -> None:
+        if self._active >= self._most:
+            raise Refused(503, "UNAVAILABLE", f"{self._most} requests are being worked on already", BUSY_SECONDS)
+        self._active += 1
+        stack.callback(self._leave)
+
+    def _leave(self) -> None:
+        self._active -= 1
+
+    def _check_origin(self, request: Request) -> None:
+        """A browser would send a form here from any site, and only keep the answer from it."""
+        origin = request.headers.get("origin")
+        if origin is None or origin in self._origins or "*" in self._origins:
+            return
+        if urlsplit(origin).netloc != request.headers.get("host"):
+            raise Refused(
+                403, "PERMISSION_DENIED", f"pages of {origin[:200]} may not call this server; it has --allow-origin"
+            )
+
+
+def media_of(accept: str, offers: Sequence[str]) -> str:
+    media = choose(accept, offers)
+    if media is None:
+        raise Refused(406, "INVALID_ARGUMENT", f"Accept is {accept[:200]!r}; possible are {', '.join(offers)}")
+    return media
+
+
+def agree(accept: str, wanted: Wish) -> tuple[str, Wish]:
+    """The answer's media type, and the wish with the encoding and the number of objects that go with it."""
+    own = PICTURES[wanted.output.encoding]  # goes before the others where the caller has no preference
+    pictures = [own] if wanted.format else [own, *(one for one in PICTURES.values() if one != own)]
+    others = [media for media in OFFERS if media not in PICTURES.values()]
+    media = media_of(accept, [others[0], *pictures, *others[1:]])
+    if media == TENSOR and wanted.format:
+        raise InvalidInput("format", f"is {wanted.format}, but Accept asks for raw pixels")
+    if media == TENSOR or media in PICTURES.values():
+        names = {one: name for name, one in PICTURES.items()} | {TENSOR: "tensor"}
+        if not wanted.keywords.get("merge"):
+            wanted.keywords.setdefault("max_objects", 1)
+        wanted = replace(wanted, output=replace(wanted.output, encoding=names[media]))
+    return media, wanted
+
+
+def timeout_of(request: Request, wanted: Wish) -> float:
+    if wanted.timeout is not None:
+        return wanted.timeout
+    text = request.headers.get(TIMEOUT)
+    try:
+        return TABLE["timeout"].default if text is None else SECONDS.from_text(text)
+    except ValueError as error:
+        raise InvalidInput(TIMEOUT, f"is {text!r}; it must be {SECONDS.expects}") from error
+
+
+def readable_id(given: str) -> str:
+    """The caller's name for the request, or a new one where it gave none that a header can hold."""
+    usable = 0 < len(given) <= MAX_REQUEST_ID and given.isascii() and given.isprintable()
+    return given if usable else uuid.uuid4().hex[:12]
+
+
+async def send_early(response: Response, incoming: Incoming, send: Send) -> None:
+    """Answer a request that was not read to its end, and close the connection."""
+    response.headers["Connection"] = "close"
+    await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            while not incoming.whole:
+                await incoming()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,106 @@
+"""Serves HTTP on an address, in a thread of its own, until it is stopped."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Sequence
+
+import uvicorn
+
+from tensorhop.address import check_free, split
+from tensorhop.server import GRACE_SECONDS
+from web.app import Application
+from web.connection import Connection
+
+START_SECONDS = 30.0
+
+
+class HttpServer:
+    """A running HTTP server for a pipeline.
+
+    Args:
+        address: "host:port" or "unix:path"; port 0 takes a free one.
+        pipeline: the address of the pipeline.
+        origins: of pages that may call it, as "https://shop.example"; "*" for all.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+
+    def __init__(self, address: str, pipeline: str, origins: Sequence[str] = ()) -> None:
+        try:
+            check_free(address)
+            sockets, self.address = listen(address)
+        except OSError as error:
+            raise OSError(f"http cannot listen on {address}: {error}") from error
+        self._application = Application(pipeline, origins)
+        config = uvicorn.Config(
+            self._application.app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(GRACE_SECONDS),
+        )
+        self._server = uvicorn.Server(config)
+        self._stopped = threading.Event()
+        thread = threading.Thread(target=self._run, args=(sockets,), name="http", daemon=True)
+        thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise OSError(f"http cannot listen on {address}")
+            time.sleep(0.01)
+
+    def _run(self, sockets: list[socket.socket]) -> None:
+        try:
+            self._server.run(sockets)
+        finally:
+            self._application.close()
+            self._stopped.set()
+
+    def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
+        """Take no more requests, and let those in flight finish; the event is set when all is over."""
+        self._server.config.timeout_graceful_shutdown = grace  # type: ignore[assignment]
+        self._server.should_exit = True
+        return self._stopped
+
+
+def listen(address: str) -> tuple[list[socket.socket], str]:
+    """Sockets that listen, and the address with its port. A name like localhost can have several."""
+    if address.startswith("unix:"):
+        one = socket.socket(socket.AF_UNIX)
+        path = address.removeprefix("unix:").removeprefix("//")
+        remove_stale(path)
+        one.bind(path)
+        return [one], address
+    host, port = split(address)
+    found = []
+    for family, kind, protocol, _, where in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
+        try:
+            one = socket.socket(family, kind, protocol)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind((where[0], port, *where[2:]))
+        except OSError as error:  # no IPv6 here, say; check_free has seen to what matters
+            logging.getLogger(__name__).debug("%s is left out: %s", where, error)
+            continue
+        port = one.getsockname()[1]
+        found.append(one)
+    if not found:
+        raise OSError("none of its addresses can be had")
+    return found, f"{host}:{port}"
+
+
+def remove_stale(path: str) -> None:
+    """The file of a server that has gone; check_free has seen that none answers there."""
+    import stat
+    from pathlib import Path
+
+    file = Path(path)
+    if file.exists() and stat.S_ISSOCK(file.stat().st_mode):
+        file.unlink()

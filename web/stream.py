@@ -1,0 +1,101 @@
+"""The pipeline's events, awaited: pulled one by one, so that a slow reader holds up the pipeline, not the memory."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from typing import Self, TypeVar
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
+
+from tensorhop.client import Call, Event
+from tensorhop.errors import ServiceFault
+from tensorhop.results import ObjectFault
+from tensorhop.v1 import fault_pb2 as pb
+
+T = TypeVar("T")
+
+
+class Stream:
+    """The events of a call that `start` makes.
+
+    Args:
+        start: makes the call, in a thread of the pool, when the first event is wanted.
+        pool: has a thread for each stream that is read.
+        continue_on_error: whether an object's fault is an event, or the request's.
+    """
+
+    def __init__(self, start: Callable[[], Call], pool: Executor, continue_on_error: bool = True) -> None:
+        self._start, self._pool, self._continue = start, pool, continue_on_error
+        self._call: Call | None = None
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await asyncio.get_running_loop().run_in_executor(self._pool, self._next)
+        if event is None:
+            raise StopAsyncIteration
+        if isinstance(event, ObjectFault) and not self._continue:
+            raise ServiceFault(fault_of(event))
+        return event
+
+    def _next(self) -> Event | None:
+        if self._call is None:
+            self._call = self._start()
+            if self._closed:  # since then; the other thread has not seen the call
+                self._call.close()
+        return next(self._call, None)
+
+    def close(self) -> None:
+        """Cancel the call, also one that a thread is about to make."""
+        self._closed = True
+        if self._call is not None:
+            self._call.close()
+
+
+def fault_of(event: ObjectFault) -> pb.Fault:
+    return pb.Fault(
+        step=f"STEP_{event.step.upper()}",
+        code=f"CODE_{event.code}",
+        field=event.field,
+        message=event.message,
+        retryable=event.retryable,
+    )
+
+
+class Incoming:
+    """A request's body as it is received; knows whether all of it was."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.whole = False
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self.whole |= not message.get("more_body", False)
+        return message
+
+
+async def while_there(incoming: Incoming, work: Awaitable[T]) -> T:
+    """What the work gives, of a request that was read whole. A client that leaves cancels it.
+
+    Raises:
+        ClientDisconnect: the client has left.
+    """
+
+    async def gone() -> None:
+        while (await incoming())["type"] != "http.disconnect":
+            pass
+
+    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return task.result()
+    finally:
+        task.cancel()
+        watch.cancel()
+        await asyncio.gather(task, watch, return_exceptions=True)
