@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 TORCHVISION ?= torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
 
-.PHONY: help run test test-models test-rembg test-groundingdino lint types protos clean pictures
+.PHONY: help run test test-models test-rembg test-groundingdino test-web lint types protos clean pictures
 .PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
@@ -27,6 +27,9 @@ test-rembg: .venv-rembg/installed  ## compare masks with those of the package re
 
 test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
 	.venv-groundingdino/bin/pytest tests/models/peers
+
+test-web: .venv-web/installed  ## run the tests of the page in a browser; Debian's chromium and chromium-driver
+	.venv-web/bin/pytest tests/browser
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .
@@ -88,6 +91,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 .venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
 	$(PYTHON) -m venv .venv-rembg
 	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu]==2.0.86' --editable .
+	@touch $@
+
+.venv-web/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ echo "a browser is needed; on Debian: apt-get install chromium chromium-driver"; exit 1; }
+	$(PYTHON) -m venv .venv-web
+	@.venv-web/bin/python -m pip install --quiet --disable-pip-version-check pytest 'selenium>=4.27' --editable '.[http]'
 	@touch $@
 
 # What the comparisons need is not for anything else.

@@ -46,6 +46,5 @@ def page(chromium: WebDriver, http: str) -> WebDriver:
 def two() -> bytes:
     """A cup and a cat side by side, as a JPEG file."""
     cup, cat = (cv2.imread(str(PHOTOS / f"{name}.jpg")) for name in ("coffee", "cat"))
-    return cv2.imencode(".jpg", np.hstack([cup, cv2.resize(cat, (600, 400), interpolation=cv2.INTER_AREA)]))[
-        1
-    ].tobytes()
+    cat = cv2.resize(cat, (600, 400), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", np.hstack([cup, cat]))[1].tobytes()

@@ -12,14 +12,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 
 SECONDS = 120  # in which the page must be where a test wants it, on a slow machine too
-DROP = """
-const [name, type, data] = arguments;
+GIVE = """
+const [kinds, name, type, data] = arguments;
 const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
 const dataTransfer = new DataTransfer();
 dataTransfer.items.add(new File([bytes], name, { type }));
-for (const kind of ["dragenter", "dragover", "drop"]) {
-  document.getElementById("stage").dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
-}
+const options = { dataTransfer, clipboardData: dataTransfer, bubbles: true, cancelable: true };
+const Kind = kinds[0] === "paste" ? ClipboardEvent : DragEvent;
+for (const kind of kinds) document.getElementById("stage").dispatchEvent(new Kind(kind, options));
 """
 # Writes down, at each change, how many objects are there and how many are waited for.
 WATCH = """
@@ -28,11 +28,21 @@ new MutationObserver(() => window.seen.push([
   document.querySelectorAll("#cards img:not([hidden])").length, document.querySelectorAll("#cards .waiting").length,
 ])).observe(document.getElementById("cards"), { subtree: true, attributes: true, childList: true });
 """
+# Keeps the forms that are sent.
+RECORD = """
+const { fetch } = window;
+window.sent = [];
+window.fetch = (address, options) => (window.sent.push(options.body), fetch(address, options));
+"""
 
 
 def drop(page: WebDriver, content: bytes, name: str = "photo.jpg", kind: str = "image/jpeg") -> None:
     """Drops a file on the stage, as a hand would."""
-    page.execute_script(DROP, name, kind, base64.b64encode(content).decode())
+    page.execute_script(GIVE, ["dragenter", "dragover", "drop"], name, kind, base64.b64encode(content).decode())
+
+
+def paste(page: WebDriver, content: bytes, name: str) -> None:
+    page.execute_script(GIVE, ["paste"], name, "image/jpeg", base64.b64encode(content).decode())
 
 
 def press(page: WebDriver, *choices: str) -> None:
@@ -44,10 +54,9 @@ def press(page: WebDriver, *choices: str) -> None:
 
 def keys(page: WebDriver, name: str, times: int) -> None:
     """Presses a key on the dial, many times at once."""
-    script = "for (let at = 0; at < arguments[1]; at++) document.getElementById('dial').dispatchEvent("
-    page.execute_script(
-        f"{script}new KeyboardEvent('keydown', {{ key: arguments[0], cancelable: true }}))", name, times
-    )
+    script = "for (let at = 0; at < arguments[1]; at++) "
+    script += "document.getElementById('dial').dispatchEvent(new KeyboardEvent('keydown', { key: arguments[0] }))"
+    page.execute_script(script, name, times)
 
 
 def until(what: Callable[[], Any], name: str) -> Any:

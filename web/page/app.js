@@ -100,7 +100,7 @@ finish.addEventListener("input", ({ target }) => {
 /** Finish the same objects in another way, soon. What is under way is of no use any more. */
 function again(wait) {
   if (!photo) return;
-  get("results").setAttribute("aria-busy", "true");
+  get("cards").setAttribute("aria-busy", "true");
   clearTimeout(timer);
   timer = setTimeout(() => run(false), wait);
 }
@@ -115,7 +115,7 @@ async function run(fresh) {
   const count = { wanted: 0, done: 0, failed: 0 };
   get("problem").hidden = get("warnings").hidden = true;
   get("all").disabled = true;
-  get("results").setAttribute("aria-busy", "true");
+  get("cards").setAttribute("aria-busy", "true");
   if (fresh) {
     cards.clear();
     stage.clear();
@@ -135,7 +135,7 @@ async function run(fresh) {
     if (running === own) {
       running = null;
       cards.settle();
-      if (!timer) get("results").removeAttribute("aria-busy");
+      if (!timer) get("cards").removeAttribute("aria-busy");
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { fileOf } from "./api.js";
 
-const SUFFIXES = { "image/png": "png", "image/webp": "webp", "image/jpeg": "jpg" };
+const FILES = { "image/png": ["PNG", "png"], "image/webp": ["WebP", "webp"], "image/jpeg": ["JPEG", "jpg"] };
 
 /** `arrived` is called with each picture that is there, `selected` with the one that a reader wants to see large. */
 export function makeCards(list, { stem, arrived, selected }) {
@@ -49,7 +49,8 @@ export function makeCards(list, { stem, arrived, selected }) {
     },
     deliver(event) {
       const { index, label, score, seconds, picture } = event;
-      const card = cards.get(index) ?? add(index), old = card.url, suffix = SUFFIXES[picture.content_type];
+      const card = cards.get(index) ?? add(index), old = card.url;
+      const [name, suffix] = FILES[picture.content_type];
       card.url = URL.createObjectURL(fileOf(picture));
       card.event = event;
       card.item.className = "";
@@ -60,8 +61,8 @@ export function makeCards(list, { stem, arrived, selected }) {
       card.facts.textContent = `${score.toFixed(2)} · after ${seconds.toFixed(2)} s`;
       card.link.href = card.url;
       card.link.download = `${stem()}-${index}.${suffix}`;
-      card.link.textContent = suffix === "jpg" ? "JPEG" : suffix === "webp" ? "WebP" : "PNG";
-      card.link.setAttribute("aria-label", `Download ${label} as ${card.link.textContent}`);
+      card.link.textContent = `↓ ${name}`;
+      card.link.setAttribute("aria-label", `Download ${label} as ${name}`);
       card.picture.setAttribute("aria-label", `Compare ${label} with the photo`);
       card.image.hidden = card.link.hidden = card.picture.disabled = false;
       arrived(card);

@@ -27,8 +27,10 @@ export function makeStage() {
 
   photo.addEventListener("load", () => {
     seen = true;
-    fit(found, photo.naturalWidth, photo.naturalHeight);
-    get("size").textContent = `${photo.naturalWidth} × ${photo.naturalHeight}`;
+    const { naturalWidth: width, naturalHeight: height } = photo;
+    fit(found, width, height);
+    get("stage").style.setProperty("--ratio", Math.min(1.9, Math.max(1, width / height)));
+    get("size").textContent = `${width} × ${height}`;
     show();
   });
   photo.addEventListener("error", () => {
