@@ -54,7 +54,8 @@ class Limits(BaseSettings):
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
     max_calls: int = Field(64, ge=1)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
-    # before it, must be there; requests that are worked on at once, each of which may hold a whole body.
+    # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
+    # of which may hold a whole body.
     max_upload_bytes: int = Field(128 * 1024 * 1024, ge=1)
     max_upload_seconds: float = Field(120, gt=0)
     max_requests: int = Field(16, ge=1)

@@ -45,7 +45,7 @@ def http(servers: dict[str, Server]) -> Iterator[str]:
 
     server = HttpServer("127.0.0.1:0", servers["pipeline"].address)
     yield server.address
-    server.stop(0).wait()
+    server.stop(1).wait()
 
 
 @pytest.fixture

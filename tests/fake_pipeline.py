@@ -5,16 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import grpc
+import numpy as np
 
 from orchestrator.service import SERVICE
 from tensorhop.errors import InvalidInput, Overloaded, ServiceFault
+from tensorhop.image import read_image
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server
-from tensorhop.v1 import fault_pb2
+from tensorhop.v1 import fault_pb2, tensor_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.wire import Packet
 from web.serve import HttpServer
 
+LARGE = 30_000_000  # bytes of a picture that no socket's buffers hold
 FAULT = fault_pb2.Fault(
     step=fault_pb2.STEP_SEGMENT, code=fault_pb2.CODE_UNAVAILABLE, message="segment has gone", retryable=True
 )
@@ -25,12 +28,15 @@ class FakePipeline:
 
     def __init__(self) -> None:
         self.requests: list[pb.ProcessRequest] = []
+        self.photos: list[np.ndarray] = []  # of those that came as tensors
         self.seconds: list[float | None] = []
         self.entered, self.left, self.go_on = threading.Semaphore(0), threading.Event(), threading.Event()
 
     def Process(self, packet: Packet[pb.ProcessRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
         request, behaviour = packet.message, packet.message.request_id
         self.requests.append(request)
+        if request.image.HasField("tensor"):
+            self.photos.append(read_image(request.image, packet.payloads))
         self.seconds.append(context.time_remaining())
         if behaviour == "wrong":
             raise InvalidInput("boxes[2].x1", "is NaN; it must be finite")
@@ -39,6 +45,10 @@ class FakePipeline:
         if behaviour == "broken":
             raise ServiceFault(FAULT)
         for event in self._events(behaviour, context):
+            if isinstance(event, pb.ObjectResult) and behaviour == "large":
+                event.picture.encoded = bytes(LARGE)
+            if isinstance(event, pb.ObjectResult) and request.output.encoding == pb.ENCODING_TENSOR:
+                event.picture.tensor.CopyFrom(tensor_pb2.Tensor(dtype="UINT8", shape=[1, 1, 4], data=bytes(4)))
             response = pb.ProcessResponse(request_id=request.request_id)
             getattr(response, FIELDS[type(event)]).CopyFrom(event)
             yield Packet(response, Payloads.inside())
@@ -87,5 +97,5 @@ def serving(origins: tuple[str, ...] = ()) -> Iterator[tuple[FakePipeline, str, 
         yield fake, http.address, http
     finally:
         fake.go_on.set()
-        http.stop(0).wait()
+        http.stop(1).wait()
         pipeline.stop(0).wait()

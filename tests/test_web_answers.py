@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from fake_pipeline import serving
 from http_caller import CAT, QUICK, call, events_of, oval, post
 from PIL import Image
 
@@ -17,6 +18,7 @@ from tensorhop.image import decode_image, decode_mask
 from tensorhop.output import Output
 from tensorhop.results import ObjectResult
 
+RAW = {"Content-Type": "application/octet-stream"}
 MASKS = [oval(), oval(middle=(250, 120))]
 FINISH = Finish(canvas=Size(64, 48), shadow="none")
 
@@ -70,21 +72,24 @@ def test_events_come_one_by_one(http: str, client: PipelineClient) -> None:
     assert {data["request_id"] for _, data in events} == {answer.headers["x-request-id"]}
 
 
-def test_a_raw_tensor_in_and_out(http: str, client: PipelineClient, cat: np.ndarray) -> None:
-    headers = {
-        "Content-Type": "application/octet-stream", "Accept": "application/octet-stream",
-        "Tensor-Dtype": "UINT8", "Tensor-Shape": "300,451,3",
-    }  # fmt: skip
-    path = "/process?boxes=20,10,440,300&center=false&shadow=none&phrases=cat"
-    answer = call(http, "POST", path, cat.tobytes(), headers)
-    assert answer.status == 200, answer.body
-    options = {"finish": Finish(center=False, shadow="none"), "boxes": [(20, 10, 440, 300)]}
-    (result,) = [one for one in client.process(cat, **options) if isinstance(one, ObjectResult)]
-    assert answer.headers["tensor-dtype"] == "UINT8"
+def test_pixels_out(http: str, client: PipelineClient) -> None:
+    answer = post(http, QUICK, "application/octet-stream", masks=MASKS[:1])
+    result = direct(client, "tensor", MASKS[:1])[0]
+    assert (answer.headers["content-type"], answer.headers["tensor-dtype"]) == ("application/octet-stream", "UINT8")
     shape = [int(size) for size in answer.headers["tensor-shape"].split(",")]
     np.testing.assert_array_equal(np.frombuffer(answer.body, np.uint8).reshape(shape), result.picture.pixels)
     assert answer.headers["tensor-region"] == ",".join(map(str, result.picture.region))
-    assert answer.headers["tensor-canvas"] == "451x300"
+    assert answer.headers["tensor-canvas"] == "64x48"
+
+
+def test_pixels_in(cat: np.ndarray) -> None:
+    headers = {**RAW, "Tensor-Dtype": "UINT8", "Tensor-Shape": "300,451,3"}
+    with serving() as (fake, address, _):
+        answer = call(address, "POST", "/process?boxes=20,10,440,300&rot=120&phrases=cat", cat.tobytes(), headers)
+        assert answer.status == 200, answer.body
+        np.testing.assert_array_equal(fake.photos[0], cat)
+        request = fake.requests[0]
+        assert (request.boxes[0].x1, request.finish.shadow.rot, request.phrases) == (440, 120, ["cat"])
 
 
 def test_json_in_as_a_file_and_as_a_tensor(http: str, client: PipelineClient, cat: np.ndarray) -> None:

@@ -52,7 +52,7 @@ def test_without_a_pipeline_it_lives_but_is_not_ready() -> None:
         failed = post(server.address, image=b"x")
         assert (failed.status, failed.json["code"], failed.json["retryable"]) == (503, "UNAVAILABLE", True)
     finally:
-        server.stop(0).wait()
+        server.stop(1).wait()
 
 
 def test_pages_of_other_origins_are_kept_out(http: str) -> None:

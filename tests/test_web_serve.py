@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from http_caller import call
+from typer.testing import CliRunner
 
+from orchestrator import cli
 from tensorhop.server import Server
 from web.serve import HttpServer, listen
 
@@ -36,14 +38,20 @@ def test_it_listens_on_a_socket_of_the_file_system(tmp_path: Path) -> None:
         sockets[0].close()
 
 
-def test_without_the_extra_one_sentence_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util as util\nfind = util.find_spec\n"
-        "util.find_spec = lambda name, *more: None if name == 'uvicorn' else find(name, *more)\n"
-    )
-    environment = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}", "PATH": ""}
-    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, env=environment)
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines() == [
-        "Error: HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'"
-    ]
+def test_localhost_is_both_of_its_addresses() -> None:
+    sockets, address = listen("localhost:0")
+    ports = {one.getsockname()[1] for one in sockets}
+    assert {f"localhost:{port}" for port in ports} == {address}
+    assert "127.0.0.1" in [one.getsockname()[0] for one in sockets]
+    for one in sockets:
+        one.close()
+
+
+@pytest.mark.parametrize("command", [["serve", "http"], ["up", "--only", "http"]])
+def test_without_the_extra_one_sentence_says_what_to_install(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "uvicorn" else True)
+    done = CliRunner().invoke(cli.app, command)
+    assert done.exit_code == 1
+    assert done.output == "Error: HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'\n"

@@ -1,4 +1,4 @@
-"""A connection that does not wait for ever for a request's head."""
+"""A connection that does not wait for ever: for a request's head, or for a client that does not read."""
 
 import asyncio
 from typing import Any
@@ -15,6 +15,7 @@ class Connection(H11Protocol):
     """
 
     _timer: asyncio.TimerHandle | None = None
+    _stall: asyncio.TimerHandle | None = None  # while there is more to send than the client takes
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -24,9 +25,29 @@ class Connection(H11Protocol):
         super().data_received(data)
         self._watch()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stall = self.loop.call_later(limits().max_upload_seconds, self._check, self._unsent())
+
+    def resume_writing(self) -> None:
+        if self._stall is not None:
+            self._stall.cancel()
+        super().resume_writing()
+
+    def _unsent(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def _check(self, before: int) -> None:
+        """Give a client up that has read nothing meanwhile; closing would keep the answer until it does."""
+        if self._unsent() >= before:
+            self.transport.abort()
+        else:
+            self._stall = self.loop.call_later(limits().max_upload_seconds, self._check, self._unsent())
+
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._stall):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(exc)
 
     def _watch(self) -> None:

@@ -88,13 +88,19 @@ def _boxes(value: Any) -> list[tuple[float, ...]]:
 
 
 def read_json(text: str | bytes) -> Any:
-    """Raises ValueError: no JSON, or JSON with what the standard does not have (NaN), or nested too deep."""
+    """Raises ValueError: no JSON, or with NaN, which JSON has not, a member that comes twice, or nested too deep."""
 
     def refuse(word: str) -> None:
         raise ValueError(f"{word} is no JSON")
 
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(members)
+        if len(found) < len(members):
+            raise ValueError(f"a member comes twice among {', '.join(found)}")
+        return found
+
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=once)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 

@@ -43,6 +43,7 @@ class Process:
         request = Request(scope, incoming)
         request_id = readable_id(request.headers.get(REQUEST_ID, ""))
         request.state.request_id = request_id
+        request.state.seconds = 0.0
         with contextlib.ExitStack() as stack:
             try:
                 response = await self._answer(request, incoming, stack)
@@ -52,10 +53,12 @@ class Process:
                 response = problem(error, request.state.request_id)
             response.headers[REQUEST_ID] = request.state.request_id
             response.headers["Cache-Control"] = "no-store"
-            if incoming.whole:
-                await response(scope, incoming, send)
-            else:
+            if not incoming.whole:
                 await send_early(response, incoming, send)
+                return
+            with contextlib.suppress(TimeoutError):  # the server closes what was not sent to its end
+                async with asyncio.timeout(request.state.seconds + limits().max_upload_seconds):
+                    await response(scope, incoming, send)
 
     async def _answer(self, request: Request, incoming: Incoming, stack: contextlib.ExitStack) -> Response:
         """The answer; what it needs until it is sent ends with the stack."""
@@ -69,7 +72,7 @@ class Process:
         wanted = wish(received.values)
         request.state.request_id = readable_id(wanted.request_id or request.state.request_id)
         media, wanted = agree(accept, wanted)
-        timeout = timeout_of(request, wanted)
+        timeout = request.state.seconds = timeout_of(request, wanted)
 
         def start() -> Call:
             return self._client.process(

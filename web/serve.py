@@ -2,9 +2,11 @@
 
 import logging
 import socket
+import stat
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import uvicorn
 
@@ -41,6 +43,7 @@ class HttpServer:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=int(GRACE_SECONDS),
@@ -78,8 +81,10 @@ def listen(address: str) -> tuple[list[socket.socket], str]:
         one.bind(path)
         return [one], address
     host, port = split(address)
+    hosts = ("127.0.0.1", "::1") if host == "localhost" else (host.strip("[]"),)  # as gRPC takes it, whatever is known
+    wanted = [entry for name in hosts for entry in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
     found = []
-    for family, kind, protocol, _, where in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
+    for family, kind, protocol, _, where in wanted:
         try:
             one = socket.socket(family, kind, protocol)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -98,9 +103,6 @@ def listen(address: str) -> tuple[list[socket.socket], str]:
 
 def remove_stale(path: str) -> None:
     """The file of a server that has gone; check_free has seen that none answers there."""
-    import stat
-    from pathlib import Path
-
     file = Path(path)
     if file.exists() and stat.S_ISSOCK(file.stat().st_mode):
         file.unlink()
