@@ -85,8 +85,14 @@ def text(page: WebDriver, name: str) -> str:
 def resize(driver: WebDriver, width: int, height: int = 900, scheme: str = "light") -> None:
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
+    features = {
+        "prefers-color-scheme": scheme,
+        "prefers-reduced-motion": "reduce",
+    }  # a picture catches nothing half-way
+    driver.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": name, "value": value} for name, value in features.items()]}
+    )
 
 
 def steps(page: WebDriver) -> dict[str, tuple[int, int]]:

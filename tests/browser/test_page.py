@@ -143,6 +143,16 @@ def test_a_file_that_is_no_photo_is_refused_in_words(page: WebDriver) -> None:
     assert not page.find_elements(By.CSS_SELECTOR, "#cards li")
 
 
+def test_a_photo_that_the_browser_cannot_show_is_cut_out(page: WebDriver, two: bytes) -> None:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(two)).save(file, "TIFF")
+    page.find_element(By.ID, "phrases").send_keys("cup, cat")
+    drop(page, file.getvalue(), "two.tif", "image/tiff")
+    settle(page)
+    assert len(pictures(page)) == 2
+    assert page.find_element(By.ID, "no-preview").is_displayed()
+
+
 def test_an_answer_that_breaks_off_is_told(page: WebDriver, two: bytes) -> None:
     page.execute_script("window.fetch = async () => new Response('event: detections\\ndata: {\"detections\": [], ')")
     drop(page, two)
@@ -168,7 +178,10 @@ def test_it_fits_a_phone_and_stays_with_its_own_host(finished: WebDriver, http: 
         for scheme in ("light", "dark"):
             resize(finished, width, height, scheme)
             shoot(finished, OUT / f"{width}-{scheme}.png")
-            assert finished.execute_script("return document.documentElement.scrollWidth") == width
+            shown, all_of_it = finished.execute_script(
+                "const { clientWidth, scrollWidth } = document.documentElement; return [clientWidth, scrollWidth]"
+            )
+            assert all_of_it == shown <= width, "nothing sticks out"
     finished.find_element(By.CSS_SELECTOR, "#cards .picture").click()
     shoot(finished, OUT / "360-compare.png")
     assert all(one.startswith((f"http://{http}/", f"blob:http://{http}/")) for one in requests(finished))

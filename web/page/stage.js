@@ -19,7 +19,10 @@ export function makeStage() {
     none.hidden = !url || seen || view !== "found";
     compare.hidden = view !== "compare";
   };
-  const divide = () => compare.style.setProperty("--at", `${divider.value}%`);
+  const divide = (at) => {
+    divider.value = at;
+    compare.style.setProperty("--at", `${at}%`);
+  };
   const pick = (view) => {
     views.find((one) => one.value === view).checked = true;
     show();
@@ -29,7 +32,7 @@ export function makeStage() {
     seen = true;
     const { naturalWidth: width, naturalHeight: height } = photo;
     fit(found, width, height);
-    get("stage").style.setProperty("--ratio", Math.min(1.9, Math.max(1, width / height)));
+    get("stage").style.setProperty("--ratio", Math.min(2.4, Math.max(1, width / height)));
     get("size").textContent = `${width} × ${height}`;
     show();
   });
@@ -38,8 +41,7 @@ export function makeStage() {
     show();
   });
   views.forEach((one) => one.addEventListener("change", show));
-  divider.addEventListener("input", divide);
-  divide();
+  divider.addEventListener("input", () => divide(divider.value));
 
   return {
     /** Shows another photo, without boxes. */
@@ -56,6 +58,7 @@ export function makeStage() {
     clear() {
       boxes.replaceChildren();
       shown = null;
+      divide(50);
       views[1].disabled = true;
       pick("found");
     },
@@ -83,6 +86,8 @@ export function makeStage() {
     /** Compares a cut-out with the photo, which lies on its canvas where `placement` says. */
     compare(index, source, { canvas: [width, height], scale, x, y }) {
       const before = get("before");
+      before.hidden = !seen;
+      if (!seen) divide(0);
       shown = index;
       fit(compare, width, height);
       get("after").src = source;
