@@ -21,18 +21,22 @@ const options = { dataTransfer, clipboardData: dataTransfer, bubbles: true, canc
 const Kind = kinds[0] === "paste" ? ClipboardEvent : DragEvent;
 for (const kind of kinds) document.getElementById("stage").dispatchEvent(new Kind(kind, options));
 """
-# Writes down, at each change, how many objects are there and how many are waited for.
+# Looks again and again how many objects are there and how many are waited for. A timer: what comes in one piece of the
+# answer is handled without a pause in which it could look.
 WATCH = """
 window.seen = [];
-new MutationObserver(() => window.seen.push([
-  document.querySelectorAll("#cards img:not([hidden])").length, document.querySelectorAll("#cards .waiting").length,
-])).observe(document.getElementById("cards"), { subtree: true, attributes: true, childList: true });
+setInterval(() => {
+  const state = [
+    document.querySelectorAll("#cards img:not([hidden])").length, document.querySelectorAll("#cards .waiting").length,
+  ];
+  if (String(state) !== String(window.seen.at(-1))) window.seen.push(state);
+}, 5);
 """
-# Keeps the forms that are sent.
+# Keeps what is sent: its form, and whether it was aborted.
 RECORD = """
 const { fetch } = window;
 window.sent = [];
-window.fetch = (address, options) => (window.sent.push(options.body), fetch(address, options));
+window.fetch = (address, options) => (window.sent.push(options), fetch(address, options));
 """
 
 
@@ -86,13 +90,10 @@ def resize(driver: WebDriver, width: int, height: int = 900, scheme: str = "ligh
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
-    features = {
-        "prefers-color-scheme": scheme,
-        "prefers-reduced-motion": "reduce",
-    }  # a picture catches nothing half-way
-    driver.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": name, "value": value} for name, value in features.items()]}
-    )
+    # Without motion a picture catches nothing half-way.
+    features = [("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]
+    media = {"features": [{"name": name, "value": value} for name, value in features]}
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
 
 
 def steps(page: WebDriver) -> dict[str, tuple[int, int]]:
