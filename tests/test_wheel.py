@@ -1,4 +1,4 @@
-"""The wheel that a clone builds holds the stubs and the embedded weights."""
+"""The wheel that a clone builds holds the stubs, the embedded weights and the page."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def test_wheel_holds_stubs_and_weights(tmp_path: Path) -> None:
+def test_wheel_holds_stubs_weights_and_page(tmp_path: Path) -> None:
     # --no-build-isolation: the tools for building are in this environment, at the versions that pyproject.toml names.
     command = [
         sys.executable,
@@ -29,4 +29,7 @@ def test_wheel_holds_stubs_and_weights(tmp_path: Path) -> None:
     assert {f"tensorhop/v1/{proto}_pb2.pyi" for proto in protos} <= names
     assert {"services/embedded/weights/u2netp.onnx", "services/embedded/weights/efficientnet-lite0.onnx"} <= names
     assert {"services/embedded/weights/NOTICE", "tensorhop/py.typed", "orchestrator/cli.py", "web/app.py"} <= names
+    page = [path.name for path in (ROOT / "web" / "page").iterdir()]
+    assert {"index.html", "sample.jpg"} < set(page)
+    assert {f"web/page/{name}" for name in page} <= names
     assert not {name for name in names if name.startswith(("tests/", "docs/", "examples/"))}

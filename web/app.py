@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tensorhop.channel import open_channel
 from tensorhop.client import PipelineClient
 from tensorhop.v1 import pipeline_pb2
+from web import page
 from web.answers import CANVAS, REGION
 from web.openapi import describe
 from web.problem import Refused, problem
@@ -34,6 +35,7 @@ HEADERS = {
 }
 FRONT = """Tensorhop: photo in, finished object cut-outs out.
 
+GET  /              a page for the browser
 POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
 GET  /openapi.json  all parameters and answers
 GET  /healthz       this server lives
@@ -61,7 +63,7 @@ class Application:
             middleware.append(shared)
         self.app = Starlette(
             routes=[
-                Route("/", front),
+                *page.routes(FRONT),
                 Route("/process", Process(self._client, origins), methods=["POST"]),
                 Route("/openapi.json", openapi),
                 Route("/healthz", healthz),
@@ -89,10 +91,6 @@ class Application:
 
 def not_ready(request: Request, message: str) -> Response:
     return problem(Refused(503, "UNAVAILABLE", message, 1.0), id_of(request))
-
-
-async def front(request: Request) -> Response:
-    return PlainTextResponse(FRONT)
 
 
 async def openapi(request: Request) -> Response:
