@@ -38,7 +38,7 @@ class Stage:
         self.step = getattr(fault_pb2, f"STEP_{name.upper()}")
         (self._method,) = (method.name for method in STEPS[name].methods)
         self._remote = Remote(address, STEPS[name])
-        self.retry = Retry()
+        self.retry = Retry(self._remote.ready)
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
 

@@ -1,6 +1,7 @@
 """Connections: the options that both ends of a call need, and what a failed call says."""
 
 import json
+import time
 from typing import Any
 
 import grpc
@@ -65,6 +66,20 @@ class Remote:
     def method(self, name: str, packet: Packet) -> Any:
         """The method by which to send a packet."""
         return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+
+    def ready(self, timeout: float) -> bool:
+        """Whether both connections are there within so many seconds; asks for them to be made."""
+        waiting = [grpc.channel_ready_future(channel) for channel in (self._small, self._bulk)]
+        end = time.monotonic() + timeout
+        try:
+            for one in waiting:
+                one.result(max(0.0, end - time.monotonic()))
+        except grpc.FutureTimeoutError:
+            return False
+        finally:
+            for one in waiting:
+                one.cancel()
+        return True
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""

@@ -431,8 +431,9 @@ def test_a_deadline_reaches_the_step_and_names_it(
 
 
 def test_no_describe_is_a_failure_of_the_whole_request(
-    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retry, "LONGEST_OUTAGE", 0.1)
     with pytest.raises(ServiceFault) as caught:
         list(faulty[1].process(cat))
     assert caught.value.fault.code == fault_pb2.CODE_UNAVAILABLE
