@@ -1,6 +1,7 @@
 """Connections: the options that both ends of a call need, and what a failed call says."""
 
 import json
+import re
 import time
 from typing import Any
 
@@ -30,6 +31,7 @@ REPLICAS = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
+TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")  # as gRPC says
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
 
 
@@ -108,6 +110,15 @@ def from_error(error: grpc.RpcError, step: pb.Step = pb.STEP_UNSPECIFIED) -> Ser
     code = error.code()
     fault = pb.Fault(code=f"CODE_{code.name}", message=error.details() or code.name)
     fault.retryable = fault.code in RETRYABLE
+    if size := TOO_LARGE.search(fault.message):
+        # gRPC refuses it, on either end, with a code that otherwise says that it may pass later.
+        end, did, got, most = size.groups()
+        fault.field = "request" if (end, did) in (("CLIENT", "Sent"), ("SERVER", "Received")) else "response"
+        fault.message = (
+            f"{fault.field} has {int(got):,} bytes; the {end.lower()} allows at most {int(most):,} "
+            "(TENSORHOP_MAX_MESSAGE_BYTES)"
+        )
+        fault.retryable = False
     try:
         status = rpc_status.from_call(error)
     except ValueError:  # the details contradict the status, as after a proxy has changed it

@@ -224,7 +224,7 @@ import sys
 from pathlib import Path
 from tensorhop.client import PipelineClient
 with PipelineClient(sys.argv[1]) as client:
-    for event in client.process(Path(sys.argv[2]), boxes=[(0, 0, 50, 50)] * 300, cache=False):
+    for event in client.process(Path(sys.argv[2]), boxes=[(0, 0, 50, 50)] * 200, cache=False):
         print("event", flush=True)
 """
 
@@ -233,7 +233,9 @@ def vanishing(how: str, cluster: Cluster, prefix: list[str], network: Namespace 
     """Two callers take all the room there is, for minutes of work, and go; the next must get in."""
     command = [*prefix, sys.executable, "-c", VANISHING, cluster.pipeline.address, str(PHOTOS / "coffee.jpg")]
     environment = cluster.pipeline.env
-    gone = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) for _ in range(2)]
+    gone = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)
+    ]
     tally = Tally()
     try:
         for one in gone:
