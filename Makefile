@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 TORCHVISION ?= torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
 
-.PHONY: help run test test-models test-rembg test-groundingdino lint types protos clean pictures
+.PHONY: help run test test-models test-rembg test-groundingdino lint types protos clean pictures chaos
 .PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
@@ -38,6 +38,9 @@ types: .venv/tested  ## check types
 
 protos: .venv/tested  ## generate tensorhop/v1 from protos/
 	$(BIN)/python hatch_build.py
+
+chaos: .venv/tested  ## kill, stop, cut off and overload the services, and count what is lost; takes about 10 minutes
+	$(BIN)/python tools/chaos
 
 pictures: .venv/tested  ## make the pictures of the documentation again
 	$(BIN)/python tools/make_pictures.py

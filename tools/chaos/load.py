@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import sys
 import threading
 import time
 from collections import Counter
@@ -115,6 +116,7 @@ class Load:
             if reason or not complete(events):
                 tally.lost += 1
                 tally.reasons[reason or "the stream ended without a summary"] += 1
+                print(f"{now - started:.1f} s, then {reason}", file=sys.stderr)
             elif digest(events) != self.right[which]:
                 tally.wrong += 1
             else:

@@ -16,7 +16,7 @@ from rows import Row
 
 from tensorhop.settings import PORTS
 
-BEFORE, DURING, AFTER = 2.0, 6.0, 2.0  # seconds under load: whole, broken, mended
+BEFORE, DURING, AFTER = 2.0, 5.0, 2.0  # seconds under load: whole, broken, mended
 
 
 def two(arguments: argparse.Namespace) -> Iterator[Row]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,9 +44,12 @@ def deadline(arguments: argparse.Namespace) -> Iterator[Row]:
                 for number in range(6):
                     load.one(client, number, tally, timeout=0.5)
             victim.signal(signal.SIGCONT)
-            told, slowest = take(tally, f"{name} DEADLINE_EXCEEDED"), tally.slowest
+            late = take(tally, f"{name} DEADLINE_EXCEEDED")
+            dead = take(tally, f"{name} UNAVAILABLE")  # it does not answer to pings either
+            told, slowest = late + dead, tally.slowest
             problem = f"heard of it after {slowest:.1f} s" if slowest > 0.5 + IN_TIME else ""
-            yield Row(f"deadline of 0.5 s, {name} stopped", tally, told, problem=problem)
+            note = f"{late}x DEADLINE_EXCEEDED, {dead}x UNAVAILABLE, each with the step"
+            yield Row(f"deadline of 0.5 s, {name} stopped", tally, told, note=note, problem=problem)
     with Cluster(1, seconds=0.0) as cluster, Cluster(1, seconds=1.0) as slow:
         load = Load(cluster.pipeline.address)
         load.address = slow.pipeline.address
@@ -97,7 +101,7 @@ def overload(arguments: argparse.Namespace) -> Iterator[Row]:
             start = time.monotonic()
             for number in range(int(seconds * rate)):
                 time.sleep(max(0.0, start + number / rate - time.monotonic()))
-                callers.submit(load.one, client, number, tally)
+                callers.submit(load.one, client, number, tally, timeout=180.0)
         offered = tally.requests / seconds
         note = (
             f"{capacity:.1f}/s can be answered, {offered:.0f}/s asked for during {seconds:.0f} s, "
@@ -113,7 +117,7 @@ class Watch:
         self._processes = processes
         self._end = threading.Event()
         self._seconds: list[float] = []
-        self._unanswered = 0
+        self._unanswered: Counter[str] = Counter()
         self._before = {one.name: one.resident() for one in processes}
         self._most = dict(self._before)
         self._threads: list[threading.Thread] = []
@@ -135,8 +139,8 @@ class Watch:
                 started = time.monotonic()
                 try:
                     stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
-                except grpc.RpcError:
-                    self._unanswered += 1
+                except grpc.RpcError as error:
+                    self._unanswered[f"{one.name}: {error.code().name} {error.details()}"] += 1
                 self._seconds.append(time.monotonic() - started)
                 self._most[one.name] = max(self._most[one.name], one.resident())
 
@@ -146,7 +150,7 @@ class Watch:
         return f"{len(self._seconds)} health checks, p99 {p99:.0f} ms; MiB resident: {memory}"
 
     def problem(self) -> str:
-        return f"{self._unanswered} health checks without an answer in 5 s" if self._unanswered else ""
+        return "; ".join(f"{count}x health of {what}" for what, count in self._unanswered.items())
 
 
 def crowd(arguments: argparse.Namespace) -> Iterator[Row]:
@@ -214,7 +218,7 @@ def callers(arguments: argparse.Namespace) -> Iterator[Row]:
             yield Row("callers lose the network", Tally(), note="skipped; no network namespaces here")
         host = network.near if network else "127.0.0.1"
         cluster = stack.enter_context(Cluster(1, seconds=1.0, host=host, pipeline_env={"TENSORHOP_MAX_CALLS": "2"}))
-        yield vanishing("killed", cluster, [])
+        yield vanishing("are killed", cluster, [])
         if network:
             yield vanishing("lose the network", cluster, network.prefix, network)
 
