@@ -79,6 +79,23 @@ def test_who_is_pushed_back_for_long_gives_up(scope):
     assert failing.calls == 1
 
 
+def test_who_is_pushed_back_comes_again_until_there_is_room(scope, monkeypatch):
+    """The service is full, not broken: asking again costs no budget and is not counted."""
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.001)
+    failing, shared = Failing(5 * MOST_TRIES, fault(fault_pb2.CODE_RESOURCE_EXHAUSTED, retry_after=0.001)), Retry()
+    assert shared.call(failing, scope) == "answer"
+    assert shared._tokens == TOKENS
+
+
+def test_who_is_pushed_back_gives_up_in_the_end(scope, monkeypatch):
+    monkeypatch.setattr(retry, "LONGEST_REFUSAL", 0.02)
+    failing = Failing(10**9, fault(fault_pb2.CODE_RESOURCE_EXHAUSTED, retry_after=0.001))
+    with pytest.raises(ServiceFault) as caught:
+        Retry().call(failing, scope)
+    assert caught.value is failing.error
+    assert failing.calls > 2
+
+
 def test_an_outage_is_not_met_with_a_storm(scope):
     shared, calls = Retry(), 0
     for _ in range(100):
