@@ -19,7 +19,7 @@ LONGEST_PUSHBACK = 10.0  # seconds that a service may ask to be left alone
 # waits until there is room, however often it must ask.
 LONGEST_REFUSAL = 60.0
 LONGEST_OUTAGE = 5.0  # seconds to wait for a connection where there is none, as between two restarts
-LOOK_SECONDS = 0.2  # between two looks at whether the request is still wanted
+LOOK_SECONDS = 1.0  # between two looks at whether the request is still wanted
 # As gRPC's retry throttling: a retry costs 1; below half, none is made. When a replica dies, all calls on it fail at
 # once: half of the tokens are for as many calls as a pipeline has under way by default, 64 requests of 4 objects each.
 TOKENS, PER_SUCCESS = 512.0, 0.1

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from tensorhop.address import is_loopback
@@ -70,17 +71,15 @@ class Remote:
         return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
 
     def ready(self, timeout: float) -> bool:
-        """Whether both connections are there within so many seconds; asks for them to be made."""
-        waiting = [grpc.channel_ready_future(channel) for channel in (self._small, self._bulk)]
+        """Whether a replica answers on both connections within so many seconds; asks for them to be made."""
         end = time.monotonic() + timeout
-        try:
-            for one in waiting:
-                one.result(max(0.0, end - time.monotonic()))
-        except grpc.FutureTimeoutError:
-            return False
-        finally:
-            for one in waiting:
-                one.cancel()
+        for channel in (self._small, self._bulk):
+            check = health_pb2_grpc.HealthStub(channel).Check
+            try:
+                check(health_pb2.HealthCheckRequest(), timeout=max(0.0, end - time.monotonic()), wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                    return False
         return True
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:

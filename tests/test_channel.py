@@ -9,7 +9,7 @@ import pytest
 
 from services.describe.service import SERVICE as DESCRIBE
 from services.segment.service import SERVICE as SEGMENT
-from tensorhop.channel import REQUEST_ID, from_error, metadata_of, open_channel, to_status
+from tensorhop.channel import REQUEST_ID, Remote, from_error, metadata_of, open_channel, to_status
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server
@@ -186,6 +186,20 @@ def test_a_message_over_the_limit_names_it(field, asked, answered, server, clien
     assert (fault.code, fault.field, fault.retryable) == (pb.CODE_RESOURCE_EXHAUSTED, field, False)
     assert fault.message.startswith(f"{field} has 5,242,8")
     assert f"the {who} allows at most 4,194,304 (TENSORHOP_MAX_MESSAGE_BYTES)" in fault.message
+
+
+def test_a_remote_is_ready_when_a_server_is_there():
+    describe = DESCRIBE.descriptor
+    server = Server(DESCRIBE, SimpleNamespace(Describe=lambda *_: None), "127.0.0.1:0")
+    address = server.address
+    remote = Remote(address, describe)
+    assert remote.ready(10)
+    server.stop(0).wait()
+    assert not remote.ready(0.2)
+    server = Server(DESCRIBE, SimpleNamespace(Describe=lambda *_: None), address)
+    assert remote.ready(10), "it finds the next one by itself"
+    remote.close()
+    server.stop(0).wait()
 
 
 def test_metadata_is_text_only():

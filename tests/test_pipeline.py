@@ -348,6 +348,8 @@ class FaultySegment(SegmentServiceServicer):
         yield mask
         if self.ending.startswith("broken"):
             context.abort(grpc.StatusCode.UNAVAILABLE, "the machine is gone")
+        if self.ending == "cancelled once":  # as gRPC answers calls that an ending server has not taken yet
+            context.abort(grpc.StatusCode.CANCELLED, "")
         if self.ending == "waiting":
             self.let_go.wait(20)
 
@@ -390,11 +392,12 @@ def test_a_stream_that_breaks_loses_only_what_is_missing(
     assert (faults[2].step, faults[2].code, faults[2].retryable) == ("segment", code, code == "UNAVAILABLE")
 
 
+@pytest.mark.parametrize("ending", ["broken once", "cancelled once"])
 def test_a_stream_that_breaks_once_is_taken_up_for_what_is_missing(
-    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray, ending: str
 ) -> None:
     segment, client = faulty
-    segment.ending = "broken once"
+    segment.ending = ending
     events = list(client.process(cat, boxes=[(0, 0, 40, 40)] * 3))
     assert sorted(event.detection.index for event in events if isinstance(event, ObjectResult)) == [1, 2]
     assert one(ObjectFault, events).detection.index == 0
