@@ -10,12 +10,12 @@ BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 BUILD_ARGS ?=
 
-.PHONY: help run test test-models test-rembg test-groundingdino test-node test-web fuzz stubs lint types protos clean pictures
-.PHONY: compose-verify
+.PHONY: help run test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: clean pictures compose-verify
 .PHONY: compare-hop compare-foreground compare-refinement
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 	$(BIN)/tensorhop run "$(IMAGE)" --out out
@@ -67,6 +67,9 @@ stubs: .venv-stubs/installed tools/stubs/node_modules/.package-lock.json  ## gen
 	ln -s ../../../tools/stubs/node_modules build/stubs/typescript/node_modules
 	tools/stubs/node_modules/.bin/tsc --project tools/stubs
 	@echo "build/stubs: $$(ls build/stubs | tr '\n' ' ')"
+
+chaos: .venv/tested  ## kill, stop, cut off and overload the services, and count what is lost; takes about 10 minutes
+	$(BIN)/python tools/chaos
 
 pictures: .venv/tested  ## make the pictures of the documentation again
 	$(BIN)/python tools/make_pictures.py

@@ -75,7 +75,8 @@ class Child:
 
     def start(self) -> None:
         # A group of its own: Ctrl-C is for the parent, which then ends its children in order.
-        self.process = subprocess.Popen(self.command, start_new_session=True)
+        # The pipe ends when the parent does, in whatever way, and with it the child.
+        self.process = subprocess.Popen(self.command, start_new_session=True, stdin=subprocess.PIPE)
 
     def serves(self) -> bool:
         if self.name == "http":
@@ -109,7 +110,7 @@ def children(listen: Mapping[str, str], choices: Mapping[str, Choice]) -> list[C
     found = []
     for name, address in listen.items():
         # -P: a folder named services/ in the user's own directory is not found first.
-        command = [sys.executable, "-P", "-m", "orchestrator", "serve", name, "--listen", address]
+        command = [sys.executable, "-P", "-m", "orchestrator.child", "serve", name, "--listen", address]
         if name == "pipeline":
             command += [word for step in STEPS if step in told for word in (f"--{step}", told[step])]
         elif name == "http" and "pipeline" in told:

@@ -1,5 +1,6 @@
 """The chain: photo -> describe -> detect -> segment (per object) -> postprocess (per object) -> cut-outs."""
 
+import os
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -35,6 +36,9 @@ from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.wire import Packet
 
 MASK_MARGIN = 0.5  # of a box's sides, that a mask may reach beyond it, for the size of the slot in which it comes back
+# Objects of all requests that are encoded at once: on more threads than cores it is no faster, and the thread that
+# takes calls would wait for its turn until gRPC cancels what it did not take for 30 s.
+ENCODERS = threading.BoundedSemaphore(os.cpu_count() or 1)
 LEAST_LAYER_BYTES = 4 * 1024 * 1024  # room for a layer, also of a small object whose shadow is larger than itself
 
 EMPTY = fault_pb.Fault(
@@ -278,7 +282,9 @@ def finish_object(
     result = pb.ObjectResult(detection=detection, placement=answer.placement)
     region = Region.of(read_placement(answer.placement).canvas)
     if output.encoding != "tensor":
-        result.picture.encoded = payloads.put(encode(compose(layers, region), output))
+        with ENCODERS:
+            file = encode(compose(layers, region), output)
+        result.picture.encoded = payloads.put(file)
     elif output.colour:
         result.picture.tensor.CopyFrom(to_tensor(flatten(compose(layers, region), output.colour), payloads))
     else:

@@ -51,7 +51,7 @@ class Stage:
         self.step = getattr(fault_pb2, f"STEP_{name.upper()}")
         (self._method,) = (method.name for method in STEPS[name].methods)
         self._remote = Remote(address, STEPS[name], security)
-        self.retry = Retry()
+        self.retry = Retry(self._remote.ready)
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
 
@@ -145,6 +145,10 @@ class Stage:
             if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
                 message = f"did not answer within {timeout:.3g} s"
                 raise ServiceFault(self._fault(fault_pb2.CODE_DEADLINE_EXCEEDED, message)) from error
+            if error.code() == grpc.StatusCode.CANCELLED and not scope.cancelled:  # we did not
+                fault = self._fault(fault_pb2.CODE_UNAVAILABLE, "ended while it had not taken the call yet")
+                fault.retryable = True
+                raise ServiceFault(fault) from error
             raise from_error(error, self.step) from error
         finally:
             call.cancel()  # of no effect on a call that is over

@@ -2,13 +2,16 @@
 
 import json
 import logging
+import re
 import threading
+import time
 from functools import cache
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc import status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from tensorhop.address import is_loopback
@@ -36,6 +39,7 @@ REPLICAS = [
     ("grpc.min_reconnect_backoff_ms", 5000),  # how long one attempt may take, too
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
+TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")  # as gRPC says
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
 
 
@@ -110,6 +114,18 @@ class Remote:
             self._renew()
         return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
 
+    def ready(self, timeout: float) -> bool:
+        """Whether a replica answers on both connections within so many seconds; asks for them to be made."""
+        end = time.monotonic() + timeout
+        for channel in (self._small, self._bulk):
+            check = health_pb2_grpc.HealthStub(channel).Check
+            try:
+                check(health_pb2.HealthCheckRequest(), timeout=max(0.0, end - time.monotonic()), wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                    return False
+        return True
+
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""
         return info_of(self._info, timeout)
@@ -120,11 +136,11 @@ class Remote:
 
     def _connect(self) -> None:
         name = self._service.full_name
-        small, bulk = (open_channel(self._address, name, self._security) for _ in range(2))
+        self._small, self._bulk = (open_channel(self._address, name, self._security) for _ in range(2))
         # Questions of another kind would take every second turn of two replicas.
         self._info = open_channel(self._address, name, self._security)
-        self._small_stub, self._bulk_stub = Stub(small, self._service), Stub(bulk, self._service)
-        self._channels += [small, bulk, self._info]
+        self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(self._bulk, self._service)
+        self._channels += [self._small, self._bulk, self._info]
 
     def _renew(self) -> None:
         with self._lock:
@@ -161,6 +177,15 @@ def from_error(error: grpc.RpcError, step: pb.Step = pb.STEP_UNSPECIFIED) -> Ser
     code = error.code()
     fault = pb.Fault(code=f"CODE_{code.name}", message=explain(error.details() or code.name))
     fault.retryable = fault.code in RETRYABLE
+    if size := TOO_LARGE.search(fault.message):
+        # gRPC refuses it, on either end, with a code that otherwise says that it may pass later.
+        end, did, got, most = size.groups()
+        fault.field = "request" if (end, did) in (("CLIENT", "Sent"), ("SERVER", "Received")) else "response"
+        fault.message = (
+            f"{fault.field} has {int(got):,} bytes; the {end.lower()} allows at most {int(most):,} "
+            "(TENSORHOP_MAX_MESSAGE_BYTES)"
+        )
+        fault.retryable = False
     try:
         status = rpc_status.from_call(error)
     except ValueError:  # the details contradict the status, as after a proxy has changed it

@@ -44,8 +44,14 @@ EMBEDDED_CHOICE = Choice()
 CONNECTIONS = [
     ("grpc.so_reuseport", 0),  # otherwise two servers share a port, unnoticed
     ("grpc.max_connection_age_ms", 30_000),  # then a client asks again which replicas there are; calls are not cut
+    ("grpc.keepalive_time_ms", 10_000),  # a caller that lost the network is gone, and its work ends, within 20 s
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients make sure that a silent server lives
     ("grpc.http2.max_ping_strikes", 0),
+    # Calls that wait for a thread to take or refuse them: beyond 1,000, gRPC cancels some without a reason.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
 ]
 REFUSERS = 4  # threads beyond those that calls may take, to refuse further ones at once
 GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop

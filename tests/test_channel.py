@@ -9,10 +9,11 @@ import pytest
 
 from services.describe.service import SERVICE as DESCRIBE
 from services.segment.service import SERVICE as SEGMENT
-from tensorhop.channel import REQUEST_ID, from_error, metadata_of, open_channel, to_status
+from tensorhop.channel import REQUEST_ID, Remote, from_error, metadata_of, open_channel, to_status
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of
 from tensorhop.payloads import Payloads
 from tensorhop.server import Server
+from tensorhop.settings import limits
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, segment_pb2, segment_pb2_grpc
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.wire import Packet
@@ -149,6 +150,56 @@ def test_a_deadline_is_a_fault_too():
         with pytest.raises(grpc.RpcError) as caught:
             stub.Describe(describe_pb2.DescribeRequest(), timeout=0.2)
     assert from_error(caught.value).fault.code == pb.CODE_DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    ("field", "asked", "answered", "server", "client", "who"),
+    [
+        ("request", 5, 0, 4, 8, "server"),
+        ("request", 5, 0, 8, 4, "client"),
+        ("response", 0, 5, 4, 8, "server"),
+        ("response", 0, 5, 8, 4, "client"),
+    ],
+)
+def test_a_message_over_the_limit_names_it(field, asked, answered, server, client, who, monkeypatch):
+    """gRPC's own error is the one of an overload, to be tried again, which would not help. Sizes in MiB."""
+    mebibyte = 1024 * 1024
+
+    def answer(packet, context):
+        return Packet(describe_pb2.DescribeResponse(text="x" * answered * mebibyte), Payloads())
+
+    def allow(most):
+        monkeypatch.setenv("TENSORHOP_MAX_MESSAGE_BYTES", str(most * mebibyte))
+        limits.cache_clear()
+
+    try:
+        allow(server)
+        running = Server(DESCRIBE, SimpleNamespace(Describe=answer), "127.0.0.1:0")
+        allow(client)
+        request = describe_pb2.DescribeRequest(image={"encoded": b"x" * asked * mebibyte})
+        with open_channel(running.address) as channel, pytest.raises(grpc.RpcError) as caught:
+            describe_pb2_grpc.DescribeServiceStub(channel).Describe(request, timeout=10)
+        running.stop(0).wait()
+    finally:
+        limits.cache_clear()
+    fault = from_error(caught.value, pb.STEP_DESCRIBE).fault
+    assert (fault.code, fault.field, fault.retryable) == (pb.CODE_RESOURCE_EXHAUSTED, field, False)
+    assert fault.message.startswith(f"{field} has 5,242,8")
+    assert f"the {who} allows at most 4,194,304 (TENSORHOP_MAX_MESSAGE_BYTES)" in fault.message
+
+
+def test_a_remote_is_ready_when_a_server_is_there():
+    describe = DESCRIBE.descriptor
+    server = Server(DESCRIBE, SimpleNamespace(Describe=lambda *_: None), "127.0.0.1:0")
+    address = server.address
+    remote = Remote(address, describe)
+    assert remote.ready(10)
+    server.stop(0).wait()
+    assert not remote.ready(0.2)
+    server = Server(DESCRIBE, SimpleNamespace(Describe=lambda *_: None), address)
+    assert remote.ready(10), "it finds the next one by itself"
+    remote.close()
+    server.stop(0).wait()
 
 
 def test_metadata_is_text_only():

@@ -54,6 +54,14 @@ def children_of(pid: int) -> dict[str, int]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended may still wait for whoever has to take note of it."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def cut_out(endpoint: str) -> Summary:
     with PipelineClient(endpoint) as client:
         *_, summary = client.process(CAT, phrases=["cat"])
@@ -93,6 +101,16 @@ def test_a_child_that_died_is_started_again(tmp_path: Path) -> None:
         with grpc.insecure_channel(f"{HOST}:{PORTS['postprocess']}") as channel:
             health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30, wait_for_ready=True)
         assert cut_out(f"{HOST}:{PORTS['pipeline']}").faults == 0
+
+
+def test_children_do_not_outlive_their_parent(tmp_path: Path) -> None:
+    with tensorhop("up", "--host", HOST, "--only", "postprocess", cwd=tmp_path, until=b"ready") as process:
+        (child,) = children_of(process.pid).values()
+        process.kill()
+        deadline = time.monotonic() + 30
+        while is_alive(child):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_only_what_was_asked_for_starts(tmp_path: Path) -> None:

@@ -350,6 +350,8 @@ class FaultySegment(SegmentServiceServicer):
         yield mask
         if self.ending.startswith("broken"):
             context.abort(grpc.StatusCode.UNAVAILABLE, "the machine is gone")
+        if self.ending == "cancelled once":  # as gRPC answers calls that an ending server has not taken yet
+            context.abort(grpc.StatusCode.CANCELLED, "")
         if self.ending == "waiting":
             self.let_go.wait(20)
 
@@ -392,11 +394,12 @@ def test_a_stream_that_breaks_loses_only_what_is_missing(
     assert (faults[2].step, faults[2].code, faults[2].retryable) == ("segment", code, code == "UNAVAILABLE")
 
 
+@pytest.mark.parametrize("ending", ["broken once", "cancelled once"])
 def test_a_stream_that_breaks_once_is_taken_up_for_what_is_missing(
-    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray, ending: str
 ) -> None:
     segment, client = faulty
-    segment.ending = "broken once"
+    segment.ending = ending
     events = list(client.process(cat, boxes=[(0, 0, 40, 40)] * 3))
     assert sorted(event.detection.index for event in events if isinstance(event, ObjectResult)) == [1, 2]
     assert one(ObjectFault, events).detection.index == 0
@@ -455,8 +458,9 @@ def test_a_deadline_reaches_the_step_and_names_it(
 
 
 def test_no_describe_is_a_failure_of_the_whole_request(
-    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray
+    faulty: tuple[FaultySegment, PipelineClient], cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(retry, "LONGEST_OUTAGE", 0.1)
     with pytest.raises(ServiceFault) as caught:
         list(faulty[1].process(cat))
     assert caught.value.fault.code == fault_pb2.CODE_UNAVAILABLE

@@ -8,6 +8,7 @@ from orchestrator import retry
 from orchestrator.retry import MOST_TRIES, TOKENS, Retry
 from orchestrator.scope import Scope
 from tensorhop.errors import ServiceFault
+from tensorhop.settings import limits
 from tensorhop.v1 import fault_pb2
 
 
@@ -31,7 +32,7 @@ class Failing:
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch):
-    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.0001)
 
 
 @pytest.fixture
@@ -78,24 +79,76 @@ def test_who_is_pushed_back_for_long_gives_up(scope):
     assert failing.calls == 1
 
 
+def test_who_is_pushed_back_comes_again_until_there_is_room(scope, monkeypatch):
+    """The service is full, not broken: asking again costs no budget and is not counted."""
+    monkeypatch.setattr(retry, "LONGEST_PAUSE", 0.001)
+    failing, shared = Failing(5 * MOST_TRIES, fault(fault_pb2.CODE_RESOURCE_EXHAUSTED, retry_after=0.001)), Retry()
+    assert shared.call(failing, scope) == "answer"
+    assert shared._tokens == TOKENS
+
+
+def test_who_is_pushed_back_gives_up_in_the_end(scope, monkeypatch):
+    monkeypatch.setattr(retry, "LONGEST_REFUSAL", 0.02)
+    failing = Failing(10**9, fault(fault_pb2.CODE_RESOURCE_EXHAUSTED, retry_after=0.001))
+    with pytest.raises(ServiceFault) as caught:
+        Retry().call(failing, scope)
+    assert caught.value is failing.error
+    assert failing.calls > 2
+
+
 def test_an_outage_is_not_met_with_a_storm(scope):
     shared, calls = Retry(), 0
-    for _ in range(50):
+    for _ in range(100):
         failing = Failing(100)
         with pytest.raises(ServiceFault):
             shared.call(failing, scope)
         calls += failing.calls
-    assert calls <= 50 + TOKENS / 2
+    assert calls <= 100 + TOKENS / 2 < 100 * MOST_TRIES
 
 
 def test_successes_fill_the_budget_again(scope):
     shared = Retry()
-    for _ in range(20):
+    for _ in range(60):
         with pytest.raises(ServiceFault):
             shared.call(Failing(100), scope)
+    assert shared._tokens == TOKENS / 2
     for _ in range(100):
         shared.call(Failing(0), scope)
     assert shared.call(Failing(2), scope) == "answer"
+
+
+def test_all_calls_on_a_replica_that_dies_are_tried_again(scope):
+    shared = Retry()
+    in_flight = [Failing(1) for _ in range(4 * limits().max_calls)]
+    assert [shared.call(one, scope) for one in in_flight] == ["answer"] * len(in_flight)
+
+
+def test_without_a_connection_nothing_is_sent(scope):
+    looks = iter([False, False, True])
+    failing = Failing(1)
+    assert Retry(lambda seconds: next(looks)).call(failing, scope) == "answer"
+    assert failing.calls == 2
+
+
+def test_a_long_outage_ends_in_its_own_fault_and_costs_no_budget(scope, monkeypatch):
+    monkeypatch.setattr(retry, "LONGEST_OUTAGE", 0.01)
+    failing, shared = Failing(100), Retry(lambda seconds: False)
+    with pytest.raises(ServiceFault) as caught:
+        shared.call(failing, scope)
+    assert caught.value is failing.error
+    assert failing.calls == 1
+    assert shared._tokens == TOKENS
+
+
+def test_a_cancelled_request_does_not_wait_for_a_connection(scope):
+    def ready(seconds):
+        scope.cancel()
+        return False
+
+    failing = Failing(100)
+    with pytest.raises(ServiceFault):
+        Retry(ready).call(failing, scope)
+    assert failing.calls == 1
 
 
 def test_a_cancelled_request_is_not_tried_again(scope):
