@@ -48,6 +48,12 @@ EMPTY = fault_pb.Fault(
     message="mask.alpha is empty: nothing in it is above 0.05; it is left out of what is merged",
 )
 
+NO_OBJECT = fault_pb.Fault(
+    step=fault_pb.STEP_SEGMENT,
+    code=fault_pb.CODE_NOT_FOUND,
+    message="no pixel in the box belongs to an object, as segment sees it",
+)
+
 Event = Packet  # of a Description, Detections, ObjectResult, ObjectFault or Summary
 
 
@@ -154,7 +160,9 @@ def finish_objects(
         leads = True
         try:
             for index, outcome in segment(job, objects, stages, scope):
-                if isinstance(outcome, Mask):
+                if isinstance(outcome, Mask) and outcome.region.empty:
+                    fail(missing.pop(index), NO_OBJECT, outcome)
+                elif isinstance(outcome, Mask):
                     pool.submit(finish, missing.pop(index), outcome, leads)
                     leads = False
                 else:

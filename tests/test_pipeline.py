@@ -322,6 +322,13 @@ def test_empty_mask_is_a_fault_of_that_object_alone(client: PipelineClient, cat:
     assert (one(Summary, events).objects, one(Summary, events).faults) == (1, 1)
 
 
+def test_a_box_in_which_nothing_is_found_says_so(client: PipelineClient) -> None:
+    plain = np.full((80, 100, 3), 120, np.uint8)
+    fault = one(ObjectFault, list(client.process(plain, boxes=[(10, 10, 70, 70)])))
+    assert (fault.step, fault.code) == ("segment", "NOT_FOUND")
+    assert "no pixel in the box belongs to an object" in fault.message
+
+
 class FaultySegment(SegmentServiceServicer):
     """Failure injection: box 0 is a fault, box 1 a mask; then it ends, breaks off, or waits until it is let go.
 
