@@ -71,7 +71,7 @@ def open_files():
     count = 0
     for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # closed since
-            count += "/shm/" in os.readlink(entry)
+            count += "/shm/" in str(entry.readlink())
     return count
 
 

@@ -9,7 +9,7 @@ import pytest
 from http_caller import call
 from typer.testing import CliRunner
 
-from orchestrator import cli
+from orchestrator import cli, serve_command
 from tensorhop.server import Server
 from web.serve import HttpServer, listen
 
@@ -51,7 +51,7 @@ def test_localhost_is_both_of_its_addresses() -> None:
 def test_without_the_extra_one_sentence_says_what_to_install(
     command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "find_spec", lambda name: None if name == "uvicorn" else True)
+    monkeypatch.setattr(serve_command, "find_spec", lambda name: None if name == "uvicorn" else True)
     done = CliRunner().invoke(cli.app, command)
     assert done.exit_code == 1
     assert done.output == "Error: HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'\n"
