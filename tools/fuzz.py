@@ -32,6 +32,7 @@ from tensorhop.server import Server
 from tensorhop.settings import PORTS
 from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 
+SERVERS = [name for name in PORTS if name != "http"]  # those that speak gRPC
 SMALL = {"TENSORHOP_MAX_PIXELS": "1000000", "TENSORHOP_MAX_CANVAS_SIDE": "512", "TENSORHOP_MAX_CALLS": "16"}
 NEVER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"}
 HOST = "127.0.0.1:0"
@@ -77,9 +78,9 @@ def instant() -> Iterator[dict[str, Server]]:
 
 def serve(models: str) -> None:
     """What the child does: tell the addresses, and serve until nobody writes to it any more."""
-    running = instant() if models == "instant" else one_process(dict.fromkeys(PORTS, HOST))
+    running = instant() if models == "instant" else one_process(dict.fromkeys(SERVERS, HOST))
     with running as servers:
-        print(*(servers[name].address for name in PORTS), flush=True)
+        print(*(servers[name].address for name in SERVERS), flush=True)
         sys.stdin.read()
 
 
@@ -185,7 +186,7 @@ def child(models: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None
-        yield process, dict(zip(PORTS, process.stdout.readline().split(), strict=True))
+        yield process, dict(zip(SERVERS, process.stdout.readline().split(), strict=True))
         assert process.stdin is not None
         process.stdin.close()
 
