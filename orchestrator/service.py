@@ -1,6 +1,5 @@
 """PipelineService: the gRPC front of the chain."""
 
-import uuid
 from collections.abc import Iterator
 
 import grpc
@@ -11,12 +10,12 @@ from orchestrator.scope import Scope
 from orchestrator.stages import Stages
 from tensorhop.channel import REQUEST_ID, metadata_of
 from tensorhop.errors import InvalidInput
+from tensorhop.request_id import LONGEST, new_id, usable
 from tensorhop.server import Service
 from tensorhop.v1 import info_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.wire import Packet
 
-MAX_REQUEST_ID = 128
 NO_DEADLINE_SECONDS = 1e9  # gRPC answers a huge number, not None, where the caller set no deadline
 
 
@@ -64,9 +63,9 @@ def wrap(event: Message, request_id: str) -> pb.ProcessResponse:
 def read_request_id(request: pb.ProcessRequest, context: grpc.ServicerContext) -> str:
     """The caller's id for the request, from the message or the metadata, or a new one."""
     given = request.request_id or metadata_of(context).get(REQUEST_ID, "")
-    if len(given) > MAX_REQUEST_ID or not (given.isascii() and given.isprintable()):
-        raise InvalidInput("request_id", f"must be at most {MAX_REQUEST_ID} printable ASCII characters")
-    return given or uuid.uuid4().hex[:12]
+    if given and not usable(given):
+        raise InvalidInput("request_id", f"must be at most {LONGEST} printable ASCII characters")
+    return given or new_id()
 
 
 SERVICE = Service(

@@ -10,12 +10,12 @@ import grpc
 
 from tensorhop import tracing
 from tensorhop.channel import REQUEST_ID, metadata_of
+from tensorhop.request_id import usable
 from tensorhop.telemetry import CALL_SECONDS, CALLS, CALLS_UNDER_WAY
 
 log = logging.getLogger(__name__)
 
 INFO = "/tensorhop.v1.InfoService/"
-LONGEST_ID = 128
 NO_ID = "-"
 
 
@@ -117,4 +117,4 @@ def code_of(context: grpc.ServicerContext) -> grpc.StatusCode | None:
 def id_of(packet: Any, metadata: dict[str, str]) -> str:
     """The request's id, as its message or metadata has it; NO_ID without one, or if it is not fit to be printed."""
     given = getattr(getattr(packet, "message", None), "request_id", "") or metadata.get(REQUEST_ID, "")
-    return given if given and len(given) <= LONGEST_ID and given.isascii() and given.isprintable() else NO_ID
+    return given if usable(given) else NO_ID

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-import uuid
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from tensorhop.client import Call, PipelineClient
 from tensorhop.errors import InvalidInput
+from tensorhop.request_id import new_id, usable
 from tensorhop.settings import limits
 from web import answers, upload
 from web.accept import OFFERS, PICTURES, TENSOR, choose
@@ -24,7 +24,6 @@ from web.problem import Refused, problem
 from web.stream import Incoming, Stream, while_there
 
 REQUEST_ID, TIMEOUT = "X-Request-Id", "X-Request-Timeout"
-MAX_REQUEST_ID = 128
 LINGER_SECONDS = 1.0  # for which a refused upload is read on: who cannot send does not look for an answer
 BUSY_SECONDS = 1.0  # after which a client that was refused may try again
 
@@ -145,8 +144,7 @@ def timeout_of(request: Request, wanted: Wish) -> float:
 
 def readable_id(given: str) -> str:
     """The caller's name for the request, or a new one where it gave none that a header can hold."""
-    usable = 0 < len(given) <= MAX_REQUEST_ID and given.isascii() and given.isprintable()
-    return given if usable else uuid.uuid4().hex[:12]
+    return given if usable(given) else new_id()
 
 
 async def send_early(response: Response, incoming: Incoming, send: Send) -> None:
