@@ -1,6 +1,5 @@
 """The chain: photo -> describe -> detect -> segment (per object) -> postprocess (per object) -> cut-outs."""
 
-import os
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from orchestrator.merge import merged_detection, merged_mask
 from orchestrator.scope import Scope
 from orchestrator.stages import Stages
 from tensorhop.composite import compose, flatten
+from tensorhop.cores import cores
 from tensorhop.encode import encode
 from tensorhop.errors import fault_of
 from tensorhop.geometry import Region
@@ -38,7 +38,7 @@ from tensorhop.wire import Packet
 MASK_MARGIN = 0.5  # of a box's sides, that a mask may reach beyond it, for the size of the slot in which it comes back
 # Objects of all requests that are encoded at once: on more threads than cores it is no faster, and the thread that
 # takes calls would wait for its turn until gRPC cancels what it did not take for 30 s.
-ENCODERS = threading.BoundedSemaphore(os.cpu_count() or 1)
+ENCODERS = threading.BoundedSemaphore(cores())
 LEAST_LAYER_BYTES = 4 * 1024 * 1024  # room for a layer, also of a small object whose shadow is larger than itself
 
 EMPTY = fault_pb.Fault(

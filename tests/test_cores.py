@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime import cores as module
-from services.runtime.cores import cores
+from tensorhop import cores as module
+from tensorhop.cores import cores
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ from transformers import (
 
 from services.describe.captioner import Captioner
 from services.detect.grounding_dino import GroundingDino
-from services.runtime.cores import cores
 from tensorhop.caption import DescribeOptions
+from tensorhop.cores import cores
 from tensorhop.image import decode_image
 from tensorhop.source import Choice, find
 

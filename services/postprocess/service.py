@@ -3,8 +3,8 @@
 import grpc
 
 from services.postprocess.finish import finish
-from services.runtime.cores import cores
 from tensorhop.batching import Batcher
+from tensorhop.cores import cores
 from tensorhop.image import check_size, read_image
 from tensorhop.messages import read_finish, read_mask, read_size, write_layer, write_placement
 from tensorhop.payloads import Payloads

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from services.runtime.cores import cores
+from tensorhop.cores import cores
 from tensorhop.errors import InvalidInput
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from services.runtime.cores import cores
+from tensorhop.cores import cores
 from tensorhop.errors import InvalidInput
 
 _CUDA = "CUDAExecutionProvider"
