@@ -9,13 +9,13 @@ from typing import Any
 import grpc
 
 from tensorhop import tracing
-from tensorhop.channel import REQUEST_ID, metadata_of
+from tensorhop.channel import INFO, REQUEST_ID, metadata_of
 from tensorhop.request_id import usable
 from tensorhop.telemetry import CALL_SECONDS, CALLS, CALLS_UNDER_WAY
 
 log = logging.getLogger(__name__)
 
-INFO = "/tensorhop.v1.InfoService/"
+INFO_PATH = f"/{INFO.full_name}/"
 NO_ID = "-"
 
 
@@ -32,7 +32,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
         handler = continuation(details)
-        if handler is None or not details.method.startswith("/tensorhop.") or details.method.startswith(INFO):
+        if handler is None or not details.method.startswith("/tensorhop.") or details.method.startswith(INFO_PATH):
             return handler
         key = (details.method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
         if key not in self._wrapped:
@@ -40,19 +40,30 @@ class CallInterceptor(grpc.ServerInterceptor):
         return self._wrapped[key][1]
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary
-        assert behavior is not None
+        behavior = behavior_of(handler)
         seen = Method(self._service, method)
-        guarded: Any = partial(stream if handler.response_streaming else unary, seen, behavior)
-        if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on what it is given
-            guarded.experimental_thread_pool = behavior.experimental_thread_pool
-        if handler.unary_stream:
-            make = grpc.unary_stream_rpc_method_handler
-        elif handler.unary_unary:
-            make = grpc.unary_unary_rpc_method_handler
-        else:  # a refusal
-            make = grpc.stream_unary_rpc_method_handler
-        return make(guarded, handler.request_deserializer, handler.response_serializer)
+        return around(handler, partial(stream if handler.response_streaming else unary, seen, behavior))
+
+
+def around(handler: grpc.RpcMethodHandler, guarded: Any) -> grpc.RpcMethodHandler:
+    """A handler of the same kind and serializers, with another behavior; it runs on the threads of the first one."""
+    behavior = behavior_of(handler)
+    if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on what it is given
+        guarded.experimental_thread_pool = behavior.experimental_thread_pool
+    if handler.unary_stream:
+        make = grpc.unary_stream_rpc_method_handler
+    elif handler.unary_unary:
+        make = grpc.unary_unary_rpc_method_handler
+    else:  # a refusal
+        make = grpc.stream_unary_rpc_method_handler
+    return make(guarded, handler.request_deserializer, handler.response_serializer)
+
+
+def behavior_of(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
+    """The function that does the work. No method of the contract takes a stream; a refusal does."""
+    behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary
+    assert behavior is not None
+    return behavior
 
 
 class Method:

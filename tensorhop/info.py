@@ -13,8 +13,6 @@ from tensorhop.tally import Tally
 from tensorhop.v1 import info_pb2 as pb
 from tensorhop.wire import Packet
 
-DESCRIPTOR = pb.DESCRIPTOR.services_by_name["InfoService"]
-
 
 class InfoServicer:
     """Answers for a server what its servicer has of these: `model`, `batcher` and `upstreams`."""

@@ -20,12 +20,11 @@ from grpc_reflection.v1alpha import reflection
 
 from tensorhop import telemetry
 from tensorhop.address import check_free, is_loopback
-from tensorhop.calls import CallInterceptor
-from tensorhop.channel import REQUEST_ID, message_options, metadata_of, to_status
+from tensorhop.calls import CallInterceptor, around, behavior_of
+from tensorhop.channel import INFO, REQUEST_ID, message_options, metadata_of, to_status
 from tensorhop.errors import InvalidInput, fault_of
 from tensorhop.guard import TokenInterceptor
 from tensorhop.health import HealthServicer
-from tensorhop.info import DESCRIPTOR as INFO
 from tensorhop.info import InfoServicer
 from tensorhop.messages import Model
 from tensorhop.security import Security, from_environment
@@ -205,15 +204,10 @@ class FaultInterceptor(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
-        behavior: Any = handler.unary_unary or handler.unary_stream  # no method of the contract takes a stream
-        assert behavior is not None
+        behavior = behavior_of(handler)
         own_threads = hasattr(behavior, "experimental_thread_pool")
         call = nullcontext if own_threads else self._tally.call
-        guarded: Any = partial(self._unary if handler.unary_unary else self._stream, behavior, call)
-        if own_threads:  # gRPC looks for the attribute on what it is given
-            guarded.experimental_thread_pool = behavior.experimental_thread_pool
-        make = grpc.unary_unary_rpc_method_handler if handler.unary_unary else grpc.unary_stream_rpc_method_handler
-        return make(guarded, handler.request_deserializer, handler.response_serializer)
+        return around(handler, partial(self._unary if handler.unary_unary else self._stream, behavior, call))
 
     def _unary(self, behavior: Callable[..., Any], call: Around, request: Any, context: grpc.ServicerContext) -> Any:
         try:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from orchestrator.service import SERVICE as PIPELINE
 from orchestrator.stages import STEPS
+from tensorhop.channel import INFO
 from tensorhop.v1 import describe_pb2, detect_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
 from tensorhop.v1.image_pb2 import Image as ImageMessage
@@ -39,7 +40,7 @@ TEXTS = (
 
 METHODS = {  # by path: the request's class, and whether answers come as a stream
     f"/{service.full_name}/{method.name}": (GetMessageClass(method.input_type), method.server_streaming)
-    for service in (*STEPS.values(), PIPELINE.descriptor, info_pb2.DESCRIPTOR.services_by_name["InfoService"])
+    for service in (*STEPS.values(), PIPELINE.descriptor, INFO)
     for method in service.methods
 }
 
