@@ -7,11 +7,12 @@ asleep, not busy, and leaves the cores to the services; what it is asked for is 
 import threading
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from tensorhop.caption import DescribeOptions
-from tensorhop.geometry import Box, Region, size_of
+from tensorhop.geometry import Box, Region, Size, size_of
 from tensorhop.results import Description, Detection, Mask
 
 LAUNCH_SECONDS, ITEM_SECONDS = 0.020, 0.002
@@ -84,9 +85,16 @@ class SimulatedSegmenter(Accelerator):
 
 def ellipse(region: Region) -> Mask:
     """An ellipse with a soft edge: the object of a region."""
-    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in (region.size.height, region.size.width))
+    return Mask(_ellipse(region.size), region)
+
+
+@lru_cache(maxsize=64)  # an accelerator hands masks over finished: to draw each would take the cores' time
+def _ellipse(size: Size) -> np.ndarray:
+    y, x = (np.linspace(-1, 1, side, dtype=np.float32) for side in (size.height, size.width))
     inside = 1 - np.hypot(y[:, None], x) / FILLED
-    return Mask(np.rint(np.clip(inside * 20, 0, 1) * 255).astype(np.uint8), region)
+    alpha = np.rint(np.clip(inside * 20, 0, 1) * 255).astype(np.uint8)
+    alpha.flags.writeable = False
+    return alpha
 
 
 def cells(photo: np.ndarray, objects: int) -> list[Box]:

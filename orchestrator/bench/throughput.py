@@ -21,7 +21,7 @@ from tensorhop.encode import encode_png
 from tensorhop.memory import keep_large_buffers
 
 CALLERS = 8
-REQUESTS = 12  # a turn
+REQUESTS = 24  # a turn
 PAYLOADS = {"all different": 0, "a third repeated": 3}  # every third photo is one that came before
 
 

@@ -26,11 +26,10 @@ def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.Infere
     """
     wanted = providers(device)
     options = onnxruntime.SessionOptions()
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # threads spin during a run, not after it
     options.log_severity_level = 4  # what goes wrong is raised
-    # Spinning, as by default: the services of a photo run one after the other, each alone on the host for its time.
-    # tools/measure_threads.py, 2 cores: 157 ms alone, against 216 without spinning and 267 with one thread; with two
-    # processes busy at once one thread is better (286 against 352), which a process has that is given one core only.
+    # All cores, so that a photo alone on the host is done soonest. Threads sleep where others would spin: spinning gains
+    # little alone and costs every other process of the host its core; docs/segment.md has both (tools/measure_threads.py).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = cores()
     options.inter_op_num_threads = 1
     with loading(model if isinstance(model, Path) else "the network"):
