@@ -27,8 +27,8 @@ def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.Infere
     wanted = providers(device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised
-    # All cores, so that a photo alone on the host is done soonest. Threads sleep where others would spin: spinning gains
-    # little alone and costs every other process of the host its core; docs/segment.md has both (tools/measure_threads.py).
+    # All cores, so that a photo alone on the host is done soonest. Threads sleep where others would spin, which gains
+    # little alone and costs the other services their cores: docs/segment.md has both, by tools/measure_threads.py.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = cores()
     options.inter_op_num_threads = 1
