@@ -251,15 +251,6 @@ SaveSteps = Annotated[
 
 # The run.
 NoCache = Annotated[bool, option("Compute everything anew.", "--no-cache")]
-CacheAt = Annotated[
-    str | None,
-    option(
-        "Where intermediate results are kept: memory, none, or redis://HOST:PORT/DB for several pipelines.",
-        "--cache",
-        metavar="WHERE",
-        show_default="memory",
-    ),
-]
 Jobs = Annotated[int, option("How many photos may be under way at once.", min=1, max=64)]
 Resume = Annotated[bool, option("Skip photos that an earlier run finished with the same options.", "--resume")]
 FailFast = Annotated[bool, option("Stop at the first photo that fails.", "--fail-fast")]

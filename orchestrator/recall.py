@@ -20,6 +20,8 @@ from tensorhop.v1 import fault_pb2, image_pb2
 from tensorhop.wire import Packet, decode, encode
 
 M = TypeVar("M", bound=Message)
+Outcomes = Iterator[tuple[int, Mask | fault_pb2.Fault]]  # by the box's index
+Ask = Callable[[Sequence[int]], Outcomes]  # the service, for the boxes of these indices
 WAIT_SECONDS = 0.1  # between two looks at whether a request that waits for another's answer is still wanted
 
 
@@ -67,13 +69,12 @@ class Recall:
         stage: Stage,
         parameters: Mapping[int, Sequence[bytes]],
         size: Size,
-        ask: Callable[[Sequence[int]], Iterator[tuple[int, Mask | fault_pb2.Fault]]],
-    ) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
+        ask: Ask,
+    ) -> Outcomes:
         """The masks of a photo's boxes: first those at hand, then those asked for, last those that others asked for.
 
         Args:
             parameters: by the box's index, all that its mask depends on beside the photo.
-            ask: calls the service for some of the boxes.
         """
         missing = list(parameters)
         if self._cache is not None:
@@ -91,8 +92,8 @@ class Recall:
         stage: Stage,
         keys: dict[int, bytes],
         size: Size,
-        ask: Callable[[Sequence[int]], Iterator[tuple[int, Mask | fault_pb2.Fault]]],
-    ) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
+        ask: Ask,
+    ) -> Outcomes:
         """Claim all keys, and yield what becomes of them; what a leader elsewhere gave up stays in `keys`."""
         claims: dict[int, Claim] = {}
         for index, key in keys.items():
@@ -130,8 +131,8 @@ class Recall:
         value: bytes,
         stage: Stage,
         size: Size,
-        ask: Callable[[Sequence[int]], Iterator[tuple[int, Mask | fault_pb2.Fault]]],
-    ) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
+        ask: Ask,
+    ) -> Outcomes:
         try:
             mask = read(value, size)
         except InvalidInput:

@@ -16,22 +16,19 @@ from orchestrator.report import Reporter
 from orchestrator.run import FAILED, JOBS, run
 from tensorhop.client import PipelineClient
 from tensorhop.command import (
-    NoShm,
-    ShmDir,
     TrustRemoteCode,
-    set_limits,
 )
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
 from tensorhop.security import Security, from_environment
-from tensorhop.server_options import client_options
+from tensorhop.server_options import sharing_client_options
 from tensorhop.settings import PORTS
 from tensorhop.tracing import start_tracing
 
 INTERRUPTED, TERMINATED = 130, 143
 
 
-@client_options
+@sharing_client_options
 def run_command(
     images: options.Images = None,
     manifest: options.ManifestFile = None,
@@ -74,8 +71,6 @@ def run_command(
     dtype: options.StepDtype = None,
     revision: options.StepRevision = None,
     trust_remote_code: TrustRemoteCode = False,
-    shm_dir: ShmDir = None,
-    no_shm: NoShm = False,
 ) -> None:
     """Cut the objects out of photos.
 
@@ -83,7 +78,6 @@ def run_command(
 
     3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
-    set_limits(shm_dir, no_shm)
     keep_large_buffers()
     security = from_environment()
     try:

@@ -7,22 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator import options
 from orchestrator.options import option
 from tensorhop.command import (
-    AllowPath,
     Listen,
-    NoShm,
-    ShmDir,
     serve_command,
     serve_servicer,
-    set_limits,
     start_seeing,
 )
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
 from tensorhop.server import run as run_servers
-from tensorhop.server_options import client_options, server_options
+from tensorhop.server_options import client_options, pipeline_options
 from tensorhop.settings import PORTS
 
 if TYPE_CHECKING:
@@ -49,7 +44,7 @@ for step in PORTS:
 
 
 @serve.command("pipeline")
-@server_options
+@pipeline_options
 def serve_pipeline(
     listen: Listen = None,
     describe: Annotated[str, option("Address of describe.", metavar="ADDRESS")] = f"localhost:{PORTS['describe']}",
@@ -58,16 +53,11 @@ def serve_pipeline(
     postprocess: Annotated[
         str, option("Address of postprocess.", metavar="ADDRESS")
     ] = f"localhost:{PORTS['postprocess']}",
-    shm_dir: ShmDir = None,
-    no_shm: NoShm = False,
-    allow_path: AllowPath = None,
-    cache: options.CacheAt = None,
 ) -> None:
     """Serve the pipeline (default address localhost:50050)."""
     from orchestrator.service import SERVICE
     from orchestrator.stages import Stages
 
-    set_limits(shm_dir, no_shm, allow_path, cache)
     addresses = {"describe": describe, "detect": detect, "segment": segment, "postprocess": postprocess}
     try:
         stages = Stages.connect(addresses)

@@ -13,25 +13,21 @@ from orchestrator.options import option
 from orchestrator.serve_command import PIPELINE, missing_http, start_http
 from tensorhop.address import reachable
 from tensorhop.command import (
-    AllowPath,
-    NoShm,
-    ShmDir,
     TrustRemoteCode,
-    set_limits,
     start_seeing,
 )
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
 from tensorhop.server import GRACE_SECONDS, Stoppable
 from tensorhop.server import run as run_servers
-from tensorhop.server_options import client_options, server_options
+from tensorhop.server_options import client_options, pipeline_options
 from tensorhop.settings import PORTS, limits
 
 INTERRUPTED = 130
 Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
 
 
-@server_options
+@pipeline_options
 def up(
     host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
     only: Annotated[list[Name] | None, option("Start only this; repeatable.")] = None,
@@ -41,15 +37,10 @@ def up(
     dtype: options.StepDtype = None,
     revision: options.StepRevision = None,
     trust_remote_code: TrustRemoteCode = False,
-    shm_dir: ShmDir = None,
-    no_shm: NoShm = False,
-    allow_path: AllowPath = None,
-    cache: options.CacheAt = None,
 ) -> None:
     """Start the services and the pipeline on their default ports, and supervise them until Ctrl-C."""
     from orchestrator import local
 
-    set_limits(shm_dir, no_shm, allow_path, cache)
     names = [name for name in reversed(PORTS) if not only or name in only]
     if "http" in names and (lost := missing_http()):
         if only:

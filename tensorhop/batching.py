@@ -179,14 +179,15 @@ class Batcher:
 
     def _run(self, batch: Sequence[tuple[Ticket, int, Any]], key: Hashable) -> None:
         try:
-            results: Sequence[Any] = self._predict([item for _, _, item in batch], key)
+            answers = self._predict([item for _, _, item in batch], key)
+            results = list(zip(batch, answers, strict=True))
         except Exception as error:
             if len(batch) == 1:
-                results = [error]
+                results = [(batch[0], error)]
             else:  # one of them is bad: each alone, so that it fails alone
                 for one in batch:
                     if not one[0].gone:
                         self._run([one], key)
                 return
-        for (ticket, index, _), result in zip(batch, results, strict=True):
+        for (ticket, index, _), result in results:
             ticket.answer(index, result)

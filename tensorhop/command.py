@@ -1,9 +1,7 @@
 """The command line of one service, the same for `tensorhop serve NAME` and `python -m services.NAME`."""
 
 import logging
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,14 +29,6 @@ TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the Python code that the model's repository brings.")
 ]
 
-ShmDir = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of shared memory, the same for all services of a host.")
-]
-NoShm = Annotated[bool, typer.Option("--no-shm", help="Send all tensors inside the messages.")]
-AllowPath = Annotated[
-    Path | None, typer.Option(metavar="ROOT", help="Let callers name image files in this folder.", show_default="off")
-]
-
 
 def serve_command(name: str, service: Callable[[], Service], has_model: bool = True) -> Callable[..., None]:
     """The function behind a service's command; `service` imports it, and so its libraries, only when it runs."""
@@ -50,37 +40,15 @@ def serve_command(name: str, service: Callable[[], Service], has_model: bool = T
         dtype: Dtype = "auto",
         revision: Revision = "",
         trust_remote_code: TrustRemoteCode = False,
-        shm_dir: ShmDir = None,
-        no_shm: NoShm = False,
-        allow_path: AllowPath = None,
     ) -> None:
-        set_limits(shm_dir, no_shm, allow_path)
         serve(service(), listen, Choice(model, device, dtype, revision, trust_remote_code))
 
-    def command_without_model(
-        listen: Listen = None, shm_dir: ShmDir = None, no_shm: NoShm = False, allow_path: AllowPath = None
-    ) -> None:
-        set_limits(shm_dir, no_shm, allow_path)
+    def command_without_model(listen: Listen = None) -> None:
         serve(service(), listen)
 
     chosen = server_options(command if has_model else command_without_model)
     chosen.__doc__ = f"Serve {name} (default address localhost:{PORTS[name]})."
     return chosen
-
-
-def set_limits(
-    shm_dir: Path | None = None, no_shm: bool = False, allow_path: Path | None = None, cache: str | None = None
-) -> None:
-    """Set what the options say in the environment, for this process and its children."""
-    if shm_dir is not None:
-        os.environ["TENSORHOP_SHM_DIR"] = str(shm_dir.absolute())
-    if no_shm:
-        os.environ["TENSORHOP_SHM_BYTES"] = "0"
-    if allow_path is not None:
-        os.environ["TENSORHOP_ALLOW_PATH"] = str(allow_path.absolute())
-    if cache is not None:
-        os.environ["TENSORHOP_CACHE"] = cache
-    limits.cache_clear()
 
 
 def serve(service: Service, listen: str | None = None, choice: Choice = EMBEDDED_CHOICE) -> None:

@@ -1,4 +1,4 @@
-"""The options that every command with servers has: who may connect, and what is seen of them."""
+"""The options that set a TENSORHOP_... variable, for this process and its children, by the commands that have them."""
 
 import functools
 import inspect
@@ -18,24 +18,31 @@ from tensorhop.tokens import Tokens
 SECURITY, SEEING = "Security", "Seeing"
 
 
-def _file(text: str, panel: str = SECURITY) -> Any:
-    return Annotated[Path | None, typer.Option(metavar="FILE", help=text, rich_help_panel=panel, show_default=False)]
+def _path(text: str, metavar: str = "FILE", panel: str | None = SECURITY) -> Any:
+    return Annotated[Path | None, typer.Option(metavar=metavar, help=text, rich_help_panel=panel, show_default=False)]
 
 
-def _flag(text: str, name: str) -> Any:
-    return Annotated[bool | None, typer.Option(name, help=text, rich_help_panel=SECURITY, show_default=False)]
+def _flag(text: str, name: str, panel: str | None = SECURITY) -> Any:
+    return Annotated[bool | None, typer.Option(name, help=text, rich_help_panel=panel, show_default=False)]
 
 
 LogFormat = StrEnum("LogFormat", ["text", "json"])
 
 # By the setting that an option sets: its type, and what a flag makes of the setting.
-CLIENT = {
-    "tls_ca": _file("Certificates (PEM) of the authorities to trust; connections are encrypted."),
-    "tls_cert": _file("Certificate (PEM, with its chain) to show."),
-    "tls_key": _file("Its key (PEM)."),
-    "token_file": _file("Tokens, one a line: the first is sent, any is taken."),
+SHARING = {
+    "shm_dir": _path("Folder of shared memory, the same for all services of a host.", "DIR", None),
+    "shm_bytes": _flag("Send all tensors inside the messages.", "--no-shm", None),
 }
-SERVER = CLIENT | {
+CLIENT = {
+    "tls_ca": _path("Certificates (PEM) of the authorities to trust; connections are encrypted."),
+    "tls_cert": _path("Certificate (PEM, with its chain) to show."),
+    "tls_key": _path("Its key (PEM)."),
+    "token_file": _path("Tokens, one a line: the first is sent, any is taken."),
+}
+SERVER = {
+    **SHARING,
+    "allow_path": _path("Let callers name image files in this folder; otherwise they cannot.", "ROOT", None),
+    **CLIENT,
     "require_client_cert": _flag("Refuse clients without a certificate of --tls-ca.", "--require-client-cert"),
     "open_health": _flag("Health needs a token, too.", "--closed-health"),
     "open_reflection": _flag("Reflection needs no token.", "--open-reflection"),
@@ -48,17 +55,43 @@ SERVER = CLIENT | {
         LogFormat | None, typer.Option(help="How the log looks.", rich_help_panel=SEEING, show_default="text")
     ],
 }
-FLAG_VALUES = {"require_client_cert": True, "open_health": False, "open_reflection": True, "reflection": False}
+PIPELINE = SERVER | {
+    "cache": Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Where intermediate results are kept: memory, none, or redis://HOST:PORT/DB for several pipelines.",
+            show_default="memory",
+        ),
+    ]
+}
+FLAG_VALUES = {
+    "shm_bytes": 0,
+    "require_client_cert": True,
+    "open_health": False,
+    "open_reflection": True,
+    "reflection": False,
+}
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of servers to a command; each sets its TENSORHOP_... variable, for children too."""
+    """Add the options of servers to a command."""
     return _with(command, SERVER)
+
+
+def pipeline_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a pipeline's server to a command."""
+    return _with(command, PIPELINE)
 
 
 def client_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of clients to a command."""
     return _with(command, CLIENT)
+
+
+def sharing_client_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of clients that may start the services themselves to a command."""
+    return _with(command, SHARING | CLIENT)
 
 
 def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
@@ -73,7 +106,7 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
             os.environ[f"TENSORHOP_{name.upper()}"] = str(FLAG_VALUES.get(name, value))
         limits.cache_clear()
         check()
-        if options is CLIENT and limits().tls_cert and not limits().tls_ca:
+        if "require_client_cert" not in options and limits().tls_cert and not limits().tls_ca:
             raise typer.BadParameter("--tls-cert needs --tls-ca; without it the connection would be plain text")
         command(**given)
 

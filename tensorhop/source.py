@@ -3,7 +3,7 @@
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +59,7 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the weights in hexadecimal: of one file its own, of several that of their digests in name order.
+        """SHA-256 of the weights in hexadecimal; several files count in the order of their names.
 
         Raises:
             InvalidInput: there are no weights.
@@ -67,8 +67,7 @@ class Source:
         files = [self.path] if self.path.is_file() else sorted(p for p in self.path.iterdir() if p.suffix in WEIGHTS)
         if not files:
             raise InvalidInput("--model", f"{self.path} holds no weights ({', '.join(WEIGHTS)})")
-        digests = [_sha256(file) for file in files]
-        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+        return digest_of_all([_sha256(file) for file in files])
 
 
 def find(service: str, choice: Choice, backends: Iterable[str]) -> Source:
@@ -136,6 +135,23 @@ def _local(service: str, model: str) -> tuple[str, Path | None]:
         "--model",
         f"is {model!r}; it must be one of {', '.join(known)}, a hub id (owner/name), a directory or an .onnx file",
     )
+
+
+def digest_of_all(digests: Sequence[str]) -> str:
+    """The digest of several files: of one its own, of more SHA-256 of theirs in hexadecimal, one after the other."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+
+
+def parse_device(name: str) -> tuple[str, int | None]:
+    """The kind of device (auto, cpu or cuda) that `--device` names, and its number if one is named.
+
+    Raises:
+        InvalidInput: it is none of auto, cpu, cuda and cuda:N.
+    """
+    found = re.fullmatch(r"(auto|cpu|cuda)|cuda:([0-9]{1,4})", name)
+    if not found:
+        raise InvalidInput("--device", f"is {name!r}; it must be auto, cpu, cuda or cuda:N")
+    return found[1] or "cuda", int(found[2]) if found[2] else None
 
 
 def _sha256(file: Path) -> str:

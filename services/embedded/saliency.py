@@ -5,14 +5,10 @@ import numpy as np
 from services.embedded import weights
 from services.embedded.pixels import resized
 from tensorhop.geometry import Size, size_of
+from tensorhop.presets import U2NET
 
-SIZE = Size(320, 320)  # the network's input and output
+SIZE = Size(*reversed(U2NET.size))  # the network's input and output
 SALIENT = 0.5  # from here on a pixel rather belongs to what stands out than not
-
-# Of the photos in ImageNet, channels red, green, blue; the network was trained on colours normalised by them.
-_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
-
 
 _SAMPLE = 512  # pixels: the side of the piece from the middle that is checked for noise
 _RELATED = 0.3  # the least correlation of neighbouring pixels in a photo; photos have more than 0.7
@@ -46,7 +42,9 @@ class Saliency:
             return np.zeros((SIZE.height, SIZE.width), np.float32)
         pixels = resized(image, SIZE).astype(np.float32)
         pixels /= max(float(pixels.max()), 1.0)
-        tensor = ((pixels - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
+        tensor = ((pixels - np.array(U2NET.mean, np.float32)) / np.array(U2NET.std, np.float32)).transpose(2, 0, 1)[
+            None
+        ]
         (saliency,) = self._session.run([self._output], {self._input: np.ascontiguousarray(tensor)})
         return np.clip(saliency[0, 0], 0.0, 1.0)
 

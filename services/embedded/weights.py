@@ -7,6 +7,7 @@ from pathlib import Path
 import onnxruntime
 
 from services.runtime.session import open_session
+from tensorhop.source import digest_of_all
 
 FOLDER = Path(__file__).parent / "weights"
 
@@ -54,10 +55,8 @@ def read(path: Path, sha256: str) -> bytes:
 
 
 def digest(*names: str) -> str:
-    """SHA-256 in hexadecimal: of one network its file's, of several that of their digests, one after the other."""
-    if len(names) == 1:
-        return DIGESTS[names[0]]
-    return hashlib.sha256("".join(DIGESTS[name] for name in names).encode("ascii")).hexdigest()
+    """SHA-256 of the networks' files in hexadecimal."""
+    return digest_of_all([DIGESTS[name] for name in names])
 
 
 def revision(*names: str) -> str:

@@ -7,6 +7,7 @@ import torch
 
 from tensorhop.cores import cores
 from tensorhop.errors import InvalidInput
+from tensorhop.source import parse_device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -20,11 +21,9 @@ def choose_device(name: str) -> torch.device:
         InvalidInput: another name, or a GPU that is not there.
     """
     torch.set_num_threads(cores())
-    if name == "auto":
+    kind, index = parse_device(name)
+    if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if name != "cpu" and (kind != "cuda" or (index and not index.isdecimal())):
-        raise InvalidInput("--device", f"is {name!r}; it must be auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
         raise InvalidInput("--device", f"is {name}, and this machine shows {torch.cuda.device_count()} GPUs; use cpu")
     return torch.device(name)

@@ -9,6 +9,7 @@ import onnxruntime
 
 from tensorhop.cores import cores
 from tensorhop.errors import InvalidInput
+from tensorhop.source import parse_device
 
 _CUDA = "CUDAExecutionProvider"
 _NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")  # of ONNX Runtime's arena, the CPU, CUDA
@@ -43,13 +44,11 @@ def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.Infere
 
 def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     """ONNX Runtime's names for a device; the CPU takes what the GPU cannot run."""
-    kind, _, index = device.partition(":")
-    if device not in ("auto", "cpu", "cuda") and not (kind == "cuda" and index.isdecimal()):
-        raise InvalidInput("--device", f"is {device!r}; it must be auto, cpu, cuda or cuda:N")
+    kind, index = parse_device(device)
     has_cuda = _CUDA in onnxruntime.get_available_providers()
     if kind == "cuda" and not has_cuda:
         raise InvalidInput("--device", f"is {device}, and ONNX Runtime sees no GPU here; pip install onnxruntime-gpu")
-    if device == "cpu" or not has_cuda:
+    if kind == "cpu" or not has_cuda:
         return ["CPUExecutionProvider"]
     return [(_CUDA, {"device_id": int(index or 0)}), "CPUExecutionProvider"]
 
