@@ -270,9 +270,11 @@ def finish_object(
     crop = job.photo[mask.region.slices]
     canvas = job.finish.canvas if job.finish.center else mask.region.size
     layer_bytes = max(LEAST_LAYER_BYTES, 4 * canvas.width * canvas.height)
+    sent: list[Payloads] = []  # an attempt each
 
     def build(shared: bool) -> Packet:
         payloads = Payloads.into([scope.borrow(crop.nbytes + mask.alpha.nbytes + 128)] if shared else [])
+        sent.append(payloads)
         request = postprocess_pb2.PostprocessRequest(
             crop=write_image(crop, payloads),
             mask=write_mask(mask, payloads),
@@ -305,6 +307,8 @@ def finish_object(
         result.cutout.CopyFrom(write_layer(layers[-1], payloads))
         if len(layers) == 2:
             result.shadow.CopyFrom(write_layer(layers[0], payloads))
+    else:  # nothing that goes on lies in them
+        scope.give_back(slot for attempt in sent for slot in attempt.slots)
     result.seconds = scope.seconds()
     return Packet(result, payloads)
 

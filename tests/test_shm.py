@@ -26,6 +26,7 @@ from tensorhop.errors import InvalidInput, NotShared, fault_of
 from tensorhop.geometry import Box
 from tensorhop.image import read_image
 from tensorhop.messages import write_box, write_image
+from tensorhop.output import Output
 from tensorhop.payloads import Payloads
 from tensorhop.results import ObjectFault, ObjectResult, Summary
 from tensorhop.server import Server, Service
@@ -786,6 +787,28 @@ def test_a_late_handler_never_sees_another_calls_pixels(servers, folder, ending,
         server.stop(0).wait(GUARD)
 
 
+def test_an_objects_slots_serve_the_next(servers, folder, cat):
+    """So that a photo of many objects holds no more of them than of a few."""
+    height, width = cat.shape[:2]
+    with Chain(servers) as chain:
+        taken = []
+        take = chain.stages.pool.take
+
+        def watched(size):
+            slot = take(size)
+            if threading.current_thread().name.startswith("postprocess"):
+                taken.append(slot.name)
+            return slot
+
+        chain.stages.pool.take = watched
+        events = chain.client.process(
+            cat, boxes=[Box(0, 0, width, height)] * 3, max_parallel=1, output=Output("png"), cache=False
+        )
+        assert sum(isinstance(event, ObjectResult) for event in events) == 3
+    assert len(taken) == 6  # what goes and what comes back, for each
+    assert len(set(taken)) == 2
+
+
 class Held(Pool):
     """Holds up a worker as it takes a slot for the second object, and tells if slots come back meanwhile."""
 
@@ -803,7 +826,7 @@ class Held(Pool):
         return super().take(size)
 
     def give_back(self, slot):
-        self.early |= not self.let_go.is_set()
+        self.early |= self.asked.is_set() and not self.let_go.is_set()
         super().give_back(slot)
 
 
