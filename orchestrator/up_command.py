@@ -18,10 +18,11 @@ from tensorhop.command import (
 )
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
+from tensorhop.security import from_environment
 from tensorhop.server import GRACE_SECONDS, Stoppable
 from tensorhop.server import run as run_servers
 from tensorhop.server_options import client_options, pipeline_options
-from tensorhop.settings import PORTS, limits
+from tensorhop.settings import PORTS
 
 INTERRUPTED = 130
 Name = StrEnum("Name", [*PORTS])  # type: ignore[misc]  # the services, as choices of an option
@@ -49,8 +50,10 @@ def up(
         typer.echo(f"http is left out: {lost}", err=True)
         names.remove("http")
     addresses = {name: f"{host}:{PORTS[name]}" for name in names}
-    if limits().tls_cert and not limits().tls_ca:
-        raise typer.BadParameter("--tls-cert needs --tls-ca here: the services are called by TLS, too")
+    try:
+        from_environment().check_client()  # the pipeline is a client of the services
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from error
     try:
         choices = choices_of(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if one_process:

@@ -40,7 +40,7 @@ from tensorhop.results import (
     StepSummary,
     Summary,
 )
-from tensorhop.security import Security
+from tensorhop.security import Security, from_environment
 from tensorhop.settings import PORTS
 from tensorhop.tensor import to_array
 from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
@@ -61,11 +61,13 @@ class PipelineClient:
         security: TLS and token; what the TENSORHOP_... variables say if not given.
 
     Raises:
-        InvalidInput: a file of `security` cannot be used.
+        InvalidInput: a file of `security` cannot be used, or it has a certificate to show and none to trust.
     """
 
     def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}", *, security: Security | None = None) -> None:
         service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
+        security = from_environment() if security is None else security
+        security.check_client()
         self._remote = Remote(endpoint, service, security)
 
     def __enter__(self) -> Self:

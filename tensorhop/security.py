@@ -71,6 +71,11 @@ class Security:
         self.pair()
         self.authorities()
 
+    def check_client(self) -> None:
+        """Raises InvalidInput: a certificate is given, but none of an authority, so nothing would be encrypted."""
+        if self.tls_cert and not self.tls_ca:
+            raise InvalidInput("--tls-cert", "needs --tls-ca; without it the connection would be plain text")
+
     def pair(self) -> tuple[bytes, bytes] | None:
         """Key and certificate chain, if there are any. Raises InvalidInput: unreadable, or they do not fit."""
         if not self.tls_cert:

@@ -105,9 +105,7 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
                 value = value.absolute()
             os.environ[f"TENSORHOP_{name.upper()}"] = str(FLAG_VALUES.get(name, value))
         limits.cache_clear()
-        check()
-        if "require_client_cert" not in options and limits().tls_cert and not limits().tls_ca:
-            raise typer.BadParameter("--tls-cert needs --tls-ca; without it the connection would be plain text")
+        check(client="require_client_cert" not in options)
         command(**given)
 
     signature = inspect.signature(command, eval_str=True)
@@ -121,11 +119,13 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
     return run
 
 
-def check() -> None:
+def check(client: bool) -> None:
     """End with a message, before anything starts, if what the options name cannot be used."""
     try:
         security = from_environment()
         security.check()
+        if client:
+            security.check_client()
         if security.token_file:
             Tokens(security.token_file)
     except InvalidInput as error:

@@ -218,6 +218,11 @@ def test_client_certificates_need_an_authority(files):
         files.pair("server", require_client_cert=True).check()
 
 
+def test_a_client_with_a_certificate_and_no_authority_never_speaks_plain_text(files):
+    with pytest.raises(InvalidInput, match="--tls-ca"):
+        PipelineClient("localhost:1", security=files.pair("client"))
+
+
 def test_plain_text_that_others_can_reach_is_warned_of(files, caplog):
     for address, security, warnings in [
         (HOST, Security(), 0),
