@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+WIDE = 1000
 Row = dict[str, Any]
 Times = Mapping[str, Mapping[str, list[float]]]  # seconds, by payload and method
 
@@ -39,7 +40,8 @@ def show(rows: Iterable[Row], title: str, as_json: bool) -> None:
     for index, row in enumerate(rows):
         last = index + 1 < len(rows) and rows[index + 1].get("payload") != row.get("payload")
         table.add_row(*(text(row.get(name)) for name in names), end_section=last)
-    Console().print(table)
+    width = Console(width=WIDE).measure(table).maximum  # no number is cut short, however narrow the terminal
+    Console(width=width).print(table)
 
 
 def text(value: Any) -> str:
