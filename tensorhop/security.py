@@ -112,6 +112,35 @@ class Security:
             require_client_authentication=self.require_client_cert,
         )
 
+    def https_context(self) -> ssl.SSLContext | None:
+        """For a server of HTTP; None for plain text. A certificate that changes is used from the next connection on."""
+        if not self.tls_cert:
+            return None
+        latest, stamp = self._https_context(), self.stamp()
+
+        def renew(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+            nonlocal latest, stamp
+            if self.stamp() != stamp:
+                stamp = self.stamp()
+                try:
+                    latest = self._https_context()
+                except InvalidInput as error:
+                    log.warning("the certificate stays as it was: %s", error)
+            connection.context = latest
+
+        latest.sni_callback = renew
+        return latest
+
+    def _https_context(self) -> ssl.SSLContext:
+        self.pair()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.tls_cert, self.tls_key, password="")
+        if self.require_client_cert:
+            self.authorities()
+            context.load_verify_locations(self.tls_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
         """For a client; None for plain text. Raises InvalidInput."""
         authorities = self.authorities()

@@ -2,6 +2,9 @@
 
 import contextlib
 import datetime
+import http.client
+import json
+import socket
 import ssl
 
 import grpc
@@ -25,6 +28,7 @@ from tensorhop.server import Server
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.v1 import info_pb2, info_pb2_grpc, postprocess_pb2
 from tensorhop.wire import Packet
+from web.serve import HttpServer
 
 GUARD = 20
 HOST = "127.0.0.1:0"
@@ -359,3 +363,71 @@ def test_the_pipeline_calls_its_services_as_the_client_calls_it(files, cat):
             list(client.process(cat, masks=[mask]))
         assert caught.value.fault.code == pb.CODE_UNAUTHENTICATED
         assert code_of(caught.value.fault) == UNREACHABLE
+
+
+# HTTP in front.
+
+
+@contextlib.contextmanager
+def http_front(security):
+    """Its address; no pipeline is behind it, and so a request that is let in is answered with 503."""
+    front = HttpServer(HOST, "127.0.0.1:9", security=security)
+    try:
+        yield front.address
+    finally:
+        front.stop(0).wait(GUARD)
+
+
+def post(address, context=None, **headers):
+    """Status, headers and problem of a photo that is sent."""
+    host, _, port = address.rpartition(":")
+    if context:
+        connection = http.client.HTTPSConnection(host, int(port), timeout=GUARD, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, int(port), timeout=GUARD)
+    with contextlib.closing(connection):
+        connection.request("POST", "/process", b"x", {"Content-Type": "image/png", **headers})
+        answer = connection.getresponse()
+        return answer.status, answer.headers, json.loads(answer.read())
+
+
+def test_http_wants_the_token_that_it_would_call_the_pipeline_with(tokens):
+    with http_front(tokens) as address:
+        for headers in ({}, {"Authorization": "Bearer third"}, {"Authorization": "first"}):
+            status, answered, problem = post(address, **headers)
+            assert (status, problem["code"], answered["WWW-Authenticate"]) == (401, "UNAUTHENTICATED", "Bearer")
+        for token in ("first", "second"):
+            assert post(address, Authorization=f"Bearer {token}")[0] != 401
+
+
+def test_http_with_a_certificate_speaks_https_only_and_renews_it(files):
+    files.issue("renewed", "127.0.0.1")
+    security = files.pair("renewed", tls_ca=files.path("ca"))
+    trusting = ssl.create_default_context(cafile=str(files.path("ca")))
+    with http_front(security) as address:
+        before = certificate_of(address, trusting)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            post(address)
+        files.issue("renewed", "127.0.0.1")
+        assert certificate_of(address, trusting) != before
+        assert post(address, trusting)[0] != 401
+
+
+def test_http_refuses_clients_without_a_certificate_if_asked(files):
+    security = files.pair("server", tls_ca=files.path("ca"), require_client_cert=True)
+    context = ssl.create_default_context(cafile=str(files.path("ca")))
+    with http_front(security) as address:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            post(address, context)
+        mine = files.pair("client")
+        context.load_cert_chain(mine.tls_cert, mine.tls_key)
+        assert post(address, context)[0] != 401
+
+
+def certificate_of(address, context):
+    host, _, port = address.rpartition(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=GUARD) as plain,
+        context.wrap_socket(plain, server_hostname=host) as connection,
+    ):
+        return connection.getpeercert(binary_form=True)

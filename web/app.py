@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tensorhop.channel import open_channel
 from tensorhop.client import PipelineClient
+from tensorhop.security import Security
+from tensorhop.tokens import Tokens
 from tensorhop.v1 import pipeline_pb2
 from web import page
 from web.answers import CANVAS, REGION
@@ -48,8 +50,10 @@ curl -F image=@photo.jpg -H 'Accept: image/png' -o cutout.png http://HOST:PORT/p
 class Application:
     """Everything that answers, and the connections behind it."""
 
-    def __init__(self, pipeline: str, origins: Sequence[str] = ()) -> None:
-        self._client, self._channel = PipelineClient(pipeline), open_channel(pipeline)
+    def __init__(self, pipeline: str, origins: Sequence[str], security: Security) -> None:
+        self._client = PipelineClient(pipeline, security=security)
+        self._channel = open_channel(pipeline, security=security)
+        tokens = Tokens(security.token_file) if security.token_file else None
         self._health = health_pb2_grpc.HealthStub(self._channel)
         middleware = [Middleware(Fixed)]
         if origins:
@@ -57,14 +61,14 @@ class Application:
                 CORSMiddleware,
                 allow_origins=list(origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=[REQUEST_ID, TIMEOUT, DTYPE, SHAPE],
+                allow_headers=["Authorization", REQUEST_ID, TIMEOUT, DTYPE, SHAPE],
                 expose_headers=[REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After"],
             )
             middleware.append(shared)
         self.app = Starlette(
             routes=[
                 *page.routes(FRONT),
-                Route("/process", Process(self._client, origins), methods=["POST"]),
+                Route("/process", Process(self._client, origins, tokens), methods=["POST"]),
                 Route("/openapi.json", openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),

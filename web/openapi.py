@@ -21,6 +21,7 @@ BASE64 = {"type": "string", "contentEncoding": "base64"}
 REGION_SCHEMA = {"type": "array", "items": WHOLE, "minItems": 4, "maxItems": 4}
 SIZE_SCHEMA = {"type": "array", "items": WHOLE, "minItems": 2, "maxItems": 2}
 OWN_STATUSES = {  # what HTTP itself refuses
+    401: "A token is wanted, and none that is taken came in the header Authorization.",
     403: "A page of another origin calls, which is not allowed.",
     404: "One picture was asked for, and nothing was found.",
     406: "No answer has a media type that is accepted.",

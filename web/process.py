@@ -16,6 +16,7 @@ from tensorhop.client import Call, PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.request_id import new_id, usable
 from tensorhop.settings import limits
+from tensorhop.tokens import KEY, Tokens
 from web import answers, upload
 from web.accept import OFFERS, PICTURES, TENSOR, choose
 from web.kinds import SECONDS
@@ -31,8 +32,8 @@ BUSY_SECONDS = 1.0  # after which a client that was refused may try again
 class Process:
     """The endpoint. It knows no step and checks no value: the pipeline does."""
 
-    def __init__(self, client: PipelineClient, origins: Sequence[str] = ()) -> None:
-        self._client, self._origins = client, origins
+    def __init__(self, client: PipelineClient, origins: Sequence[str] = (), tokens: Tokens | None = None) -> None:
+        self._client, self._origins, self._tokens = client, origins, tokens
         self._most = limits().max_requests
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="pipeline")
         self._active = 0
@@ -63,6 +64,7 @@ class Process:
         """The answer; what it needs until it is sent ends with the stack."""
         started = time.monotonic()
         self._check_origin(request)
+        self._check_token(request)
         accept = ", ".join(request.headers.getlist("accept"))
         media_of(accept, OFFERS)
         kind = upload.check(request)
@@ -97,6 +99,12 @@ class Process:
 
     def _leave(self) -> None:
         self._active -= 1
+
+    def _check_token(self, request: Request) -> None:
+        """The pipeline is called with this server's own token, so this server asks for one itself."""
+        if self._tokens and not self._tokens.take(request.headers.get(KEY, "")):
+            message = f"http wants a token (--token-file); send the header {KEY}: Bearer TOKEN"
+            raise Refused(401, "UNAUTHENTICATED", message, headers={"WWW-Authenticate": "Bearer"})
 
     def _check_origin(self, request: Request) -> None:
         """A browser would send a form here from any site, and only keep the answer from it."""

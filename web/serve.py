@@ -10,12 +10,14 @@ from pathlib import Path
 
 import uvicorn
 
-from tensorhop.address import check_free, split
+from tensorhop.address import check_free, is_loopback, split
+from tensorhop.security import Security, from_environment
 from tensorhop.server import GRACE_SECONDS
 from web.app import Application
 from web.connection import Connection
 
 START_SECONDS = 30.0
+log = logging.getLogger(__name__)
 
 
 class HttpServer:
@@ -25,21 +27,30 @@ class HttpServer:
         address: "host:port" or "unix:path"; port 0 takes a free one.
         pipeline: the address of the pipeline.
         origins: of pages that may call it, as "https://shop.example"; "*" for all.
+        security: TLS and tokens, here and in calls to the pipeline; what the environment says if not given.
 
     Raises:
+        InvalidInput: a file of `security` cannot be used.
         OSError: the address cannot be listened on.
     """
 
-    def __init__(self, address: str, pipeline: str, origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, address: str, pipeline: str, origins: Sequence[str] = (), security: Security | None = None
+    ) -> None:
+        security = from_environment() if security is None else security
+        context = security.https_context()
+        if context is None and not is_loopback(address):
+            log.warning("http at %s is in plain text, and others can reach it; see --tls-cert", address)
         try:
             check_free(address)
             sockets, self.address = listen(address)
         except OSError as error:
             raise OSError(f"http cannot listen on {address}: {error}") from error
-        self._application = Application(pipeline, origins)
+        self._application = Application(pipeline, origins, security)
         config = uvicorn.Config(
             self._application.app,
             http=Connection,
+            ssl_context_factory=(lambda config, default: context) if context else None,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -92,7 +103,7 @@ def listen(address: str) -> tuple[list[socket.socket], str]:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             one.bind((where[0], port, *where[2:]))
         except OSError as error:  # no IPv6 here, say; check_free has seen to what matters
-            logging.getLogger(__name__).debug("%s is left out: %s", where, error)
+            log.debug("%s is left out: %s", where, error)
             continue
         port = one.getsockname()[1]
         found.append(one)

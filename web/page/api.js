@@ -1,5 +1,7 @@
 // POST /process: the form that goes out, and the events or the problem that come back.
 
+let token = ""; // for servers that want one
+
 const LOST = "The server cannot be reached, or the connection broke.";
 
 /** What went wrong, as application/problem+json tells it. */
@@ -19,11 +21,16 @@ export async function post(photo, options, accept, signal) {
   for (const [name, value] of Object.entries(options)) {
     for (const one of [value].flat()) form.append(name, one);
   }
+  const headers = { Accept: accept, ...(token && { Authorization: `Bearer ${token}` }) };
   let response;
   try {
-    response = await fetch("/process", { method: "POST", body: form, headers: { Accept: accept }, signal });
+    response = await fetch("/process", { method: "POST", body: form, headers, signal });
   } catch (error) {
     throw signal?.aborted ? error : new Problem({ title: "No answer", detail: LOST });
+  }
+  if (response.status === 401) {
+    token = window.prompt("This server wants a token.")?.trim() ?? "";
+    if (token) return post(photo, options, accept, signal);
   }
   if (!response.ok) throw await problemOf(response);
   return response;
