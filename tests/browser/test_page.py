@@ -11,6 +11,12 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.expected_conditions import alert_is_present
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tensorhop.security import Security
+from tensorhop.server import Server
+from web.serve import HttpServer
 
 OUT = Path(__file__).parent.parent.parent / "out" / "page"
 ONLY_POSTPROCESS = {"describe": (0, 0), "detect": (0, 1), "segment": (0, 2), "postprocess": (2, 0)}
@@ -204,3 +210,27 @@ def test_every_control_has_a_name_and_is_reached_by_tab(finished: WebDriver) -> 
         finished.switch_to.active_element.send_keys(Keys.TAB)
     wanted = {"What to look for", "Cut out", "Another photo", "Download all", "Where the shadow falls, in degrees"}
     assert wanted | {"Found", "Cast", "Transparent", "Centred", "PNG"} <= set(names)
+
+
+def test_a_token_is_asked_for_once(chromium: WebDriver, servers: dict[str, Server], two: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("secret")
+    front = HttpServer("127.0.0.1:0", servers["pipeline"].address, security=Security(token_file=str(file)))
+    try:
+        chromium.get(f"http://{front.address}/")
+        chromium.find_element(By.ID, "phrases").send_keys("cup, cat")
+        chromium.find_element(By.ID, "sample").click()
+        prompt = WebDriverWait(chromium, 20).until(alert_is_present())
+        prompt.send_keys("wrong")
+        prompt.accept()
+        prompt = WebDriverWait(chromium, 20).until(alert_is_present())
+        prompt.send_keys("secret")
+        prompt.accept()
+        settle(chromium)
+        assert len(pictures(chromium)) == 1
+        drop(chromium, two)
+        until(lambda: text(chromium, "name") == "photo.jpg", "the photo")
+        settle(chromium)
+        assert len(pictures(chromium)) == 2
+    finally:
+        front.stop(1).wait()
