@@ -15,9 +15,7 @@ from orchestrator.plan import PhotoOptions, Place, Plan, Task, plan_photo
 from orchestrator.report import Reporter
 from orchestrator.run import FAILED, JOBS, run
 from tensorhop.client import PipelineClient
-from tensorhop.command import (
-    TrustRemoteCode,
-)
+from tensorhop.command import TrustRemoteCode
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
 from tensorhop.security import Security, from_environment

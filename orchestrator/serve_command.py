@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestrator.options import option
-from tensorhop.command import (
-    Listen,
-    serve_command,
-    serve_servicer,
-    start_seeing,
-)
+from tensorhop.command import Listen, serve_command, serve_servicer, start_seeing
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
 from tensorhop.server import run as run_servers

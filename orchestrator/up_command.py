@@ -12,10 +12,7 @@ from orchestrator.files import WrongUse
 from orchestrator.options import option
 from orchestrator.serve_command import PIPELINE, missing_http, start_http
 from tensorhop.address import reachable
-from tensorhop.command import (
-    TrustRemoteCode,
-    start_seeing,
-)
+from tensorhop.command import TrustRemoteCode, start_seeing
 from tensorhop.errors import InvalidInput
 from tensorhop.memory import keep_large_buffers
 from tensorhop.security import from_environment

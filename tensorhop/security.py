@@ -4,16 +4,19 @@ import logging
 import os
 import re
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import grpc
 
+from tensorhop.address import is_loopback
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import Limits, limits
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # What gRPC says of a connection that it could not make, and what that means; the first that it says decides.
 MEANINGS = (
@@ -108,7 +111,7 @@ class Security:
             return None
         return grpc.dynamic_ssl_server_credentials(
             self._configuration(),
-            _Renewal(self).fetch,  # type: ignore[arg-type]  # it may answer None
+            _Renewal(self, self._configuration).fetch,  # type: ignore[arg-type]  # it may answer None
             require_client_authentication=self.require_client_cert,
         )
 
@@ -116,20 +119,15 @@ class Security:
         """For a server of HTTP; None for plain text. A certificate that changes is used from the next connection on."""
         if not self.tls_cert:
             return None
-        latest, stamp = self._https_context(), self.stamp()
+        renewal = _Renewal(self, self._https_context)
+        first = latest = self._https_context()
 
         def renew(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
-            nonlocal latest, stamp
-            if self.stamp() != stamp:
-                stamp = self.stamp()
-                try:
-                    latest = self._https_context()
-                except InvalidInput as error:
-                    log.warning("the certificate stays as it was: %s", error)
-            connection.context = latest
+            nonlocal latest
+            connection.context = latest = renewal.fetch() or latest
 
-        latest.sni_callback = renew
-        return latest
+        first.sni_callback = renew
+        return first
 
     def _https_context(self) -> ssl.SSLContext:
         self.pair()
@@ -149,6 +147,11 @@ class Security:
         key, chain = self.pair() or (None, None)
         return grpc.ssl_channel_credentials(authorities, key, chain)
 
+    def warn_if_open(self, service: str, address: str) -> None:
+        """Say so in the log if a server speaks plain text where other machines can reach it."""
+        if not self.tls_cert and not is_loopback(address):
+            log.warning("%s at %s is in plain text, and others can reach it; see --tls-cert", service, address)
+
     def stamp(self) -> tuple[object, ...]:
         """What changes when one of the files does."""
         return tuple(stamp_of(path) for path in (self.tls_cert, self.tls_key, self.tls_ca) if path)
@@ -159,24 +162,24 @@ class Security:
         return grpc.ssl_server_certificate_configuration([pair], self.authorities())
 
 
-class _Renewal:
-    """Answers gRPC, which asks at each connection, with a certificate that has changed since."""
+class _Renewal(Generic[T]):
+    """Answers a server, which asks at each connection, with what is made of a certificate that has changed since."""
 
-    def __init__(self, security: Security) -> None:
-        self._security, self._stamp = security, security.stamp()
+    def __init__(self, security: Security, make: Callable[[], T]) -> None:
+        self._security, self._make, self._stamp = security, make, security.stamp()
 
-    def fetch(self) -> grpc.ServerCertificateConfiguration | None:
+    def fetch(self) -> T | None:
         stamp = self._security.stamp()
         if stamp == self._stamp:
             return None
         self._stamp = stamp
         try:
-            configuration = self._security._configuration()
+            made = self._make()
         except InvalidInput as error:  # as between the writing of the one file and of the other
             log.warning("the certificate stays as it was: %s", error)
             return None
         log.info("the certificate in %s is used from now on", self._security.tls_cert)
-        return configuration
+        return made
 
 
 def from_environment() -> Security:

@@ -19,7 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tensorhop import telemetry
-from tensorhop.address import check_free, is_loopback
+from tensorhop.address import check_free
 from tensorhop.calls import CallInterceptor, around, behavior_of
 from tensorhop.channel import INFO, REQUEST_ID, message_options, metadata_of, to_status
 from tensorhop.errors import InvalidInput, fault_of
@@ -128,8 +128,7 @@ class Server:
         if security.reflection:
             reflection.enable_server_reflection(names, self._server)
         credentials = security.server_credentials()
-        if credentials is None and not is_loopback(address):
-            log.warning("%s at %s is in plain text, and others can reach it; see --tls-cert", service.name, address)
+        security.warn_if_open(service.name, address)
         try:
             if credentials is None:
                 port = self._server.add_insecure_port(address)

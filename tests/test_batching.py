@@ -115,6 +115,12 @@ def test_a_bad_item_fails_alone():
         assert isinstance(outcome, ValueError) if number == 3 else outcome == 2 * number
 
 
+def test_a_model_that_answers_too_few_results_fails_the_request_and_works_on():
+    batcher = Batcher("test", lambda items, key: [] if 3 in items else list(items), largest=4)
+    assert isinstance(results(batcher.submit([3]))[0], ValueError)
+    assert results(batcher.submit([5])) == {0: 5}
+
+
 def test_what_nobody_waits_for_is_not_computed(model):
     batcher = Batcher("t", model, 1)
     first = model.busy(batcher)

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import uvicorn
 
-from tensorhop.address import check_free, is_loopback, split
+from tensorhop.address import check_free, split
 from tensorhop.security import Security, from_environment
 from tensorhop.server import GRACE_SECONDS
 from web.app import Application
 from web.connection import Connection
 
 START_SECONDS = 30.0
-log = logging.getLogger(__name__)
 
 
 class HttpServer:
@@ -39,8 +38,7 @@ class HttpServer:
     ) -> None:
         security = from_environment() if security is None else security
         context = security.https_context()
-        if context is None and not is_loopback(address):
-            log.warning("http at %s is in plain text, and others can reach it; see --tls-cert", address)
+        security.warn_if_open("http", address)
         try:
             check_free(address)
             sockets, self.address = listen(address)
@@ -103,7 +101,7 @@ def listen(address: str) -> tuple[list[socket.socket], str]:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             one.bind((where[0], port, *where[2:]))
         except OSError as error:  # no IPv6 here, say; check_free has seen to what matters
-            log.debug("%s is left out: %s", where, error)
+            logging.getLogger(__name__).debug("%s is left out: %s", where, error)
             continue
         port = one.getsockname()[1]
         found.append(one)

@@ -10,6 +10,8 @@ from tensorhop.presets import U2NET
 SIZE = Size(*reversed(U2NET.size))  # the network's input and output
 SALIENT = 0.5  # from here on a pixel rather belongs to what stands out than not
 
+_MEAN, _DEVIATION = (np.array(each, np.float32) for each in (U2NET.mean, U2NET.std))
+
 _SAMPLE = 512  # pixels: the side of the piece from the middle that is checked for noise
 _RELATED = 0.3  # the least correlation of neighbouring pixels in a photo; photos have more than 0.7
 
@@ -42,9 +44,7 @@ class Saliency:
             return np.zeros((SIZE.height, SIZE.width), np.float32)
         pixels = resized(image, SIZE).astype(np.float32)
         pixels /= max(float(pixels.max()), 1.0)
-        tensor = ((pixels - np.array(U2NET.mean, np.float32)) / np.array(U2NET.std, np.float32)).transpose(2, 0, 1)[
-            None
-        ]
+        tensor = ((pixels - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
         (saliency,) = self._session.run([self._output], {self._input: np.ascontiguousarray(tensor)})
         return np.clip(saliency[0, 0], 0.0, 1.0)
 
