@@ -1,23 +1,45 @@
-"""Generate tensorhop/v1 from protos/, for the wheel's build and for `make protos`."""
+"""What the wheel is made of: stubs generated from protos/, and the folders of this repository that are sub-packages.
 
+The repository keeps services/, orchestrator/ and web/ at its top; in Python they are `tensorhop.services` and so on.
+A link for each in tensorhop/ makes that so for an editable install, mypy and the wheel alike.
+"""
+
+import os
+import subprocess
 from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PACKAGE = "tensorhop/v1"
+STUBS = "tensorhop/v1"
+LINKED = ("orchestrator", "services", "web")
 
 
-def generate(root: Path) -> list[Path]:
+def link_packages(root: Path) -> list[Path]:
+    """Link each folder of LINKED into tensorhop/, and return the links. On Windows they are junctions."""
+    links = []
+    for name in LINKED:
+        link = root / "tensorhop" / name
+        links.append(link)
+        if link.exists():
+            continue
+        if os.name == "nt":  # a symbolic link would need a privilege
+            subprocess.run(["cmd", "/c", "mklink", "/J", str(link), str(root / name)], check=True, capture_output=True)
+        else:
+            link.symlink_to(Path("..") / name, target_is_directory=True)
+    return links
+
+
+def generate_stubs(root: Path) -> list[Path]:
     """Write the stubs, one module for each proto file, and return them. Stubs of removed protos are deleted."""
     import grpc_tools
     from grpc_tools import protoc
 
-    target = root / PACKAGE
+    target = root / STUBS
     target.mkdir(exist_ok=True)
     for old in target.glob("*_pb2*"):
         old.unlink()
     (target / "__init__.py").write_text('"""Generated from protos/tensorhop/v1 by `make protos`; never edited."""\n')
-    protos = sorted((root / "protos" / PACKAGE).glob("*.proto"))
+    protos = sorted((root / "protos" / STUBS).glob("*.proto"))
     well_known = Path(grpc_tools.__file__).parent / "_proto"
     outputs = [f"--{kind}_out={root}" for kind in ("python", "pyi", "grpc_python")]
     command = ["protoc", f"-I{root / 'protos'}", f"-I{well_known}", *outputs, *map(str, protos)]
@@ -29,15 +51,16 @@ def generate(root: Path) -> list[Path]:
     return sorted(target.glob("*.py*"))
 
 
-class ProtoBuildHook(BuildHookInterface):
+class BuildHook(BuildHookInterface):
     """Runs before the wheel is put together, and before an editable install."""
 
     def initialize(self, version: str, build_data: dict) -> None:
-        """Generate the stubs and add them to the build, which otherwise leaves out what git ignores."""
+        """Make the stubs and the links, and add them to the build, which otherwise leaves out what git ignores."""
         root = Path(self.root)
-        if self.target_name == "wheel":
-            build_data["artifacts"] += [f"/{path.relative_to(root)}" for path in generate(root)]
+        build_data["artifacts"] += [f"/{path.relative_to(root).as_posix()}" for path in generate_stubs(root)]
+        build_data["artifacts"] += [f"/{path.relative_to(root).as_posix()}/**" for path in link_packages(root)]
 
 
 if __name__ == "__main__":
-    generate(Path(__file__).parent)
+    generate_stubs(Path(__file__).parent)
+    link_packages(Path(__file__).parent)

@@ -1,6 +1,6 @@
 """python -m orchestrator: the same as `tensorhop`."""
 
-from orchestrator.cli import main
+from tensorhop.orchestrator.cli import main
 
 if __name__ == "__main__":
     main()

@@ -2,11 +2,12 @@
 
 import typer
 
-from orchestrator.bench.cli import bench
-from orchestrator.models import models
-from orchestrator.run_command import run_command
-from orchestrator.serve_command import serve
-from orchestrator.up_command import status_command, up
+from tensorhop.orchestrator.bench.cli import bench
+from tensorhop.orchestrator.commands.models_command import models
+from tensorhop.orchestrator.commands.run_command import run_command
+from tensorhop.orchestrator.commands.serve_command import serve
+from tensorhop.orchestrator.commands.status_command import status_command
+from tensorhop.orchestrator.commands.up_command import up
 
 app = typer.Typer(
     help="Photo in, finished object cut-outs out.",

@@ -1,4 +1,4 @@
-"""The steps of the chain, a gRPC service each. None imports another."""
+"""The services, one folder each. None imports another."""
 
 import os
 

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from http.client import HTTPConnection
 from pathlib import Path
 
 EVERY_INTERFACE = ("0.0.0.0", "[::]")
@@ -59,3 +60,14 @@ def is_loopback(address: str) -> bool:
     """Whether an address can be reached from this machine alone."""
     host = address.rpartition(":")[0].strip("[]")
     return address.startswith("unix:") or host in ("localhost", "::1") or host.startswith("127.")
+
+
+def get(address: str, path: str, timeout: float) -> tuple[int, str]:
+    """Status and text of what an HTTP server answers at "host:port". Raises OSError, HTTPException."""
+    connection = HTTPConnection(address, timeout=timeout)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode(errors="replace")
+    finally:
+        connection.close()

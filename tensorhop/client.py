@@ -8,29 +8,18 @@ from typing import Any, Self
 import grpc
 import numpy as np
 
-from tensorhop import tracing
-from tensorhop.caption import DescribeOptions
-from tensorhop.channel import Remote, from_error
-from tensorhop.errors import InvalidInput
-from tensorhop.finish import Finish
-from tensorhop.geometry import Box, Region
-from tensorhop.messages import (
-    read_description,
-    read_detection,
-    read_layer,
-    read_placement,
-    read_region,
-    read_size,
-    write_box,
-    write_describe,
-    write_finish,
-    write_image,
-    write_mask,
-    write_output,
-)
-from tensorhop.output import Output
-from tensorhop.payloads import Payloads
-from tensorhop.results import (
+from tensorhop.errors import InvalidInput, service_of
+from tensorhop.observe import tracing
+from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.status import from_error
+from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
+from tensorhop.values.describe_options import DescribeOptions
+from tensorhop.values.detect_options import DetectOptions
+from tensorhop.values.finish_options import Finish
+from tensorhop.values.geometry import Box, Region
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import (
     Description,
     Detections,
     Layer,
@@ -40,11 +29,24 @@ from tensorhop.results import (
     StepSummary,
     Summary,
 )
-from tensorhop.security import Security, from_environment
-from tensorhop.settings import PORTS
-from tensorhop.tensor import to_array
-from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
-from tensorhop.wire import Packet, readable
+from tensorhop.wire.codec import Packet, readable
+from tensorhop.wire.messages import (
+    read_description,
+    read_detection,
+    read_layer,
+    read_placement,
+    read_region,
+    read_size,
+    write_box,
+    write_describe,
+    write_detect,
+    write_finish,
+    write_image,
+    write_mask,
+    write_output,
+)
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_array
 
 Event = Description | Detections | ObjectResult | ObjectFault | Summary
 
@@ -64,7 +66,7 @@ class PipelineClient:
         InvalidInput: a file of `security` cannot be used, or it has a certificate to show and none to trust.
     """
 
-    def __init__(self, endpoint: str = f"localhost:{PORTS['pipeline']}", *, security: Security | None = None) -> None:
+    def __init__(self, endpoint: str = "localhost:50050", *, security: Security | None = None) -> None:
         service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
         security = from_environment() if security is None else security
         security.check_client()
@@ -129,9 +131,14 @@ class PipelineClient:
             is done, in any order, and last a Summary.
 
         Raises:
-            InvalidInput: `finish` or `output` asks for what is not allowed.
+            InvalidInput: an option asks for what is not allowed.
             ServiceFault: at any event: the request as a whole failed; its `fault` has code, field and message.
         """
+        detect = DetectOptions(score_threshold, iou_threshold)
+        detect.check("detect")
+        describe.check("describe")
+        finish.check()
+        output.check()
         payloads = Payloads()
         request = pipeline_pb2.ProcessRequest(
             request_id=request_id,
@@ -142,6 +149,7 @@ class PipelineClient:
             max_objects=max_objects,
             max_parallel=max_parallel,
             describe=write_describe(describe),
+            detect=write_detect(detect),
             finish=write_finish(finish),
             output=write_output(output),
             merge=merge,
@@ -149,10 +157,6 @@ class PipelineClient:
             ordered=ordered,
         )
         request.output.masks, request.output.layers = return_masks, return_layers
-        if score_threshold is not None:
-            request.detect.score_threshold = score_threshold
-        if iou_threshold is not None:
-            request.detect.iou_threshold = iou_threshold
         packet = Packet(request, payloads)
         return Call(self._remote.method("Process", packet)(packet, timeout=timeout, metadata=tracing.carried()))
 
@@ -223,7 +227,7 @@ def _read_fault(message: pipeline_pb2.ObjectFault, payloads: Payloads) -> Object
     fault = message.fault
     return ObjectFault(
         detection=read_detection(message.detection),
-        step=fault_pb2.Step.Name(fault.step).removeprefix("STEP_").lower(),
+        step=service_of(fault),
         code=fault_pb2.Code.Name(fault.code).removeprefix("CODE_"),
         field=fault.field,
         message=fault.message,
@@ -242,7 +246,7 @@ TRANSPORTS = {
 def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
     steps = [
         StepSummary(
-            step=fault_pb2.Step.Name(step.step).removeprefix("STEP_").lower(),
+            step=step.service or fault_pb2.Step.Name(step.step).removeprefix("STEP_").lower(),
             calls=step.calls,
             seconds=step.seconds,
             model=step.model.name,

@@ -56,12 +56,28 @@ CODES: list[tuple[type[Exception], pb.Code]] = [
     (NotImplementedError, pb.CODE_UNIMPLEMENTED),
     (Exception, pb.CODE_INTERNAL),
 ]
+STEPS: dict[str, pb.Step] = {
+    "describe": pb.STEP_DESCRIBE,
+    "detect": pb.STEP_DETECT,
+    "segment": pb.STEP_SEGMENT,
+    "postprocess": pb.STEP_POSTPROCESS,
+}
 MAX_MESSAGE = 1000  # bytes; a status travels twice in HTTP headers, once as %XX, and gRPC takes 8 KiB of them
 RETRYABLE = {pb.CODE_UNAVAILABLE, pb.CODE_RESOURCE_EXHAUSTED, pb.CODE_ABORTED}
 
 
-def fault_of(error: Exception, step: pb.Step = pb.STEP_UNSPECIFIED) -> pb.Fault:
-    """The fault that tells a caller about an exception raised in a step."""
+def step_of(service: str) -> pb.Step:
+    """The enum's value for a service; STEP_UNSPECIFIED for one that is not in the chain of cut-outs."""
+    return STEPS.get(service, pb.STEP_UNSPECIFIED)
+
+
+def service_of(fault: pb.Fault) -> str:
+    """Name of the service whose fault it is; "" if that is not known. Older servers state only the step."""
+    return fault.service or next((name for name, step in STEPS.items() if step == fault.step), "")
+
+
+def fault_of(error: Exception, service: str = "") -> pb.Fault:
+    """The fault that tells a caller about an exception raised in a service."""
     if isinstance(error, ServiceFault):
         return error.fault
     code = next(code for kind, code in CODES if isinstance(error, kind))
@@ -69,7 +85,8 @@ def fault_of(error: Exception, step: pb.Step = pb.STEP_UNSPECIFIED) -> pb.Fault:
     if len(message) > MAX_MESSAGE:
         message = message[: MAX_MESSAGE - 4] + b" ..."
     return pb.Fault(
-        step=step,
+        step=step_of(service),
+        service=service,
         code=code,
         field=error.field if isinstance(error, InvalidInput) else "",
         message=message.decode(errors="ignore"),

@@ -31,7 +31,7 @@ def failure(address: str) -> str:
 def connect(address: str) -> grpc.Channel:
     """A connection, by TLS and with a token if the environment says so, as it does for the server."""
     if any(os.environ.get(f"TENSORHOP_{name}") for name in ("TLS_CA", "TOKEN_FILE")):
-        from tensorhop.channel import open_channel
+        from tensorhop.rpc.channel import open_channel
 
         return open_channel(address)
     # This runs every few seconds, and what open_channel imports would be most of its cost.

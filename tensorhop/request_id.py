@@ -2,6 +2,8 @@
 
 import uuid
 
+import grpc
+
 LONGEST = 128  # characters
 
 
@@ -13,3 +15,11 @@ def usable(given: str) -> bool:
 def new_id() -> str:
     """An id for a request to which the caller gave none."""
     return uuid.uuid4().hex[:12]
+
+
+REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
+
+
+def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
+    """The caller's metadata that is text."""
+    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}

@@ -1,4 +1,4 @@
-"""Ports, and limits that an operator can set by environment variables: TENSORHOP_MAX_PIXELS=100000000."""
+"""Ports, and settings that an operator can set by environment variables: TENSORHOP_MAX_PIXELS=100000000."""
 
 from functools import cache
 from typing import Literal
@@ -6,20 +6,9 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Default ports, in the chain's order. "http" is the one that does not speak gRPC: it answers HTTP for the pipeline.
-PORTS = {
-    "http": 8080,
-    "pipeline": 50050,
-    "describe": 50051,
-    "detect": 50052,
-    "segment": 50053,
-    "postprocess": 50054,
-}
-MODEL_STEPS = ("describe", "detect", "segment")  # those that run a model
 
-
-class Limits(BaseSettings):
-    """What a process accepts. Each refusal names the limit."""
+class Settings(BaseSettings):
+    """How a process behaves, and what it accepts. Each refusal names the limit."""
 
     model_config = SettingsConfigDict(env_prefix="TENSORHOP_")
 
@@ -75,6 +64,6 @@ class Limits(BaseSettings):
 
 
 @cache
-def limits() -> Limits:
-    """The limits of this process, read from its environment once."""
-    return Limits()
+def settings() -> Settings:
+    """The settings of this process, read from its environment once."""
+    return Settings()

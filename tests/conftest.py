@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator.local import one_process
 from tensorhop.client import PipelineClient
-from tensorhop.image import decode_image
-from tensorhop.server import Server
-from tensorhop.settings import PORTS, limits
+from tensorhop.orchestrator.launch.in_process import one_process
+from tensorhop.rpc.registry import ports
+from tensorhop.rpc.server import Server
+from tensorhop.settings import settings
+from tensorhop.values.images import decode_image
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
@@ -18,7 +19,7 @@ PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 @pytest.fixture(scope="session")
 def servers() -> Iterator[dict[str, Server]]:
     """The four services and the pipeline, by name, each on a port of its own."""
-    with one_process(dict.fromkeys(PORTS, "127.0.0.1:0")) as running:
+    with one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as running:
         yield running
 
 
@@ -41,7 +42,7 @@ def coffee() -> np.ndarray:
 @pytest.fixture(scope="session")
 def http(servers: dict[str, Server]) -> Iterator[str]:
     """Address of an HTTP server in front of the pipeline."""
-    from web.serve import HttpServer
+    from tensorhop.web.serve import HttpServer
 
     server = HttpServer("127.0.0.1:0", servers["pipeline"].address)
     yield server.address
@@ -55,8 +56,8 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     def change(**values: object) -> None:
         for name, value in values.items():
             monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(value))
-        limits.cache_clear()
+        settings.cache_clear()
 
     yield change
     monkeypatch.undo()
-    limits.cache_clear()
+    settings.cache_clear()

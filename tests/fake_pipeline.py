@@ -7,15 +7,15 @@ from contextlib import contextmanager
 import grpc
 import numpy as np
 
-from orchestrator.service import SERVICE
 from tensorhop.errors import InvalidInput, Overloaded, ServiceFault
-from tensorhop.image import read_image
-from tensorhop.payloads import Payloads
-from tensorhop.server import Server
+from tensorhop.orchestrator.cutouts.service import SERVICE
+from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2, tensor_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
-from tensorhop.wire import Packet
-from web.serve import HttpServer
+from tensorhop.web.serve import HttpServer
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.image_source import read_image
+from tensorhop.wire.payloads import Payloads
 
 LARGE = 30_000_000  # bytes of a picture that no socket's buffers hold
 FAULT = fault_pb2.Fault(

@@ -16,12 +16,12 @@ import numpy as np
 import pymatting
 from scenes import Scene, over, scenes
 
-from services.postprocess.center import visible_box
-from services.postprocess.decontaminate import estimate_foreground
-from services.postprocess.finish import finish
-from tensorhop.finish import Finish
-from tensorhop.geometry import Region, size_of
-from tensorhop.results import Mask
+from tensorhop.services.postprocess.center import visible_box
+from tensorhop.services.postprocess.decontaminate import estimate_foreground
+from tensorhop.services.postprocess.finishing import finish
+from tensorhop.values.finish_options import Finish
+from tensorhop.values.geometry import Region, size_of
+from tensorhop.values.results import Mask
 
 CLOSED_FORM_UP_TO = 512  # pixels: it takes seconds
 

@@ -9,15 +9,15 @@ import sys
 import numpy as np
 from PIL import Image
 
-from orchestrator.local import one_process
 from tensorhop.client import PipelineClient
-from tensorhop.composite import compose, flatten
-from tensorhop.encode import encode
-from tensorhop.finish_presets import FINISH_PRESETS
-from tensorhop.geometry import Region
-from tensorhop.output import Output
-from tensorhop.results import ObjectResult
-from tensorhop.settings import PORTS
+from tensorhop.orchestrator.launch.in_process import one_process
+from tensorhop.rpc.registry import ports
+from tensorhop.values.compositing import compose, flatten
+from tensorhop.values.encoding import encode_picture
+from tensorhop.values.finish_presets import FINISH_PRESETS
+from tensorhop.values.geometry import Region
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import ObjectResult
 
 
 def usual(pixels: np.ndarray, quality: int) -> bytes:
@@ -35,7 +35,7 @@ def measured(file: bytes, pixels: np.ndarray, background: np.ndarray) -> str:
 
 
 def main(photos: list[str]) -> None:
-    servers = one_process(dict.fromkeys(PORTS, "127.0.0.1:0"))
+    servers = one_process(dict.fromkeys(ports(), "127.0.0.1:0"))
     with servers as running, PipelineClient(running["pipeline"].address) as client:
         for photo in photos:
             for event in client.process(photo, max_objects=1, finish=FINISH_PRESETS["marketplace"]["finish"]):
@@ -46,7 +46,7 @@ def main(photos: list[str]) -> None:
                 print(f"{photo}: {background.sum():,} of {background.size:,} pixels are background")
                 for quality in (60, 80, 90, 95, 100):
                     for name, file in (
-                        ("tensorhop", encode(canvas, Output("jpeg", quality))),
+                        ("tensorhop", encode_picture(canvas, Output("jpeg", quality))),
                         ("Pillow", usual(white, quality)),
                     ):
                         print(f"  quality {quality:3}  {name:<9}  {measured(file, white, background)}")

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from scenes import Scene, scenes
 
-from services.embedded.edges import refined as guided
-from services.embedded.saliency import Saliency
-from services.postprocess.center import visible_box
-from services.postprocess.refine import refined
-from services.segment.embedded import EmbeddedSegmenter
-from tensorhop.geometry import Box
+from tensorhop.services.embedded.edge_alignment import align_edges as guided
+from tensorhop.services.embedded.saliency import Saliency
+from tensorhop.services.postprocess.center import visible_box
+from tensorhop.services.postprocess.refine import refine_edges
+from tensorhop.services.segment.embedded import EmbeddedSegmenter
+from tensorhop.values.geometry import Box
 
 NETWORK = 320
 
@@ -68,7 +68,7 @@ def compare(side: int) -> None:
             mask = mask_of(scene)
             before = errors(mask, scene.alpha)
             filtered = errors(guided(mask, scene.image, grain), scene.alpha)
-            after = errors(refined(scene.image, mask), scene.alpha)
+            after = errors(refine_edges(scene.image, mask), scene.alpha)
             ratios.append((filtered / before, after / before))
             cells = [
                 f"{was:.1f} / {then:.1f} / {now:.1f}" for was, then, now in zip(before, filtered, after, strict=True)
@@ -81,7 +81,7 @@ def compare(side: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sides", type=int, nargs="+", default=[512, 1024], help="longer sides of the scenes")
-    print("| side | mask | scene | SAD: mask / guided / refined | MSE | Grad |\n|---|---|---|---|---|---|")
+    print("| side | mask | scene | SAD: mask / guided / refine_edges | MSE | Grad |\n|---|---|---|---|---|---|")
     for side in parser.parse_args().sides:
         compare(side)
 

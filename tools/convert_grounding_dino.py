@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from transformers import GroundingDinoConfig, GroundingDinoForObjectDetection, GroundingDinoProcessor
 
-from services.detect.grounding_dino_py import GroundingDinoPy
-from tensorhop.source import Choice, Source
+from tensorhop.models.sources import ModelChoice, ModelSource
+from tensorhop.services.detect.grounding_dino_py import GroundingDinoPy
 
 _SWIN = "model.backbone.conv_encoder.model"
 _BLOCK = rf"{_SWIN}.swin.encoder.layers.\1.blocks.\2"
@@ -138,7 +138,7 @@ def configuration(network: Any) -> GroundingDinoConfig:
 
 def convert(model: Path, out: Path) -> None:
     """Raises InvalidInput: what --model would."""
-    source = Source(Choice(str(model), device="cpu"), "groundingdino", model)
+    source = ModelSource(ModelChoice(str(model), device="cpu"), "groundingdino", model)
     checkpoint = GroundingDinoPy(source)._checkpoint
     network = checkpoint.network._network
     converted = GroundingDinoForObjectDetection(configuration(network))

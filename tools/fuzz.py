@@ -22,17 +22,20 @@ import grpc
 import numpy as np
 from hostile import METHODS, Hostile
 
-from orchestrator.local import one_process, service
-from orchestrator.service import SERVICE as PIPELINE
-from orchestrator.stages import STEPS, Stages
-from tensorhop.channel import open_channel
-from tensorhop.geometry import Region, size_of
-from tensorhop.results import Description, Detection, Mask
-from tensorhop.server import Server
-from tensorhop.settings import PORTS
+from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.orchestrator.launch.in_process import one_process
+from tensorhop.rpc.channel import open_channel
+from tensorhop.rpc.registry import ports, services, steps_of
+from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.values.geometry import Region, size_of
+from tensorhop.values.results import Description, Detection, Mask
 
-SERVERS = [name for name in PORTS if name != "http"]  # those that speak gRPC
+STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
+
+SERVERS = [name for name in ports() if name != "http"]  # those that speak gRPC
 SMALL = {"TENSORHOP_MAX_PIXELS": "1000000", "TENSORHOP_MAX_CANVAS_SIDE": "512", "TENSORHOP_MAX_CALLS": "16"}
 NEVER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"}
 HOST = "127.0.0.1:0"
@@ -64,10 +67,10 @@ def instant() -> Iterator[dict[str, Server]]:
     """The services with models that answer at once; postprocess has none, and is as it is."""
     servers = {}
     for name in STEPS:
-        step = service(name)
-        servers[name] = Server(step, step.servicer(Instant(name)) if step.models else step.servicer(), HOST)
-    stages = Stages.connect({name: server.address for name, server in servers.items()})
-    servers["pipeline"] = Server(PIPELINE, PIPELINE.servicer(stages), HOST)
+        step = services()[name]
+        servers[name] = Server(step, step.make_servicer(*[Instant(name)] if step.models else ()), HOST)
+    stages = Steps.connect(CUTOUTS, {name: server.address for name, server in servers.items()})
+    servers["pipeline"] = Server(PIPELINE, PIPELINE.make_servicer(stages), HOST)
     try:
         yield servers
     finally:

@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from orchestrator.local import one_process
-from orchestrator.overlay import draw_overlay
 from tensorhop.client import PipelineClient
-from tensorhop.composite import compose
-from tensorhop.finish import Finish
-from tensorhop.geometry import Region, size_of
-from tensorhop.image import decode_image
-from tensorhop.results import Detection, Detections, ObjectResult
-from tensorhop.settings import PORTS
+from tensorhop.orchestrator.launch.in_process import one_process
+from tensorhop.orchestrator.run.overview import draw_overview
+from tensorhop.rpc.registry import ports
+from tensorhop.values.compositing import compose
+from tensorhop.values.finish_options import Finish
+from tensorhop.values.geometry import Region, size_of
+from tensorhop.values.images import decode_image
+from tensorhop.values.results import Detection, Detections, ObjectResult
 
 ROOT = Path(__file__).parent.parent
 PHOTOS = ROOT / "examples" / "photos"
@@ -114,7 +114,7 @@ def canvas_of(result: ObjectResult) -> np.ndarray:
 def make_row(example: Example) -> Image.Image:
     pictures = [
         example.photo,
-        draw_overlay(example.photo, example.detections, {0: example.result.mask}),
+        draw_overview(example.photo, example.detections, {0: example.result.mask}),
         on(WHITE, canvas_of(example.result)),
         *zoomed(example, ROW_HEIGHT // ZOOM),
     ]
@@ -202,7 +202,7 @@ def save(picture: Image.Image, name: str, quality: int) -> None:
 
 def main() -> None:
     with (
-        one_process(dict.fromkeys(PORTS, "127.0.0.1:0")) as servers,
+        one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as servers,
         PipelineClient(servers["pipeline"].address) as client,
     ):
         examples = {name: make_example(client, name, BEARINGS) for name in NAMES}

@@ -27,12 +27,12 @@ from transformers import (
     SwinConfig,
 )
 
-from services.describe.captioner import Captioner
-from services.detect.grounding_dino import GroundingDino
-from tensorhop.caption import DescribeOptions
-from tensorhop.cores import cores
-from tensorhop.image import decode_image
-from tensorhop.source import Choice, find
+from tensorhop.cpu_count import cpu_count
+from tensorhop.models.sources import ModelChoice, find_model
+from tensorhop.services.describe.captioner import Captioner
+from tensorhop.services.detect.grounding_dino import GroundingDino
+from tensorhop.values.describe_options import DescribeOptions
+from tensorhop.values.images import decode_image
 
 PHOTO = Path(__file__).parent.parent / "examples" / "photos" / "coffee.jpg"
 BATCH = 4
@@ -78,7 +78,7 @@ def main() -> None:
     arguments.add_argument("--photo", type=Path, default=PHOTO)
     chosen = arguments.parse_args()
     photo = decode_image(chosen.photo.read_bytes())
-    print(f"torch {torch.__version__}, {cores()} cores, {torch.backends.cpu.get_cpu_capability()}")
+    print(f"torch {torch.__version__}, {cpu_count()} cpu_count, {torch.backends.cpu.get_cpu_capability()}")
     print("| network | number type | memory format | photos a run | seconds a photo: median | least | most | of CPU |")
     print("|---|---|---|---|---|---|---|---|")
     for title, service, make, kind, use in MODELS:
@@ -103,7 +103,9 @@ def measured(
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(SEED)
         make(Path(folder))
-        models = {dtype: kind(find(service, Choice(folder, "cpu", dtype), ["transformers"])) for dtype in DTYPES}
+        models = {
+            dtype: kind(find_model(service, ModelChoice(folder, "cpu", dtype), ["transformers"])) for dtype in DTYPES
+        }
     for run in range(-1, runs):  # the first one is to warm up
         for dtype, format_, batch in VARIANTS:
             model = models[dtype]

@@ -9,8 +9,8 @@ import pymatting
 import skimage.data
 import sklearn.datasets
 
-from services.embedded.saliency import Saliency
-from tensorhop.geometry import Size, size_of
+from tensorhop.services.embedded.saliency import Saliency
+from tensorhop.values.geometry import Size, size_of
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from starlette.responses import Response, StreamingResponse
 
 from tensorhop.client import Event
 from tensorhop.errors import ServiceFault
-from tensorhop.facts import facts
-from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
-from tensorhop.tensor import dtype_name
-from web.accept import EVENTS, PICTURES, TENSOR, ZIP
-from web.problem import Refused, members_of
-from web.stream import Stream, fault_of
-from web.upload import DTYPE, SHAPE
+from tensorhop.values.dtypes import dtype_name
+from tensorhop.values.event_json import event_json
+from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
+from tensorhop.web.accept import EVENTS, PICTURES, TENSOR, ZIP
+from tensorhop.web.problem import Refused, members_of
+from tensorhop.web.stream import Stream, fault_of
+from tensorhop.web.upload import DTYPE, SHAPE
 
 REGION, CANVAS = "Tensor-Region", "Tensor-Canvas"
 SUFFIXES = {"png": "png", "webp": "webp", "jpeg": "jpg"}
@@ -82,7 +82,7 @@ def picture(result: ObjectResult, encoding: str) -> dict[str, Any]:
 
 def report(happened: list[Event], request_id: str) -> dict[str, Any]:
     """All events as one object, without the pictures; objects and faults by rank."""
-    rows = [(event, facts(event)) for event in happened]
+    rows = [(event, event_json(event)) for event in happened]
     for _, row in rows:
         del row["event"]
     told: dict[str, Any] = {"request_id": request_id, "description": None, "detections": [], "warnings": []}
@@ -133,7 +133,7 @@ async def events(first: Event, stream: Stream, request_id: str, encoding: str) -
 
 
 def event_text(event: Event, request_id: str, encoding: str) -> bytes:
-    row = {"request_id": request_id, **facts(event)}
+    row = {"request_id": request_id, **event_json(event)}
     if isinstance(event, ObjectResult):
         row["picture"] = picture(event, encoding)
     return line(row.pop("event"), row)

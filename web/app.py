@@ -15,17 +15,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tensorhop.channel import open_channel
 from tensorhop.client import PipelineClient
-from tensorhop.security import Security
-from tensorhop.tokens import Tokens
+from tensorhop.rpc.channel import open_channel
+from tensorhop.rpc.security import Security
+from tensorhop.rpc.tokens import Tokens
 from tensorhop.v1 import pipeline_pb2
-from web import page
-from web.answers import CANVAS, REGION
-from web.openapi import describe
-from web.problem import Refused, problem
-from web.process import REQUEST_ID, TIMEOUT, Process, readable_id
-from web.upload import DTYPE, SHAPE
+from tensorhop.web import page
+from tensorhop.web.answers import CANVAS, REGION
+from tensorhop.web.openapi import describe
+from tensorhop.web.problem import Refused, problem
+from tensorhop.web.process import REQUEST_ID, TIMEOUT, Process, readable_id
+from tensorhop.web.upload import DTYPE, SHAPE
 
 READY_SECONDS = 2.0  # in which the pipeline must say that it serves
 PIPELINE = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"].full_name

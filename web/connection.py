@@ -5,7 +5,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tensorhop.settings import limits
+from tensorhop.settings import settings
 
 
 class Connection(H11Protocol):
@@ -27,7 +27,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall = self.loop.call_later(limits().max_upload_seconds, self._check, self._unsent())
+        self._stall = self.loop.call_later(settings().max_upload_seconds, self._check, self._unsent())
 
     def resume_writing(self) -> None:
         if self._stall is not None:
@@ -42,7 +42,7 @@ class Connection(H11Protocol):
         if self._unsent() >= before:
             self.transport.abort()
         else:
-            self._stall = self.loop.call_later(limits().max_upload_seconds, self._check, self._unsent())
+            self._stall = self.loop.call_later(settings().max_upload_seconds, self._check, self._unsent())
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._stall):
@@ -56,7 +56,7 @@ class Connection(H11Protocol):
                 self._timer.cancel()
             self._timer = None
         elif self._timer is None:
-            self._timer = self.loop.call_later(limits().max_upload_seconds, self._expire)
+            self._timer = self.loop.call_later(settings().max_upload_seconds, self._expire)
 
     def _working(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

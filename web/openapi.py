@@ -6,13 +6,13 @@ from importlib.metadata import version
 from typing import Any
 
 from tensorhop.v1 import fault_pb2
-from web.accept import EVENTS, JSON, PICTURES, TENSOR, ZIP
-from web.answers import CANVAS, REGION
-from web.kinds import FOUR
-from web.parameters import PARAMETERS
-from web.problem import MEDIA_TYPE, STATUSES
-from web.process import REQUEST_ID, TIMEOUT
-from web.upload import DTYPE, FORM, SHAPE
+from tensorhop.web.accept import EVENTS, JSON, PICTURES, TENSOR, ZIP
+from tensorhop.web.answers import CANVAS, REGION
+from tensorhop.web.kinds import FOUR
+from tensorhop.web.parameters import PARAMETERS
+from tensorhop.web.problem import MEDIA_TYPE, STATUSES
+from tensorhop.web.process import REQUEST_ID, TIMEOUT
+from tensorhop.web.upload import DTYPE, FORM, SHAPE
 
 Schema = dict[str, Any]
 TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
@@ -80,7 +80,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Problem": record(
         {
-            **dict.fromkeys(("type", "title", "detail", "field", "step", "request_id", "parameter"), TEXT),
+            **dict.fromkeys(("type", "title", "detail", "field", "step", "service", "request_id", "parameter"), TEXT),
             "status": WHOLE,
             "code": {"type": "string", "enum": [name.removeprefix("CODE_") for name, _ in fault_pb2.Code.items()]},
             "retryable": {"type": "boolean"},

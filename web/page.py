@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from web.accept import choose
+from tensorhop.web.accept import choose
 
 FOLDER = Path(__file__).parent / "page"
 HTML, TEXT = "text/html", "text/plain"

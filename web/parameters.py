@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tensorhop.errors import InvalidInput
-from tensorhop.finish import SHADOWS, Finish
-from tensorhop.finish_presets import FINISH_PRESETS
-from tensorhop.geometry import Size
-from tensorhop.output import ENCODINGS, QUALITY, Output
-from web.kinds import BOOLEAN, BOXES, NUMBER, SECONDS, SIZE, TEXT, TEXTS, WHOLE, Kind, choice
+from tensorhop.values.finish_options import SHADOWS, Finish
+from tensorhop.values.finish_presets import FINISH_PRESETS
+from tensorhop.values.geometry import Size
+from tensorhop.values.output_options import ENCODINGS, QUALITY, Output
+from tensorhop.web.kinds import BOOLEAN, BOXES, NUMBER, SECONDS, SIZE, TEXT, TEXTS, WHOLE, Kind, choice
 
 DEFAULT = Finish()
 FORMATS = tuple(name for name in ENCODINGS if name != "tensor")

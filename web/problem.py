@@ -8,9 +8,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tensorhop.errors import fault_of
+from tensorhop.errors import fault_of, service_of
 from tensorhop.v1 import fault_pb2 as pb
-from web.parameters import NAMES
+from tensorhop.web.parameters import NAMES
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,7 @@ def members_of(fault: pb.Fault, request_id: str, status: int | None = None) -> d
         "code": code,
         "field": fault.field,
         "step": pb.Step.Name(fault.step).removeprefix("STEP_").lower() if fault.step else "",
+        "service": service_of(fault),
         "retryable": fault.retryable,
         "request_id": request_id,
     }
@@ -78,7 +79,7 @@ def problem(error: Exception, request_id: str) -> Response:
     if isinstance(error, Refused):
         return answer(members_of(error.fault, request_id, error.status), error.headers)
     fault = fault_of(error)
-    if fault.code == pb.CODE_INTERNAL and fault.step == pb.STEP_UNSPECIFIED:
+    if fault.code == pb.CODE_INTERNAL and not service_of(fault):
         log.error("request %s failed", request_id, exc_info=error)
     return answer(members_of(fault, request_id))
 

@@ -15,14 +15,14 @@ from starlette.types import Receive, Scope, Send
 from tensorhop.client import Call, PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.request_id import new_id, usable
-from tensorhop.settings import limits
-from tensorhop.tokens import KEY, Tokens
-from web import answers, upload
-from web.accept import OFFERS, PICTURES, TENSOR, choose
-from web.kinds import SECONDS
-from web.parameters import TABLE, Wish, wish
-from web.problem import Refused, problem
-from web.stream import Incoming, Stream, while_there
+from tensorhop.rpc.tokens import KEY, Tokens
+from tensorhop.settings import settings
+from tensorhop.web import answers, upload
+from tensorhop.web.accept import OFFERS, PICTURES, TENSOR, choose
+from tensorhop.web.kinds import SECONDS
+from tensorhop.web.parameters import TABLE, Wish, wish
+from tensorhop.web.problem import Refused, problem
+from tensorhop.web.stream import Incoming, Stream, while_there
 
 REQUEST_ID, TIMEOUT = "X-Request-Id", "X-Request-Timeout"
 LINGER_SECONDS = 1.0  # for which a refused upload is read on: who cannot send does not look for an answer
@@ -34,7 +34,7 @@ class Process:
 
     def __init__(self, client: PipelineClient, origins: Sequence[str] = (), tokens: Tokens | None = None) -> None:
         self._client, self._origins, self._tokens = client, origins, tokens
-        self._most = limits().max_requests
+        self._most = settings().max_requests
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="pipeline")
         self._active = 0
 
@@ -57,7 +57,7 @@ class Process:
                 await send_early(response, incoming, send)
                 return
             with contextlib.suppress(TimeoutError):  # the server closes what was not sent to its end
-                async with asyncio.timeout(request.state.seconds + limits().max_upload_seconds):
+                async with asyncio.timeout(request.state.seconds + settings().max_upload_seconds):
                     await response(scope, incoming, send)
 
     async def _answer(self, request: Request, incoming: Incoming, stack: contextlib.ExitStack) -> Response:

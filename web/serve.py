@@ -11,10 +11,10 @@ from pathlib import Path
 import uvicorn
 
 from tensorhop.address import check_free, split
-from tensorhop.security import Security, from_environment
-from tensorhop.server import GRACE_SECONDS
-from web.app import Application
-from web.connection import Connection
+from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.server import GRACE_SECONDS
+from tensorhop.web.app import Application
+from tensorhop.web.connection import Connection
 
 START_SECONDS = 30.0
 

@@ -9,9 +9,9 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from tensorhop.client import Call, Event
-from tensorhop.errors import ServiceFault
-from tensorhop.results import ObjectFault
+from tensorhop.errors import ServiceFault, step_of
 from tensorhop.v1 import fault_pb2 as pb
+from tensorhop.values.results import ObjectFault
 
 T = TypeVar("T")
 
@@ -57,7 +57,8 @@ class Stream:
 
 def fault_of(event: ObjectFault) -> pb.Fault:
     return pb.Fault(
-        step=f"STEP_{event.step.upper()}",
+        step=step_of(event.step),
+        service=event.step,
         code=f"CODE_{event.code}",
         field=event.field,
         message=event.message,

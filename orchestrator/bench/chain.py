@@ -13,18 +13,20 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 
-from orchestrator.bench import product, stock
-from orchestrator.bench.hop import measure
-from orchestrator.bench.method import Method
-from orchestrator.bench.payload import Payload
-from orchestrator.bench.process import processes
-from orchestrator.bench.table import Row, rows_of
-from orchestrator.local import one_process
-from orchestrator.stages import STEPS
 from tensorhop.address import reachable
 from tensorhop.client import PipelineClient
-from tensorhop.memory import keep_large_buffers
-from tensorhop.settings import PORTS
+from tensorhop.orchestrator.bench import product, stock
+from tensorhop.orchestrator.bench.hop import measure
+from tensorhop.orchestrator.bench.method import Method
+from tensorhop.orchestrator.bench.payload import Payload
+from tensorhop.orchestrator.bench.process import processes
+from tensorhop.orchestrator.bench.table import Row, rows_of
+from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
+from tensorhop.orchestrator.launch.in_process import one_process
+from tensorhop.rpc.registry import ports, steps_of
+from tensorhop.wire.allocator import keep_large_buffers
+
+STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 METHODS = (
     Method("stock", stock.connect, stock.serve),
@@ -55,7 +57,7 @@ def real_chain(photo: np.ndarray) -> Iterator[Callable[[Payload], float]]:
     """The job of a process with all services and the pipeline: seconds for the photo in a payload's size."""
     keep_large_buffers()
     with (
-        one_process(dict.fromkeys(PORTS, "127.0.0.1:0")) as servers,
+        one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as servers,
         PipelineClient(reachable(servers["pipeline"].address)) as client,
     ):
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from orchestrator.bench.flow import PHOTO, AsJson, flow, say
-from orchestrator.bench.payload import PAYLOADS, Payload
+from tensorhop.orchestrator.bench.flow import PHOTO, AsJson, flow, say
+from tensorhop.orchestrator.bench.payload import PAYLOADS, Payload
 
 bench = typer.Typer(
     help="Measure what a hop and the whole chain cost; processes are started and ended for it.",
@@ -32,9 +32,9 @@ def hop_command(
     as_json: AsJson = False,
 ) -> None:
     """Time an array to another process and back, by every method in one run."""
-    from orchestrator.bench.against import others
-    from orchestrator.bench.hop import hop
-    from orchestrator.bench.table import show
+    from tensorhop.orchestrator.bench.against import others
+    from tensorhop.orchestrator.bench.hop import hop
+    from tensorhop.orchestrator.bench.table import show
 
     more = others(say) if against else []
     show(hop(chosen(payload), rounds, more), "There and back", as_json)
@@ -51,9 +51,9 @@ def chain_command(
     as_json: AsJson = False,
 ) -> None:
     """Time an image to four services one after another, beside the real chain on the embedded models."""
-    from orchestrator.bench.chain import chain
-    from orchestrator.bench.table import show
-    from tensorhop.image import decode_image
+    from tensorhop.orchestrator.bench.chain import chain
+    from tensorhop.orchestrator.bench.table import show
+    from tensorhop.values.images import decode_image
 
     pixels = None
     if models and photo.is_file():
@@ -66,8 +66,8 @@ def chain_command(
 @bench.command("mixed")
 def mixed_command(payload: One = "36MB", rounds: Rounds = 5, as_json: AsJson = False) -> None:
     """Time small calls while large messages run, on one connection and on two."""
-    from orchestrator.bench.mixed import mixed
-    from orchestrator.bench.table import show
+    from tensorhop.orchestrator.bench.mixed import mixed
+    from tensorhop.orchestrator.bench.table import show
 
     show(mixed(chosen([payload])[0], rounds), "Small calls while large messages run", as_json)
 
@@ -81,8 +81,8 @@ def soak_command(
     as_json: AsJson = False,
 ) -> None:
     """Echo large messages for minutes, and watch the server's memory. Linux only."""
-    from orchestrator.bench.soak import CONNECT, soak
-    from orchestrator.bench.table import show
+    from tensorhop.orchestrator.bench.soak import CONNECT, soak
+    from tensorhop.orchestrator.bench.table import show
 
     if method not in CONNECT:
         raise typer.BadParameter(f"{method!r} is not one of {', '.join(CONNECT)}", param_hint="--method")

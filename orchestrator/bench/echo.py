@@ -2,11 +2,11 @@
 
 import grpc
 
-from tensorhop.payloads import Payloads
-from tensorhop.server import Service
-from tensorhop.tensor import to_array, to_tensor
+from tensorhop.rpc.service import Service
 from tensorhop.v1 import echo_pb2 as pb
-from tensorhop.wire import Packet
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_array, to_tensor
 
 
 class EchoServicer:
@@ -19,6 +19,6 @@ class EchoServicer:
 
 SERVICE = Service(
     name="echo",
-    descriptor=pb.DESCRIPTOR.services_by_name["EchoService"],
+    contract="tensorhop.v1.echo_pb2:EchoService",
     servicer=EchoServicer,
 )

@@ -17,7 +17,7 @@ from flask import Flask, request
 from PIL import Image
 from werkzeug.serving import make_server
 
-from orchestrator.bench.method import Echo
+from tensorhop.orchestrator.bench.method import Echo
 
 TIMEOUT_SECONDS = 120
 

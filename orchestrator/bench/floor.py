@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from orchestrator.bench.method import Echo
+from tensorhop.orchestrator.bench.method import Echo
 
 HEAD = 8  # bytes of the length that goes first
 

@@ -21,8 +21,8 @@ Photo = Annotated[
 @flow.command("pipeline")
 def pipeline_command(photo: Photo = PHOTO, rounds: Rounds = 5, as_json: AsJson = False) -> None:
     """Time one photo, through the services and by the same models called in turn in one process."""
-    from orchestrator.bench.pipeline import pipeline
-    from orchestrator.bench.table import show
+    from tensorhop.orchestrator.bench.pipeline import pipeline
+    from tensorhop.orchestrator.bench.table import show
 
     show(pipeline(pixels_of(photo), rounds), "One photo: until all objects are done, and until the first is", as_json)
 
@@ -39,8 +39,8 @@ def throughput_command(
     """Time many callers, of the services and of the monolith behind Flask."""
     if find_spec("flask") is None:
         raise typer.BadParameter("Flask is not installed; pip install 'tensorhop[bench]' brings it")
-    from orchestrator.bench.table import show
-    from orchestrator.bench.throughput import throughput
+    from tensorhop.orchestrator.bench.table import show
+    from tensorhop.orchestrator.bench.throughput import throughput
 
     files = sorted(photos.glob("*.jpg"))
     if not files:
@@ -51,8 +51,8 @@ def throughput_command(
 @flow.command("batching")
 def batching_command(rounds: Rounds = 3, as_json: AsJson = False) -> None:
     """Time callers of one service on a simulated accelerator, batched and not."""
-    from orchestrator.bench.batching import batching
-    from orchestrator.bench.table import show
+    from tensorhop.orchestrator.bench.batching import batching
+    from tensorhop.orchestrator.bench.table import show
 
     show(batching(rounds), "Batching on a simulated accelerator: 20 ms a launch, 2 ms an item", as_json)
 
@@ -68,10 +68,10 @@ def growth_command(
     as_json: AsJson = False,
 ) -> None:
     """Time and weigh the chain as objects, pixels and callers grow. Linux only."""
-    from orchestrator.bench.growth import growth
-    from orchestrator.bench.plot import growth_svg
-    from orchestrator.bench.simulated import MODELS
-    from orchestrator.bench.table import show
+    from tensorhop.orchestrator.bench.growth import growth
+    from tensorhop.orchestrator.bench.plot import growth_svg
+    from tensorhop.orchestrator.bench.simulated import MODELS
+    from tensorhop.orchestrator.bench.table import show
 
     rows = list(growth(pixels_of(photo), rounds, models={} if embedded else MODELS))
     if plot:
@@ -80,7 +80,7 @@ def growth_command(
 
 
 def pixels_of(photo: Path) -> np.ndarray:
-    from tensorhop.image import decode_image
+    from tensorhop.values.images import decode_image
 
     if not photo.is_file():
         raise typer.BadParameter(f"there is no {photo}; name a photo", param_hint="--photo")

@@ -13,16 +13,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from orchestrator.bench.load import Load, under_load
-from orchestrator.bench.monolith import Models
-from orchestrator.bench.process import Process, processes
-from orchestrator.bench.product_chain import caller, files, start_chain
-from orchestrator.bench.simulated import MODELS, cells
-from orchestrator.bench.table import Row
-from orchestrator.bench.turn import Want
 from tensorhop.client import PipelineClient
-from tensorhop.encode import encode_png
-from tensorhop.memory import keep_large_buffers
+from tensorhop.orchestrator.bench.load import Load, under_load
+from tensorhop.orchestrator.bench.monolith import Models
+from tensorhop.orchestrator.bench.process import Process, processes
+from tensorhop.orchestrator.bench.product_chain import caller, files, start_chain
+from tensorhop.orchestrator.bench.simulated import MODELS, cells
+from tensorhop.orchestrator.bench.table import Row
+from tensorhop.orchestrator.bench.turn import Want
+from tensorhop.values.encoding import encode_png
+from tensorhop.wire.allocator import keep_large_buffers
 
 OBJECTS = (1, 4, 16, 64)
 MEGAPIXELS = (0.3, 3, 12, 48)

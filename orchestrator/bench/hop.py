@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from orchestrator.bench import floor, product, stock
-from orchestrator.bench.method import WARM_UP, Method, client
-from orchestrator.bench.payload import Payload
-from orchestrator.bench.process import processes
-from orchestrator.bench.table import Row, rows_of
+from tensorhop.orchestrator.bench import floor, product, stock
+from tensorhop.orchestrator.bench.method import WARM_UP, Method, client
+from tensorhop.orchestrator.bench.payload import Payload
+from tensorhop.orchestrator.bench.process import processes
+from tensorhop.orchestrator.bench.table import Row, rows_of
 
 METHODS = (
     Method("memcpy", floor.copy),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.bench.payload import Payload
-from orchestrator.bench.process import Job
+from tensorhop.orchestrator.bench.payload import Payload
+from tensorhop.orchestrator.bench.process import Job
 
 WARM_UP = 2  # turns that are not counted, and whose answers are compared
 TURN_BYTES = 6_000_000  # a turn is one call, or of smaller payloads as many as have these bytes

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from orchestrator.bench import product
-from orchestrator.bench.echo import SERVICE
-from orchestrator.bench.payload import Payload
-from orchestrator.bench.process import processes
-from orchestrator.bench.table import Row
-from tensorhop.channel import Remote
-from tensorhop.memory import keep_large_buffers
+from tensorhop.orchestrator.bench import product
+from tensorhop.orchestrator.bench.echo import SERVICE
+from tensorhop.orchestrator.bench.payload import Payload
+from tensorhop.orchestrator.bench.process import processes
+from tensorhop.orchestrator.bench.table import Row
+from tensorhop.rpc.remote import Remote
+from tensorhop.wire.allocator import keep_large_buffers
 
 TURN_SECONDS = 2.0
 PAUSE_SECONDS = 0.005  # between small calls

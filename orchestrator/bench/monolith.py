@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from orchestrator.bench.turn import Turn, Want, timed
-from orchestrator.local import service
-from tensorhop.composite import compose
-from tensorhop.encode import encode
-from tensorhop.finish import Finish
-from tensorhop.geometry import Box, Region, size_of
-from tensorhop.image import decode_image
-from tensorhop.memory import keep_large_buffers
-from tensorhop.output import Output
-from tensorhop.results import Cutout
-from tensorhop.settings import MODEL_STEPS
+from tensorhop.orchestrator.bench.turn import Turn, Want, timed
+from tensorhop.rpc.registry import models as services_with_model
+from tensorhop.rpc.registry import services
+from tensorhop.values.compositing import compose
+from tensorhop.values.encoding import encode_picture
+from tensorhop.values.finish_options import Finish
+from tensorhop.values.geometry import Box, Region, size_of
+from tensorhop.values.images import decode_image
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import Cutout
+from tensorhop.wire.allocator import keep_large_buffers
 
 Models = Mapping[str, Callable[[], Any]]  # by step, what makes its model, where it is not the embedded one
 
@@ -26,11 +26,11 @@ class Monolith:
     """All models in this process."""
 
     def __init__(self, models: Models) -> None:
-        from services.postprocess.finish import finish
+        from tensorhop.services.postprocess.finishing import finish
 
         self._finish = finish
         self._models: dict[str, Any] = {
-            step: models[step]() if step in models else service(step).model() for step in MODEL_STEPS
+            step: models[step]() if step in models else services()[step].load_model() for step in services_with_model()
         }
 
     def process(self, photo: bytes, want: Want) -> Iterator[bytes]:
@@ -51,7 +51,7 @@ class Monolith:
 
 def picture(cutout: Cutout) -> bytes:
     layers = [layer for layer in (cutout.shadow, cutout.cutout) if layer]
-    return encode(compose(layers, Region.of(cutout.placement.canvas)), Output("png"))
+    return encode_picture(compose(layers, Region.of(cutout.placement.canvas)), Output("png"))
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from urllib.request import Request, urlopen
 
 from flask import Flask, Response, request
 
-from orchestrator.bench.flask_http import TIMEOUT_SECONDS, serving
-from orchestrator.bench.monolith import Models, Monolith
-from orchestrator.bench.turn import Want
-from tensorhop.memory import keep_large_buffers
+from tensorhop.orchestrator.bench.flask_http import TIMEOUT_SECONDS, serving
+from tensorhop.orchestrator.bench.monolith import Models, Monolith
+from tensorhop.orchestrator.bench.turn import Want
+from tensorhop.wire.allocator import keep_large_buffers
 
 
 @contextmanager

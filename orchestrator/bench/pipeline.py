@@ -12,13 +12,13 @@ from operator import attrgetter
 
 import numpy as np
 
-from orchestrator.bench.monolith import Models, monolith
-from orchestrator.bench.process import processes
-from orchestrator.bench.product_chain import caller, start_chain
-from orchestrator.bench.simulated import SimulatedDescriber, SimulatedDetector, SimulatedSegmenter, cells
-from orchestrator.bench.table import Row
-from orchestrator.bench.turn import Turn, Want
-from tensorhop.encode import encode_png
+from tensorhop.orchestrator.bench.monolith import Models, monolith
+from tensorhop.orchestrator.bench.process import processes
+from tensorhop.orchestrator.bench.product_chain import caller, start_chain
+from tensorhop.orchestrator.bench.simulated import SimulatedDescriber, SimulatedDetector, SimulatedSegmenter, cells
+from tensorhop.orchestrator.bench.table import Row
+from tensorhop.orchestrator.bench.turn import Turn, Want
+from tensorhop.values.encoding import encode_png
 
 OBJECTS = (1, 4, 16)
 FOUND = 4  # up to so many objects are found by describe and detect

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from orchestrator.bench.table import Row, text
+from tensorhop.orchestrator.bench.table import Row, text
 
 WIDTH, HEIGHT = 300, 220  # of one chart's area
 LEFT, TOP, GAP, BOTTOM = 60, 40, 80, 50

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestrator.bench.echo import SERVICE
-from orchestrator.bench.method import Echo
-from tensorhop.channel import Remote
-from tensorhop.memory import keep_large_buffers
-from tensorhop.payloads import Payloads
-from tensorhop.server import Server
-from tensorhop.settings import limits
-from tensorhop.shm import Pool
-from tensorhop.tensor import to_array, to_tensor
+from tensorhop.orchestrator.bench.echo import SERVICE
+from tensorhop.orchestrator.bench.method import Echo
+from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.server import Server
+from tensorhop.settings import settings
 from tensorhop.v1 import echo_pb2 as pb
-from tensorhop.wire import Packet, readable
+from tensorhop.wire.allocator import keep_large_buffers
+from tensorhop.wire.codec import Packet, readable
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.shared_memory import Pool
+from tensorhop.wire.tensor import to_array, to_tensor
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def shared(*addresses: str, copy_out: bool = True) -> Iterator[Echo]:
 
     The last answer is copied out; without that it is read in place, as the pipeline does, until the next call.
     """
-    pool = Pool(Path(limits().shm_dir), limits().shm_bytes)
+    pool = Pool(Path(settings().shm_dir), settings().shm_bytes)
     with remotes(addresses) as connected, closing(pool):
 
         def echo(array: np.ndarray) -> np.ndarray:

@@ -5,18 +5,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from orchestrator.bench.monolith import Models
-from orchestrator.bench.process import Process
-from orchestrator.bench.turn import Turn, Want, timed
-from orchestrator.local import service
-from orchestrator.service import SERVICE as PIPELINE
-from orchestrator.stages import STEPS, Stages
 from tensorhop.client import PipelineClient
-from tensorhop.finish import Finish
-from tensorhop.memory import keep_large_buffers
-from tensorhop.output import Output
-from tensorhop.results import ObjectFault, ObjectResult
-from tensorhop.server import Server
+from tensorhop.orchestrator.bench.monolith import Models
+from tensorhop.orchestrator.bench.process import Process
+from tensorhop.orchestrator.bench.turn import Turn, Want, timed
+from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.rpc.registry import services, steps_of
+from tensorhop.rpc.server import Server
+from tensorhop.values.finish_options import Finish
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import ObjectFault, ObjectResult
+from tensorhop.wire.allocator import keep_large_buffers
+
+STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 ADDRESS = "127.0.0.1:0"
 
@@ -43,8 +46,8 @@ def serve_step(
     """The job of a service's process."""
     os.environ |= limits
     keep_large_buffers()
-    found = service(step)
-    server = Server(found, found.servicer(model()) if model else found.load(), address)
+    found = services()[step]
+    server = Server(found, found.make_servicer(model()) if model else found.load(), address)
     try:
         yield server.address
     finally:
@@ -56,8 +59,8 @@ def serve_pipeline(services: Mapping[str, str], limits: Mapping[str, str]) -> It
     """The job of the pipeline's process."""
     os.environ |= limits
     keep_large_buffers()
-    with closing(Stages.connect(services)) as stages:
-        server = Server(PIPELINE, PIPELINE.servicer(stages), ADDRESS)
+    with closing(Steps.connect(CUTOUTS, services)) as stages:
+        server = Server(PIPELINE, PIPELINE.make_servicer(stages), ADDRESS)
         try:
             yield server.address
         finally:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import redis
 
-from orchestrator.bench.method import Echo
+from tensorhop.orchestrator.bench.method import Echo
 
 START_SECONDS = 10.0
 WAIT_SECONDS = 1  # for a request, before the worker looks whether it is to end

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from tensorhop.caption import DescribeOptions
-from tensorhop.geometry import Box, Region, Size, size_of
-from tensorhop.results import Description, Detection, Mask
+from tensorhop.values.describe_options import DescribeOptions
+from tensorhop.values.geometry import Box, Region, Size, size_of
+from tensorhop.values.results import Description, Detection, Mask
 
 LAUNCH_SECONDS, ITEM_SECONDS = 0.020, 0.002
 LARGEST_BATCH = 32

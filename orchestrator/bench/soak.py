@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.bench import product
-from orchestrator.bench.method import Echo
-from orchestrator.bench.payload import Payload
-from orchestrator.bench.process import processes
-from orchestrator.bench.table import Row
+from tensorhop.orchestrator.bench import product
+from tensorhop.orchestrator.bench.method import Echo
+from tensorhop.orchestrator.bench.payload import Payload
+from tensorhop.orchestrator.bench.process import processes
+from tensorhop.orchestrator.bench.table import Row
 
 WARM_UP = 0.2  # of the whole time, at most WARM_UP_SECONDS
 WARM_UP_SECONDS = 30.0

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import grpc
 import numpy as np
 
-from orchestrator.bench.method import Echo
+from tensorhop.orchestrator.bench.method import Echo
 from tensorhop.v1 import echo_pb2, echo_pb2_grpc, tensor_pb2
 
 OPTIONS = [("grpc.max_receive_message_length", -1)]

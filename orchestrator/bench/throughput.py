@@ -10,15 +10,15 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from orchestrator.bench.load import Load, under_load
-from orchestrator.bench.monolith import Models
-from orchestrator.bench.process import processes
-from orchestrator.bench.product_chain import files, start_chain
-from orchestrator.bench.table import Row
-from orchestrator.bench.turn import Want
 from tensorhop.client import PipelineClient
-from tensorhop.encode import encode_png
-from tensorhop.memory import keep_large_buffers
+from tensorhop.orchestrator.bench.load import Load, under_load
+from tensorhop.orchestrator.bench.monolith import Models
+from tensorhop.orchestrator.bench.process import processes
+from tensorhop.orchestrator.bench.product_chain import files, start_chain
+from tensorhop.orchestrator.bench.table import Row
+from tensorhop.orchestrator.bench.turn import Want
+from tensorhop.values.encoding import encode_png
+from tensorhop.wire.allocator import keep_large_buffers
 
 CALLERS = 8
 REQUESTS = 24  # a turn
@@ -38,7 +38,7 @@ def throughput(
         photos: height x width x 3, uint8, each with an object.
         models: by step, what makes its model, where it is not the embedded one.
     """
-    from orchestrator.bench import monolith_http
+    from tensorhop.orchestrator.bench import monolith_http
 
     loads: dict[str, dict[str, list[Load]]] = {}
     with processes() as start:

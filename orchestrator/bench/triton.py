@@ -15,7 +15,7 @@ from pytriton.model_config import ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig, TritonSecurityConfig
 from tritonclient.utils import np_to_triton_dtype, shared_memory
 
-from orchestrator.bench.method import Echo
+from tensorhop.orchestrator.bench.method import Echo
 
 DTYPES = (np.uint8, np.float32)  # one model for each, as a model's dtype is fixed
 

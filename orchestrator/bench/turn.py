@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tensorhop.geometry import Box
+from tensorhop.values.geometry import Box
 
 
 @dataclass(frozen=True)

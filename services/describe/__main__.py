@@ -1,9 +1,9 @@
-"""python -m services.describe: the same as `tensorhop serve describe`."""
+"""`python -m tensorhop.services.describe`: the same as `tensorhop serve describe`."""
 
 import typer
 
-from services.describe.service import SERVICE
-from tensorhop.command import serve_command
+from tensorhop.services.describe.service import SERVICE
+from tensorhop.serving.command import serve_command
 
 if __name__ == "__main__":
-    typer.run(serve_command(SERVICE.name, lambda: SERVICE))
+    typer.run(serve_command(SERVICE))

@@ -9,16 +9,16 @@ import transformers
 from PIL import Image
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
-from services.embedded.central import CentralObject
-from services.embedded.pixels import float32
-from services.runtime.checkpoint import load
-from services.runtime.device import memory_of
-from tensorhop.caption import MAX_NEW_TOKENS, NUM_BEAMS, DescribeOptions
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box, Region, size_of
-from tensorhop.results import Description
-from tensorhop.settings import limits
-from tensorhop.source import Source
+from tensorhop.models.sources import ModelSource
+from tensorhop.services.embedded.central import CentralObject
+from tensorhop.services.embedded.pixels import float32
+from tensorhop.services.runtime.checkpoint import load
+from tensorhop.services.runtime.device import memory_of
+from tensorhop.settings import settings
+from tensorhop.values.describe_options import MAX_NEW_TOKENS, NUM_BEAMS, DescribeOptions
+from tensorhop.values.geometry import Box, Region, size_of
+from tensorhop.values.results import Description
 
 UNSAID = "object"  # for a caption without a word
 PIECE = "##"  # BERT's mark of a token that goes on with a word, here the prompt's last
@@ -34,7 +34,7 @@ class Captioner:
     taken off the answer by its tokens, not by its wording.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ModelSource) -> None:
         self.name, self.revision, self.digest = source.name, source.revision, source.digest
         self._checkpoint = load(
             source,
@@ -135,7 +135,7 @@ class Captioner:
 
 def one_line(text: str) -> str:
     """A caption as a phrase: one line without the dot at its end, cut to a phrase's longest; "object" if empty."""
-    line = " ".join(text.removeprefix(PIECE).split())[: limits().max_phrase_characters]
+    line = " ".join(text.removeprefix(PIECE).split())[: settings().max_phrase_characters]
     return line.rstrip(" .") or UNSAID
 
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.embedded import vocabulary, weights
-from services.embedded.central import Central, CentralObject
-from services.embedded.classifier import Classifier
-from services.embedded.pixels import float32
-from tensorhop.caption import DescribeOptions
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box, Region, size_of
-from tensorhop.results import Description
+from tensorhop.services.embedded import vocabulary, weights
+from tensorhop.services.embedded.central import Central, CentralObject
+from tensorhop.services.embedded.classifier import Classifier
+from tensorhop.services.embedded.pixels import float32
+from tensorhop.values.describe_options import DescribeOptions
+from tensorhop.values.geometry import Box, Region, size_of
+from tensorhop.values.results import Description
 
 CONFIDENCE = 0.5  # the least probability at which a name is said
 WORN_CONFIDENCE = 0.7  # of a name for what people wear or do: a photo of a hat mostly shows a person

@@ -1,9 +1,9 @@
-"""python -m services.detect: the same as `tensorhop serve detect`."""
+"""`python -m tensorhop.services.detect`: the same as `tensorhop serve detect`."""
 
 import typer
 
-from services.detect.service import SERVICE
-from tensorhop.command import serve_command
+from tensorhop.services.detect.service import SERVICE
+from tensorhop.serving.command import serve_command
 
 if __name__ == "__main__":
-    typer.run(serve_command(SERVICE.name, lambda: SERVICE))
+    typer.run(serve_command(SERVICE))

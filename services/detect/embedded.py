@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.detect.search import Search
-from services.detect.suppression import Candidate, suppressed
-from services.embedded import vocabulary, weights
-from services.embedded.classifier import CLASSES, Classifier
-from services.embedded.components import components
-from services.embedded.pixels import float32
-from services.embedded.saliency import SALIENT, Saliency
-from services.embedded.vocabulary import Concept
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box
-from tensorhop.results import Detection
+from tensorhop.services.detect.search import Search
+from tensorhop.services.detect.suppression import Candidate, suppressed
+from tensorhop.services.embedded import vocabulary, weights
+from tensorhop.services.embedded.classifier import CLASSES, Classifier
+from tensorhop.services.embedded.components import components
+from tensorhop.services.embedded.pixels import float32
+from tensorhop.services.embedded.saliency import SALIENT, Saliency
+from tensorhop.services.embedded.vocabulary import Concept
+from tensorhop.values.geometry import Box
+from tensorhop.values.results import Detection
 
 SCORE_THRESHOLD = 0.12
 IOU_THRESHOLD = 0.5

@@ -11,14 +11,14 @@ import torch
 import transformers
 from PIL import Image
 
-from services.detect.prompt import Prompt, read
-from services.detect.suppression import without_overlaps
-from services.runtime.checkpoint import Checkpoint, load
-from services.runtime.device import memory_of
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box, Size, size_of
-from tensorhop.results import Detection
-from tensorhop.source import Source
+from tensorhop.models.sources import ModelSource
+from tensorhop.services.detect.prompt import Prompt, read
+from tensorhop.services.detect.suppression import without_overlaps
+from tensorhop.services.runtime.checkpoint import Checkpoint, load
+from tensorhop.services.runtime.device import memory_of
+from tensorhop.values.geometry import Box, Size, size_of
+from tensorhop.values.results import Detection
 
 SCORE_THRESHOLD = 0.25
 IOU_THRESHOLD = 0.5
@@ -50,14 +50,14 @@ class GroundingDino:
     phrases, whole, where joining the tokens above a threshold would give pieces and mixtures of phrases.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ModelSource) -> None:
         self.name, self.revision, self.digest = source.name, source.revision, source.digest
         self._checkpoint = self._load(source)
         self._delimiters = self._checkpoint.network.model.special_tokens.tolist()
         self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
         self._turn = threading.Lock()  # tokenizers are not for several threads; and two runs at once are no faster
 
-    def _load(self, source: Source) -> Checkpoint:
+    def _load(self, source: ModelSource) -> Checkpoint:
         return load(source, transformers.AutoModelForZeroShotObjectDetection, KINDS, "a GroundingDINO")
 
     def warm_up(self) -> None:

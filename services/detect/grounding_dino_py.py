@@ -12,19 +12,19 @@ from huggingface_hub import try_to_load_from_cache
 from transformers import BatchEncoding
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
-from services.detect import assignments
-from services.detect.grounding_dino import GroundingDino
-from services.runtime.checkpoint import Checkpoint, to_memory
-from services.runtime.device import choose_device
 from tensorhop.errors import InvalidInput
-from tensorhop.source import Source
+from tensorhop.models.sources import ModelSource
+from tensorhop.services.detect import assignments
+from tensorhop.services.detect.grounding_dino import GroundingDino
+from tensorhop.services.runtime.checkpoint import Checkpoint, to_memory
+from tensorhop.services.runtime.device import choose_device
 
 # groundingdino-py calls timm and PyTorch by names that they are about to drop.
 warnings.filterwarnings("ignore", module=r"groundingdino\.|timm\.models\.layers|torch\.functional")
 
 from groundingdino.models import build_model  # noqa: E402
 
-from services.detect.bert_shim import text_encoder  # noqa: E402
+from tensorhop.services.detect.bert_shim import text_encoder  # noqa: E402
 
 SIDES = {"shortest_edge": 800, "longest_edge": 1333}  # what groundingdino-py resizes photos to
 DELIMITERS = ("[CLS]", "[SEP]", ".", "?")
@@ -39,7 +39,7 @@ class GroundingDinoPy(GroundingDino):
     It reads phrases and photos, and answers, as the one by transformers does; only the network between is another.
     """
 
-    def _load(self, source: Source) -> Checkpoint:
+    def _load(self, source: ModelSource) -> Checkpoint:
         device = choose_device(source.choice.device)
         if source.choice.dtype not in ("auto", "float32"):
             raise InvalidInput("--dtype", f"is {source.choice.dtype}; groundingdino-py computes in float32")

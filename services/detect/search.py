@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from services.detect.suppression import inside
-from services.embedded.classifier import Classifier
-from services.embedded.components import Component, component, components
-from services.embedded.pixels import crop, resized, square
-from services.embedded.saliency import SALIENT, SIZE, Saliency
-from services.embedded.vocabulary import Concept, Vocabulary
-from tensorhop.geometry import Box, size_of
+from tensorhop.services.detect.suppression import inside
+from tensorhop.services.embedded.classifier import Classifier
+from tensorhop.services.embedded.components import Component, component, components
+from tensorhop.services.embedded.pixels import crop, resized, square
+from tensorhop.services.embedded.saliency import SALIENT, SIZE, Saliency
+from tensorhop.services.embedded.vocabulary import Concept, Vocabulary
+from tensorhop.values.geometry import Box, size_of
 
 _FINE, _COARSE = 448, 224  # the sides at which the classifier looks for evidence, and for whether a part holds
 _EVIDENCE = 0.15  # the least probability at a place that makes it worth a look

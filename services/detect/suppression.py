@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tensorhop.geometry import Box
+from tensorhop.values.geometry import Box
 
 _MOSTLY = 0.7  # of a box inside another one: under the same phrase it is a part of that
 _WHOLENESS = 0.125  # the power of a box's area in the order: of near equals the larger one is the whole object

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.embedded.components import components
-from services.embedded.saliency import SALIENT, Saliency
-from tensorhop.geometry import Box
+from tensorhop.services.embedded.components import components
+from tensorhop.services.embedded.saliency import SALIENT, Saliency
+from tensorhop.values.geometry import Box
 
 _REACH = 0.35  # of the photo's size: so far from the middle an object counts for 1/e of what it would count there
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.embedded import weights
-from services.embedded.pixels import on_square, resized
-from tensorhop.geometry import Box, Region, Size, size_of
+from tensorhop.services.embedded import weights
+from tensorhop.services.embedded.pixels import on_square, resized
+from tensorhop.values.geometry import Box, Region, Size, size_of
 
 CLASSES = 1000
 SIZE = Size(224, 224)  # the pictures that the network was trained on

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from tensorhop.geometry import Box
+from tensorhop.values.geometry import Box
 
 
 @dataclass(frozen=True)

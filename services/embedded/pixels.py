@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from tensorhop.geometry import Box, Region, Size, size_of
+from tensorhop.values.geometry import Box, Region, Size, size_of
 
 
 def resized(picture: np.ndarray, size: Size) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from services.embedded import weights
-from services.embedded.pixels import resized
-from tensorhop.geometry import Size, size_of
-from tensorhop.presets import U2NET
+from tensorhop.models.presets import U2NET
+from tensorhop.services.embedded import weights
+from tensorhop.services.embedded.pixels import resized
+from tensorhop.values.geometry import Size, size_of
 
 SIZE = Size(*reversed(U2NET.size))  # the network's input and output
 SALIENT = 0.5  # from here on a pixel rather belongs to what stands out than not

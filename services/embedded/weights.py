@@ -6,8 +6,8 @@ from pathlib import Path
 
 import onnxruntime
 
-from services.runtime.session import open_session
-from tensorhop.source import digest_of_all
+from tensorhop.models.sources import digest_of_all
+from tensorhop.services.runtime.session import open_session
 
 FOLDER = Path(__file__).parent / "weights"
 

@@ -1,9 +1,9 @@
-"""python -m services.postprocess: the same as `tensorhop serve postprocess`."""
+"""`python -m tensorhop.services.postprocess`: the same as `tensorhop serve postprocess`."""
 
 import typer
 
-from services.postprocess.service import SERVICE
-from tensorhop.command import serve_command
+from tensorhop.services.postprocess.service import SERVICE
+from tensorhop.serving.command import serve_command
 
 if __name__ == "__main__":
-    typer.run(serve_command(SERVICE.name, lambda: SERVICE, has_model=False))
+    typer.run(serve_command(SERVICE))

@@ -5,9 +5,9 @@ import math
 import numpy as np
 from PIL import Image
 
-from tensorhop.finish import CANVAS, FILL, MAX_SCALE
-from tensorhop.geometry import Box, Region, Size
-from tensorhop.results import VISIBLE, Layer, Placement
+from tensorhop.values.finish_options import CANVAS, FILL, MAX_SCALE
+from tensorhop.values.geometry import Box, Region, Size
+from tensorhop.values.results import VISIBLE, Layer, Placement
 
 SMALLER = 7 / 8  # of what it would fill: down to which the object becomes smaller for the sake of its shadow
 FAR = 16  # how many pixels, or means of blocks of them, go at least into one when shrinking far
@@ -68,7 +68,7 @@ def room(box: Region, canvas: Size = CANVAS, fill: float = FILL, max_scale: floa
     return Box(x - across, y - down, x + across, y + down)
 
 
-def placed(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
+def resampled(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
     """A piece of the photo on the canvas, resampled at most once.
 
     The filter is bicubic, on premultiplied alpha; when shrinking it widens by as much, so that no pixel is skipped. It
@@ -124,7 +124,7 @@ def block_means(channel: np.ndarray, side: int) -> np.ndarray:
     return padded.reshape(rows, side, columns, side).mean(axis=(1, 3), dtype=np.float32)
 
 
-def trimmed(layer: Layer) -> Layer:
+def trimmed_layer(layer: Layer) -> Layer:
     """Without its transparent rim; of a layer that is transparent everywhere, one pixel is left."""
     box = visible_box(layer.pixels[..., 3], 0)
     if box.empty:

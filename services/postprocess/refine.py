@@ -34,7 +34,7 @@ RELIEF = 0.06  # the relief (see `relief`) from which on a mask may be sharpened
 SMALLEST = 8  # pixels: masks with a shorter side are left alone
 
 
-def refined(crop: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+def refine_edges(crop: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """A mask with its soft edges drawn again after the photo.
 
     Args:

@@ -1,44 +1,11 @@
-"""PostprocessService: an object's pixels and mask in, a finished cut-out out."""
+"""The postprocess service."""
 
-import grpc
-
-from services.postprocess.finish import finish
-from tensorhop.batching import Batcher
-from tensorhop.cores import cores
-from tensorhop.image import check_size, read_image
-from tensorhop.messages import read_finish, read_mask, read_size, write_layer, write_placement
-from tensorhop.payloads import Payloads
-from tensorhop.server import Service
-from tensorhop.v1 import postprocess_pb2 as pb
-from tensorhop.v1.fault_pb2 import STEP_POSTPROCESS
-from tensorhop.wire import Packet
-
-
-class PostprocessServicer:
-    def __init__(self) -> None:
-        # Objects side by side on as many cores as there are; more would only wait for each other.
-        self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0])], largest=1, workers=cores())
-
-    def Postprocess(self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext) -> Packet:
-        request, payloads = packet
-        options = read_finish(request.finish)
-        photo = read_size(request.photo)
-        check_size(photo.width, photo.height, "photo")
-        mask = read_mask(request.mask, payloads, photo)
-        item = (read_image(request.crop, payloads, "crop"), mask, photo, options)
-        cutout = self.batcher.one(item, None, context.add_callback)
-        answer = Payloads.lent(request.lent)
-        response = pb.PostprocessResponse(
-            cutout=write_layer(cutout.cutout, answer),
-            shadow=write_layer(cutout.shadow, answer) if cutout.shadow else None,
-            placement=write_placement(cutout.placement),
-        )
-        return Packet(response, answer)
-
+from tensorhop.rpc.service import Service
 
 SERVICE = Service(
     name="postprocess",
-    descriptor=pb.DESCRIPTOR.services_by_name["PostprocessService"],
-    servicer=PostprocessServicer,
-    step=STEP_POSTPROCESS,
+    port=50054,
+    summary="Center, decontaminate and shadow one object.",
+    contract="tensorhop.v1.postprocess_pb2:PostprocessService",
+    servicer="tensorhop.services.postprocess.servicer:PostprocessServicer",
 )

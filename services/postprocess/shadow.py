@@ -16,11 +16,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from services.postprocess.ground import FORESHORTENING
-from services.postprocess.stance import Stance
-from tensorhop.finish import LENGTH, OPACITY, SOFTNESS
-from tensorhop.geometry import Box, Region
-from tensorhop.results import Layer, Placement
+from tensorhop.services.postprocess.ground import FORESHORTENING
+from tensorhop.services.postprocess.solid import Solid
+from tensorhop.values.finish_options import LENGTH, OPACITY, SOFTNESS
+from tensorhop.values.geometry import Box, Region
+from tensorhop.values.results import Layer, Placement
 
 FADE = 0.4  # of which this part is back at its far end
 SHARPEST = 0.006  # standard deviation of the least blur, in the object's longer side
@@ -31,7 +31,7 @@ SPREAD = 2.3  # standard deviations after which a blur has ended: what is left i
 GAMMA = 2.2
 
 
-def reach(stance: Stance, kind: str, rot: float, length: float = LENGTH, softness: float = SOFTNESS) -> Box:
+def reach(stance: Solid, kind: str, rot: float, length: float = LENGTH, softness: float = SOFTNESS) -> Box:
     """What the shadow covers, in pixels of the photo. Parameters as for `draw`."""
     box = grid(stance, kind, rot, length, softness)
     x, y = stance.origin
@@ -39,7 +39,7 @@ def reach(stance: Stance, kind: str, rot: float, length: float = LENGTH, softnes
 
 
 def fitting_length(
-    stance: Stance, kind: str, rot: float, room: Box, length: float = LENGTH, softness: float = SOFTNESS
+    stance: Solid, kind: str, rot: float, room: Box, length: float = LENGTH, softness: float = SOFTNESS
 ) -> float:
     """The length, up to the given one, with which the shadow stays inside a box in pixels of the photo."""
 
@@ -57,7 +57,7 @@ def fitting_length(
 
 
 def draw(
-    stance: Stance,
+    stance: Solid,
     placement: Placement,
     kind: str,
     rot: float,
@@ -96,12 +96,12 @@ def direction(rot: float, length: float) -> tuple[float, float]:
     return length * math.sin(angle), length * FORESHORTENING * math.cos(angle)
 
 
-def deviation(height: np.ndarray, stance: Stance, length: float, softness: float) -> np.ndarray:
+def deviation(height: np.ndarray, stance: Solid, length: float, softness: float) -> np.ndarray:
     """Standard deviation of the blur of what is cast from a height, all in cells."""
     return SHARPEST * stance.extent + softness * math.hypot(1, length) * height
 
 
-def grid(stance: Stance, kind: str, rot: float, length: float, softness: float) -> Region:
+def grid(stance: Solid, kind: str, rot: float, length: float, softness: float) -> Region:
     """The cells that the shadow covers."""
     rim = SPREAD * max(blur for _, blur, _ in CONTACTS) * stance.extent
     boxes = [(stance.x - rim, stance.ground - stance.back - rim, stance.x + rim, stance.ground + stance.front + rim)]
@@ -118,7 +118,7 @@ def grid(stance: Stance, kind: str, rot: float, length: float, softness: float) 
     )
 
 
-def contact_light(stance: Stance, region: Region, opacity: float) -> np.ndarray:
+def contact_light(stance: Solid, region: Region, opacity: float) -> np.ndarray:
     """The part of the sky's light that reaches the ground, for every cell of the region."""
     light = np.ones((region.size.height, region.size.width), np.float32)
     for height, blur, part in CONTACTS:
@@ -128,9 +128,7 @@ def contact_light(stance: Stance, region: Region, opacity: float) -> np.ndarray:
     return light
 
 
-def cast_light(
-    stance: Stance, region: Region, rot: float, length: float, softness: float, opacity: float
-) -> np.ndarray:
+def cast_light(stance: Solid, region: Region, rot: float, length: float, softness: float, opacity: float) -> np.ndarray:
     """The part of the lamp's light that reaches the ground, for every cell of the region."""
     right, up = direction(rot, length)
     # Low parts decide how sharp the shadow is where low and high ones share it.
@@ -149,7 +147,7 @@ def cast_light(
     return 1 - opacity * soft * (1 - FADE * np.minimum(height / highest, 1))
 
 
-def splat(stance: Stance, region: Region, right: float, up: float, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+def splat(stance: Solid, region: Region, right: float, up: float, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """How much of the solid lies between each cell of the ground and the light, for each of some weights of the cells.
 
     Every cell of the stance, moved by its height x (right, up), covers the rows of its disc's depth.
@@ -201,7 +199,7 @@ def softened(picture: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     return result
 
 
-def on_canvas(alpha: np.ndarray, region: Region, stance: Stance, placement: Placement) -> Layer | None:
+def on_canvas(alpha: np.ndarray, region: Region, stance: Solid, placement: Placement) -> Layer | None:
     """Cells with their alpha as black pixels of the canvas."""
     scale = placement.scale * stance.cell
     x = placement.x + placement.scale * stance.origin[0] + scale * region.x0

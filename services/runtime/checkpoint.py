@@ -8,9 +8,9 @@ from typing import Any
 import torch
 import transformers
 
-from services.runtime.device import choose_device, choose_dtype, memory_of
 from tensorhop.errors import InvalidInput
-from tensorhop.source import Source
+from tensorhop.models.sources import ModelSource
+from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
 
 # Some of these must be there: without one, transformers makes a tokenizer that knows no word, and says nothing.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -38,7 +38,7 @@ class Checkpoint:
         }
 
 
-def load(source: Source, auto: Any, kinds: Collection[str], wanted: str) -> Checkpoint:
+def load(source: ModelSource, auto: Any, kinds: Collection[str], wanted: str) -> Checkpoint:
     """Load a network and its processor.
 
     Args:
@@ -79,7 +79,7 @@ def load(source: Source, auto: Any, kinds: Collection[str], wanted: str) -> Chec
     return Checkpoint(network, processor, device, dtype)
 
 
-def to_memory(network: Any, device: torch.device, source: Source) -> None:
+def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
     """Put a network on its device, ready to answer.
 
     Raises:

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import torch
 
-from tensorhop.cores import cores
+from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import InvalidInput
-from tensorhop.source import parse_device
+from tensorhop.models.sources import parse_device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -15,12 +15,12 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 def choose_device(name: str) -> torch.device:
     """The device that auto, cpu, cuda or cuda:N names; auto takes a GPU where there is one.
 
-    Also has PyTorch use the cores that this process may use, on the CPU.
+    Also has PyTorch use the cpu_count that this process may use, on the CPU.
 
     Raises:
         InvalidInput: another name, or a GPU that is not there.
     """
-    torch.set_num_threads(cores())
+    torch.set_num_threads(cpu_count())
     kind, index = parse_device(name)
     if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

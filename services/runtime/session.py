@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from tensorhop.cores import cores
+from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import InvalidInput
-from tensorhop.source import parse_device
+from tensorhop.models.sources import parse_device
 
 _CUDA = "CUDAExecutionProvider"
 _NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")  # of ONNX Runtime's arena, the CPU, CUDA
@@ -31,7 +31,7 @@ def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.Infere
     # All cores, so that a photo alone on the host is done soonest. Threads sleep where others would spin, which gains
     # little alone and costs the other services their cores: docs/segment.md has both, by tools/measure_threads.py.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.intra_op_num_threads = cores()
+    options.intra_op_num_threads = cpu_count()
     options.inter_op_num_threads = 1
     with loading(model if isinstance(model, Path) else "the network"):
         session = onnxruntime.InferenceSession(

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.embedded import weights
-from services.embedded.edges import refined
-from services.embedded.pixels import crop, resized, square
-from services.embedded.saliency import SIZE, Saliency
-from services.segment.belonging import attached, cores, nearer, placed, trimmed
-from tensorhop.geometry import Box, Region, Size, size_of
-from tensorhop.results import Mask
+from tensorhop.services.embedded import weights
+from tensorhop.services.embedded.edge_alignment import align_edges
+from tensorhop.services.embedded.pixels import crop, resized, square
+from tensorhop.services.embedded.saliency import SIZE, Saliency
+from tensorhop.services.segment.instances import attached, nearer, split_instances, to_canvas, trimmed_mask
+from tensorhop.values.geometry import Box, Region, Size, size_of
+from tensorhop.values.results import Mask
 
 _PADDING = 0.2  # of the box, around the first look
 _SQUARE_PADDING = 0.1  # of the longer side, around the second, which is a square
@@ -59,17 +59,17 @@ class EmbeddedSegmenter:
         canvas = Size(max(1, round(frame.size.width * scale)), max(1, round(frame.size.height * scale)))
         saliency = np.zeros((canvas.height, canvas.width), np.float32)
         for look in dict.fromkeys(looks):
-            place = placed(Box(*look), frame, canvas).region().intersect(Region.of(canvas))
+            place = to_canvas(Box(*look), frame, canvas).region().intersect(Region.of(canvas))
             seen = resized(self._saliency.predict_small(crop(photo, look)), place.size)
             np.maximum(saliency[place.slices], seen, out=saliency[place.slices])
 
         mask = np.clip((saliency - _HAZE) / (_SOLID - _HAZE), 0, 1)
         grain = max(canvas) / max(SIZE)
         if grain > 1:
-            mask = refined(mask, resized(crop(photo, frame), canvas), grain)
+            mask = align_edges(mask, resized(crop(photo, frame), canvas), grain)
         alpha = np.rint(mask * 255).astype(np.uint8)
-        alpha[~_belonging(saliency, alpha > 0, placed(box, frame, canvas))] = 0
-        return trimmed(resized(alpha, frame.size), frame)
+        alpha[~_belonging(saliency, alpha > 0, to_canvas(box, frame, canvas))] = 0
+        return trimmed_mask(resized(alpha, frame.size), frame)
 
 
 def _belonging(saliency: np.ndarray, some: np.ndarray, box: Box) -> np.ndarray:
@@ -77,7 +77,7 @@ def _belonging(saliency: np.ndarray, some: np.ndarray, box: Box) -> np.ndarray:
 
     Things are told apart by their cores. Pixels around the cores go with the nearest one.
     """
-    core, others = cores(saliency, box, _MOST, _CRUMB)
+    core, others = split_instances(saliency, box, _MOST, _CRUMB)
     if not core.any():
         return core
     return attached(some & nearer(core, others) | core, core)

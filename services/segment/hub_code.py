@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from transformers import AutoModelForImageSegmentation
 
-from services.runtime.device import choose_device, choose_dtype, memory_of
-from services.segment.form import read_form
-from services.segment.salient import segment
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box
-from tensorhop.results import Mask
-from tensorhop.source import Source
+from tensorhop.models.sources import ModelSource
+from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
+from tensorhop.services.segment.input_format import read_format
+from tensorhop.services.segment.saliency_masks import segment
+from tensorhop.values.geometry import Box
+from tensorhop.values.results import Mask
 
 _GPU_BATCH = 4  # of 1024 x 1024; not measured
 
@@ -31,7 +31,7 @@ class HubCodeSegmenter:
             device is not there.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ModelSource) -> None:
         choice = source.choice
         if not choice.trust_remote_code:
             raise InvalidInput(
@@ -43,11 +43,11 @@ class HubCodeSegmenter:
         self.name = source.name
         self.revision = source.revision
         self.digest = source.digest
-        self.form = read_form(source.path)
+        self.form = read_format(source.path)
         self.largest_batch = 1 if self._device.type == "cpu" else _GPU_BATCH
         self._model = self._load(source)
 
-    def _load(self, source: Source) -> Any:
+    def _load(self, source: ModelSource) -> Any:
         try:
             _check_code(source.path)
             model, report = AutoModelForImageSegmentation.from_pretrained(

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from services.runtime.session import loading, on_gpu, open_session, run
-from services.segment.form import known_form, read_form
-from services.segment.salient import normalized, segment
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box
-from tensorhop.results import Mask
-from tensorhop.source import Source
+from tensorhop.models.sources import ModelSource
+from tensorhop.services.runtime.session import loading, on_gpu, open_session, run
+from tensorhop.services.segment.input_format import known_format, read_format
+from tensorhop.services.segment.saliency_masks import normalized, segment
+from tensorhop.values.geometry import Box
+from tensorhop.values.results import Mask
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class OnnxSegmenter:
         InvalidInput: the file is no such network, or the device is not there.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ModelSource) -> None:
         self.name = source.name
         self._path = source.path
         if not source.path.is_file():
@@ -45,8 +45,8 @@ class OnnxSegmenter:
         self.revision = source.revision
         self.digest = source.digest
         self.largest_batch = _GPU_BATCH if on_gpu(self._session) and batch != 1 else 1
-        form = (source.preset and source.preset.onnx) or known_form(source.path)
-        self.form = form or read_form(source.path.parent)
+        form = (source.preset and source.preset.onnx) or known_format(source.path)
+        self.form = form or read_format(source.path.parent)
         self.form = replace(self.form, size=(size[0] or self.form.size[0], size[1] or self.form.size[1]))
         if form is None:
             self.form = replace(self.form, logits=self._has_logits())

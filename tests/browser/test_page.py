@@ -14,11 +14,11 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.expected_conditions import alert_is_present
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tensorhop.security import Security
-from tensorhop.server import Server
-from web.serve import HttpServer
+from tensorhop.rpc.security import Security
+from tensorhop.rpc.server import Server
+from tensorhop.web.serve import HttpServer
 
-OUT = Path(__file__).parent.parent.parent / "out" / "page"
+OUT = Path(__file__).parents[2] / "out" / "page"
 ONLY_POSTPROCESS = {"describe": (0, 0), "detect": (0, 1), "segment": (0, 2), "postprocess": (2, 0)}
 
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from support import Serve
 
-from tensorhop.image import decode_image
-from tensorhop.server import Server, Service
-from tensorhop.source import Choice
+from tensorhop.models.sources import ModelChoice
+from tensorhop.rpc.server import Server
+from tensorhop.rpc.service import Service
+from tensorhop.values.images import decode_image
 
-PHOTOS = Path(__file__).parent.parent.parent / "examples" / "photos"
+PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +50,7 @@ def serve() -> Iterator[Serve]:
         def start(service: Service, path: Path, **choice: Any) -> tuple[str, Any]:
             key = (service.name, path, *sorted(choice.items()))
             if key not in running:
-                servicer = service.load(Choice(str(path), **{"device": "cpu", **choice}))
+                servicer = service.load(ModelChoice(str(path), **{"device": "cpu", **choice}))
                 server = Server(service, servicer, "127.0.0.1:0")
                 stack.callback(lambda: server.stop(0).wait())
                 running[key] = server.address, servicer.model

@@ -10,15 +10,15 @@ from PIL import Image
 from support import Serve, copied, out_of_memory
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from services.describe.captioner import one_line
-from services.describe.service import SERVICE
-from services.embedded.central import CentralObject
-from tensorhop.caption import DescribeOptions
-from tensorhop.channel import from_error
-from tensorhop.geometry import Region, size_of
-from tensorhop.messages import read_region, write_describe
-from tensorhop.settings import limits
+from tensorhop.rpc.status import from_error
+from tensorhop.services.describe.captioner import one_line
+from tensorhop.services.describe.service import SERVICE
+from tensorhop.services.embedded.central import CentralObject
+from tensorhop.settings import settings
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, fault_pb2
+from tensorhop.values.describe_options import DescribeOptions
+from tensorhop.values.geometry import Region, size_of
+from tensorhop.wire.messages import read_region, write_describe
 
 NAMES = ("blip", "blip2")
 PROMPT = "a red cup"
@@ -155,7 +155,7 @@ def test_bfloat16(serve: Serve, checkpoints: dict, photos: list) -> None:
 )
 def test_a_caption_becomes_a_phrase(text: str, phrase: str) -> None:
     assert one_line(text) == phrase
-    assert len(phrase) <= limits().max_phrase_characters
+    assert len(phrase) <= settings().max_phrase_characters
 
 
 @pytest.mark.parametrize(

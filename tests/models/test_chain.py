@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from orchestrator import local
-from orchestrator.choices import choices_of
 from tensorhop.client import PipelineClient
-from tensorhop.results import Description, Detections, ObjectResult, Summary
-from tensorhop.settings import PORTS
+from tensorhop.orchestrator.launch import processes
+from tensorhop.orchestrator.launch.model_choices import model_choices
+from tensorhop.rpc.registry import ports
+from tensorhop.values.results import Description, Detections, ObjectResult, Summary
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "examples" / "photos" / "coffee.jpg"
 
 
@@ -28,14 +28,16 @@ def segmenters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def endpoint(checkpoints: dict[str, Path], segmenters: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """BLIP-2, GroundingDINO and a BiRefNet-shaped network, each a service in a process of its own."""
     models = [f"describe={checkpoints['blip2']}", f"detect={checkpoints['grounding-dino']}"]
-    choices = choices_of([*models, f"segment={segmenters / 'free.onnx'}"], ["cpu"])
+    choices = model_choices([*models, f"segment={segmenters / 'free.onnx'}"], ["cpu"])
     sockets = tmp_path_factory.mktemp("s")
-    children = local.children({name: f"unix:{sockets / name}" for name in reversed(PORTS) if name != "http"}, choices)
+    children = processes.children(
+        {name: f"unix:{sockets / name}" for name in reversed(ports()) if name != "http"}, choices
+    )
     try:
-        local.start(children)
+        processes.start(children)
         yield children[-1].address
     finally:
-        local.stop(children)
+        processes.stop(children)
 
 
 def test_a_photo_goes_through_all_four(endpoint: str, checkpoints: dict[str, Path], segmenters: Path) -> None:

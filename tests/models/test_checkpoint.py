@@ -7,15 +7,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from support import copied, out_of_memory
 
-from services.describe.service import SERVICE as DESCRIBE
-from services.detect.service import SERVICE as DETECT
 from tensorhop.errors import InvalidInput
-from tensorhop.source import Choice
+from tensorhop.models.sources import ModelChoice
+from tensorhop.services.describe.service import SERVICE as DESCRIBE
+from tensorhop.services.detect.service import SERVICE as DETECT
 
 
 def refusal(service: object, path: Path, **choice: str) -> str:
     with pytest.raises(InvalidInput) as caught:
-        service.load(Choice(str(path), **{"device": "cpu", **choice}))
+        service.load(ModelChoice(str(path), **{"device": "cpu", **choice}))
     assert caught.value.field in ("--model", "--device", "--dtype")
     assert "\n" not in str(caught.value)
     return str(caught.value)

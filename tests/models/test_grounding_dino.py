@@ -10,15 +10,15 @@ from PIL import Image
 from support import Serve, out_of_memory
 from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
-from services.detect import prompt
-from services.detect.grounding_dino import LONGEST, padded
-from services.detect.service import SERVICE
-from tensorhop.channel import from_error
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box
-from tensorhop.messages import corners
-from tensorhop.results import Detection
+from tensorhop.rpc.status import from_error
+from tensorhop.services.detect import prompt
+from tensorhop.services.detect.grounding_dino import LONGEST, padded
+from tensorhop.services.detect.service import SERVICE
 from tensorhop.v1 import detect_pb2, detect_pb2_grpc, fault_pb2
+from tensorhop.values.geometry import Box
+from tensorhop.values.results import Detection
+from tensorhop.wire.messages import corners
 
 NAME = "grounding-dino"
 PHRASES = ["Red cup", "cat", "wooden table"]

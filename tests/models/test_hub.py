@@ -106,7 +106,7 @@ def tensorhop(server, tmp_path):
 
     def call(*words: str, endpoint: str = f"http://127.0.0.1:{server.server_port}") -> subprocess.CompletedProcess:
         environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "COLUMNS": "200"}
-        command = [sys.executable, "-m", "orchestrator", *words]
+        command = [sys.executable, "-m", "tensorhop.orchestrator", *words]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
 
     return call

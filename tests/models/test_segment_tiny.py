@@ -13,19 +13,19 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageSegmentation
 
-from services.runtime.session import open_session, run
-from services.segment.hub_code import HubCodeSegmenter
-from services.segment.onnx import OnnxSegmenter
-from services.segment.service import SERVICE
-from tensorhop.channel import open_channel
 from tensorhop.errors import InvalidInput
-from tensorhop.geometry import Box, size_of
-from tensorhop.messages import write_box
-from tensorhop.server import Server
-from tensorhop.source import Choice, Source
+from tensorhop.models.sources import ModelChoice, ModelSource
+from tensorhop.rpc.channel import open_channel
+from tensorhop.rpc.server import Server
+from tensorhop.services.runtime.session import open_session, run
+from tensorhop.services.segment.hub_code import HubCodeSegmenter
+from tensorhop.services.segment.onnx import OnnxSegmenter
+from tensorhop.services.segment.service import SERVICE
 from tensorhop.v1 import image_pb2, segment_pb2, segment_pb2_grpc, tensor_pb2
+from tensorhop.values.geometry import Box, size_of
+from tensorhop.wire.messages import write_box
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
@@ -49,8 +49,8 @@ def photo() -> np.ndarray:
     return np.asarray(Image.open(ROOT / "examples" / "photos" / "coffee.jpg").convert("RGB"))
 
 
-def source_of(path: Path, revision: str = "", **choice: object) -> Source:
-    return Source(Choice(str(path), **choice), "onnx" if path.suffix else "transformers", path, revision)  # type: ignore[arg-type]
+def source_of(path: Path, revision: str = "", **choice: object) -> ModelSource:
+    return ModelSource(ModelChoice(str(path), **choice), "onnx" if path.suffix else "transformers", path, revision)  # type: ignore[arg-type]
 
 
 def by_transformers(folder: Path, photo: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def by_transformers(folder: Path, photo: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", ["free.onnx", "fixed.onnx", "tiny-birefnet"])
 def test_the_service_answers_what_transformers_does(tiny: Path, photo: np.ndarray, name: str) -> None:
     height, width = photo.shape[:2]
-    server = Server(SERVICE, SERVICE.load(Choice(str(tiny / name), trust_remote_code=True)), "127.0.0.1:0")
+    server = Server(SERVICE, SERVICE.load(ModelChoice(str(tiny / name), trust_remote_code=True)), "127.0.0.1:0")
     tensor = tensor_pb2.Tensor(dtype="UINT8", shape=photo.shape, data=photo.tobytes())
     request = segment_pb2.SegmentRequest(
         image=image_pb2.Image(tensor=tensor), boxes=[write_box(Box(0, 0, width, height))]
@@ -188,7 +188,7 @@ def test_what_cannot_be_loaded_is_refused_in_a_sentence(tiny: Path, tmp_path: Pa
     shutil.copytree(tiny / "tiny-birefnet", folder)
     harm(folder)
     with pytest.raises(InvalidInput) as caught:
-        SERVICE.load(Choice(str(folder), trust_remote_code=True))
+        SERVICE.load(ModelChoice(str(folder), trust_remote_code=True))
     assert caught.value.field == "--model"
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.local import one_process
-from tensorhop.settings import PORTS
+from tensorhop.orchestrator.launch.in_process import one_process
+from tensorhop.rpc.registry import ports
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "examples" / "photos"
 PROGRAM = ROOT / "examples" / "node" / "cutouts.js"
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with one_process(dict.fromkeys(PORTS, "127.0.0.1:0")) as servers:
+    with one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as servers:
         yield servers["pipeline"].address
 
 

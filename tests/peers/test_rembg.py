@@ -15,11 +15,11 @@ import onnxruntime  # noqa: E402
 from PIL import Image  # noqa: E402
 from rembg.sessions.u2net_custom import U2netCustomSession  # noqa: E402
 
-from services.segment.onnx import OnnxSegmenter  # noqa: E402
-from tensorhop.geometry import Box  # noqa: E402
-from tensorhop.source import Choice, Source  # noqa: E402
+from tensorhop.models.sources import ModelChoice, ModelSource  # noqa: E402
+from tensorhop.services.segment.onnx import OnnxSegmenter  # noqa: E402
+from tensorhop.values.geometry import Box  # noqa: E402
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 NETWORK = ROOT / "services" / "embedded" / "weights" / "u2netp.onnx"
 PHOTOS = sorted((ROOT / "examples" / "photos").glob("*.jpg"))
 
@@ -51,7 +51,7 @@ def theirs() -> U2netCustomSession:
 
 @pytest.fixture(scope="module")
 def ours() -> OnnxSegmenter:
-    return OnnxSegmenter(Source(Choice(str(NETWORK)), "onnx", NETWORK))
+    return OnnxSegmenter(ModelSource(ModelChoice(str(NETWORK)), "onnx", NETWORK))
 
 
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.stem)

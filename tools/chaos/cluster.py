@@ -16,7 +16,7 @@ from typing import Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tensorhop.channel import open_channel
+from tensorhop.rpc.channel import open_channel
 
 HERE = Path(__file__).parent
 STEPS = ("describe", "detect", "segment", "postprocess")

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from orchestrator.local import service
-from tensorhop.geometry import Box, Region, size_of
-from tensorhop.memory import keep_large_buffers
-from tensorhop.results import Description, Detection, Mask
-from tensorhop.server import Server, run
+from tensorhop.rpc.registry import services
+from tensorhop.rpc.server import Server
+from tensorhop.serving.shutdown import run_until_signal
+from tensorhop.values.geometry import Box, Region, size_of
+from tensorhop.values.results import Description, Detection, Mask
+from tensorhop.wire.allocator import keep_large_buffers
 
 
 class Instant:
@@ -75,10 +76,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.0, help="that the model takes for one input")
     arguments = parser.parse_args()
     keep_large_buffers()
-    made = service(arguments.name)
+    made = services()[arguments.name]
     model = {"describe": Describer, "detect": Detector, "segment": Segmenter}[arguments.name](arguments.seconds)
-    server = Server(made, made.servicer(model), arguments.listen)
-    run([server], lambda: print(f"{arguments.name} serves on {server.address}", flush=True))
+    server = Server(made, made.make_servicer(model), arguments.listen)
+    run_until_signal([server], lambda: print(f"{arguments.name} serves on {server.address}", flush=True))
 
 
 if __name__ == "__main__":

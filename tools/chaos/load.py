@@ -15,9 +15,9 @@ from PIL import Image
 
 from tensorhop.client import Event, PipelineClient
 from tensorhop.errors import ServiceFault
-from tensorhop.output import Output
-from tensorhop.results import Description, Detections, ObjectFault, ObjectResult, Summary
 from tensorhop.v1 import fault_pb2
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
 
 PHOTOS = Path(__file__).parent.parent.parent / "examples" / "photos"
 PNG = Output("png")

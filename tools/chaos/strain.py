@@ -19,14 +19,15 @@ from load import PHOTOS, Load, Tally, in_threads, resized
 from replicas import take
 from rows import Row
 
-from tensorhop.channel import from_error, open_channel
 from tensorhop.client import PipelineClient
 from tensorhop.errors import ServiceFault
-from tensorhop.image import decode_image
-from tensorhop.payloads import Payloads
-from tensorhop.results import ObjectFault, ObjectResult, Summary
+from tensorhop.rpc.channel import open_channel
+from tensorhop.rpc.status import from_error
 from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
-from tensorhop.wire import Packet, Stub, readable
+from tensorhop.values.images import decode_image
+from tensorhop.values.results import ObjectFault, ObjectResult, Summary
+from tensorhop.wire.codec import Packet, Stub, readable
+from tensorhop.wire.payloads import Payloads
 
 TIMES = 10  # the capacity, that overload asks for
 IN_TIME = 1.0  # seconds after a deadline within which a caller on a busy machine must have heard of it

@@ -17,8 +17,8 @@ from groundingdino.models import build_model
 from make_tiny_models import SEED, grounding_dino_processor
 from transformers import BertConfig
 
-from services.detect import grounding_dino_py
-from services.detect.bert_shim import text_encoder
+from tensorhop.services.detect import grounding_dino_py
+from tensorhop.services.detect.bert_shim import text_encoder
 
 SMALL = {"shortest_edge": 96, "longest_edge": 160}  # what photos are resized to, in place of 800 and 1333
 

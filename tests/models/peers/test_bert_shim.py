@@ -7,7 +7,7 @@ from groundingdino.models.GroundingDINO.bertwarper import BertModelWarper
 from groundingdino.util import get_tokenlizer
 from transformers import BertConfig
 
-from services.detect.bert_shim import Bert, text_encoder
+from tensorhop.services.detect.bert_shim import Bert, text_encoder
 
 CONFIG = BertConfig(vocab_size=50, **BERT)
 

@@ -22,12 +22,12 @@ from support import Serve, out_of_memory
 from test_grounding_dino import ALL, PHRASES, ask, detected, fault_in
 from transformers import AutoTokenizer, BertConfig
 
-from services.detect.bert_shim import text_encoder
-from services.detect.service import SERVICE
 from tensorhop.errors import InvalidInput
-from tensorhop.messages import corners
-from tensorhop.source import Choice
+from tensorhop.models.sources import ModelChoice
+from tensorhop.services.detect.bert_shim import text_encoder
+from tensorhop.services.detect.service import SERVICE
 from tensorhop.v1 import detect_pb2, fault_pb2
+from tensorhop.wire.messages import corners
 
 
 def agree(one: detect_pb2.DetectResponse, other: detect_pb2.DetectResponse) -> None:
@@ -168,7 +168,7 @@ def path(theirs: Path, tmp_path: Path) -> Path:
 
 def refusal(path: Path, **choice: str) -> str:
     with pytest.raises(InvalidInput) as caught:
-        SERVICE.load(Choice(str(path), **{"device": "cpu", **choice}))
+        SERVICE.load(ModelChoice(str(path), **{"device": "cpu", **choice}))
     assert caught.value.field in ("--model", "--device", "--dtype")
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -276,7 +276,7 @@ def test_a_text_encoder_in_the_hubs_cache(
     (repository / "refs" / "main").write_text("c0ffee")
     (repository / "snapshots").mkdir()
     (path / "bert-base-uncased").rename(repository / "snapshots" / "c0ffee")
-    assert SERVICE.load(Choice(str(path), device="cpu")).model.largest_batch == 1
+    assert SERVICE.load(ModelChoice(str(path), device="cpu")).model.largest_batch == 1
 
 
 @pytest.mark.parametrize("name", ["", "../..", "a/b/c", "no such name", "\0"])

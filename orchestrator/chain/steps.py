@@ -1,0 +1,194 @@
+"""The steps of a chain: services that it calls, with their connections, deadlines, retries and faults."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import grpc
+
+from tensorhop.errors import ServiceFault, step_of
+from tensorhop.observe import tracing
+from tensorhop.orchestrator.chain.cache import Cache, open_cache
+from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.chain.retries import Retry
+from tensorhop.request_id import REQUEST_ID
+from tensorhop.rpc.registry import services
+from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.security import Security
+from tensorhop.rpc.service import Service
+from tensorhop.rpc.status import from_error
+from tensorhop.settings import Settings, settings
+from tensorhop.v1 import fault_pb2, info_pb2, model_pb2, pipeline_pb2
+from tensorhop.wire.codec import Packet, readable
+from tensorhop.wire.shared_memory import Pool, carry
+
+MODEL_SECONDS = 1.0  # a service may be started again with another model
+INFO_TIMEOUT = 1.0
+
+Build = Callable[[bool], Packet]  # makes a request; told whether its tensors may go by shared memory
+
+
+class Step:
+    """One service as a chain calls it.
+
+    Args:
+        service: which it is.
+        address: where it is.
+        security: TLS and token; what the environment says if not given.
+    """
+
+    def __init__(self, service: Service, address: str, security: Security | None = None) -> None:
+        self.name, self.address = service.name, address
+        self.transport = pipeline_pb2.TRANSPORT_UNSPECIFIED  # of the last call that succeeded
+        self._remote = Remote(address, service.descriptor, security)
+        self.retry = Retry(self._remote.ready)
+        self._model: model_pb2.Model | None = None
+        self._model_until = 0.0
+
+    def call(self, method: str, build: Build, scope: RequestScope, **about: int) -> Packet:
+        """The one answer of a method; a call that fails for a moment is made again. Takes what `stream` does."""
+
+        def attempt() -> Packet:
+            (answer,) = self.stream(method, build, scope, **about)
+            return answer
+
+        return self.retry.call(attempt, scope)
+
+    def stream(self, method: str, build: Build, scope: RequestScope, **about: int) -> Iterator[Packet]:
+        """The answers of a method as they come, without a second attempt.
+
+        Tensors go by shared memory if there is some; a service that does not share it says so before any work.
+
+        Args:
+            method: "Detect".
+            build: makes the request.
+            about: what the call's span says of it, such as the object's index.
+
+        Raises:
+            ServiceFault: the call failed; the fault names this service.
+        """
+        packet = build(True)
+        try:
+            yield from self._send(method, packet, scope, about)
+        except ServiceFault as error:
+            refused = error.fault.code == fault_pb2.CODE_FAILED_PRECONDITION and "shared_memory" in error.fault.field
+            if not packet.payloads.slots or not refused:
+                raise
+            yield from self._send(method, build(False), scope, about)
+
+    def model(self) -> model_pb2.Model | None:
+        """Which model the service runs, as it said within the last MODEL_SECONDS; None if it does not say."""
+        if time.monotonic() >= self._model_until:
+            try:
+                info = self._remote.info(INFO_TIMEOUT)
+                self._model = info.model if info.HasField("model") else None
+            except grpc.RpcError:
+                self._model = None
+            self._model_until = time.monotonic() + MODEL_SECONDS
+        return self._model
+
+    def close(self) -> None:
+        self._remote.close()
+
+    def _send(self, method: str, packet: Packet, scope: RequestScope, about: Mapping[str, int]) -> Iterator[Packet]:
+        if scope.cancelled:
+            raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
+        timeout, started = scope.timeout(), time.monotonic()
+        span = tracing.begin_client(self.name, scope.span, {f"tensorhop.{key}": value for key, value in about.items()})
+        metadata = [(REQUEST_ID, scope.request_id), *tracing.carried(span)]
+        call = self._remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
+        scope.enter(call)
+        slots = packet.payloads.slots
+        transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
+        model, code = None, grpc.StatusCode.CANCELLED  # unless it comes to its end
+        try:
+            with carry(slots):
+                for answer in map(readable, call):
+                    model = getattr(answer.message, "model", None)
+                    yield answer
+            code, self.transport = grpc.StatusCode.OK, transport
+        except grpc.RpcError as error:
+            code = error.code()
+            raise ServiceFault(self._fault_of(error, scope, timeout)) from error
+        finally:
+            call.cancel()  # of no effect on a call that is over
+            scope.leave(call, self.name, time.monotonic() - started, model, transport)
+            tracing.end(span, code)
+
+    def _fault_of(self, error: grpc.RpcError, scope: RequestScope, timeout: float) -> fault_pb2.Fault:
+        code = error.code()
+        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+            return self._fault(fault_pb2.CODE_DEADLINE_EXCEEDED, f"did not answer within {timeout:.3g} s")
+        if code == grpc.StatusCode.CANCELLED and scope.cancelled:
+            return self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")
+        if code == grpc.StatusCode.CANCELLED:  # we did not
+            return self._fault(fault_pb2.CODE_UNAVAILABLE, "ended while it had not taken the call yet", retryable=True)
+        return from_error(error, self.name).fault
+
+    def _fault(self, code: fault_pb2.Code, message: str, retryable: bool = False) -> fault_pb2.Fault:
+        return fault_pb2.Fault(
+            service=self.name,
+            step=step_of(self.name),
+            code=code,
+            message=f"{self.name} {message}",
+            retryable=retryable,
+        )
+
+
+@dataclass(frozen=True)
+class Steps(Mapping[str, Step]):
+    """The steps of a chain by name, in its order, connected; and the shared memory and the cache that they use."""
+
+    steps: Mapping[str, Step]
+    pool: Pool
+    cache: Cache | None
+
+    @classmethod
+    def connect(
+        cls,
+        chain: Service,
+        addresses: Mapping[str, str],
+        security: Security | None = None,
+        limits: Settings | None = None,
+    ) -> Self:
+        """Connect to the services that a chain calls.
+
+        Args:
+            addresses: by name; one that is left out is at its default port on this machine.
+            limits: of shared memory and cache; this process's if not given.
+
+        Raises:
+            InvalidInput: a file of `security` cannot be used, or the cache is none.
+        """
+        known, limits = services(), limits or settings()
+        steps = {
+            name: Step(known[name], addresses.get(name) or f"localhost:{known[name].port}", security)
+            for name in chain.calls
+        }
+        cache = open_cache(limits.cache, limits.cache_bytes, limits.cache_seconds)
+        return cls(steps, Pool(Path(limits.shm_dir), limits.shm_bytes), cache)
+
+    def __getitem__(self, name: str) -> Step:
+        return self.steps[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def upstreams(self) -> list[info_pb2.Upstream]:
+        """The steps for InfoService, in the chain's order."""
+        return [
+            info_pb2.Upstream(step=step_of(name), service=name, address=step.address, transport=step.transport)
+            for name, step in self.steps.items()
+        ]
+
+    def close(self) -> None:
+        for step in self.steps.values():
+            step.close()
+        self.pool.close()
+        if self.cache:
+            self.cache.close()

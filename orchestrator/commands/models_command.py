@@ -1,0 +1,69 @@
+"""`tensorhop models`: which models each service can run, which are on this machine, and fetching them."""
+
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from tensorhop.errors import InvalidInput
+from tensorhop.models.presets import PRESETS
+from tensorhop.models.sources import EMBEDDED, check_installed
+from tensorhop.rpc.registry import models as services_with_model
+
+models = typer.Typer(help="See and fetch the models that services run.", no_args_is_help=True)
+
+
+@models.command("list")
+def list_command() -> None:
+    """List the presets of each service, and whether they are on this machine.
+
+    Hub ids, directories and .onnx files work wherever a preset does.
+    """
+    console = Console()
+    for step in services_with_model():
+        table = Table(title=step, title_justify="left", box=SIMPLE_HEAD)
+        for title in ("--model", "runs on", "from", "licence", "size", "here"):
+            table.add_column(title, overflow="fold", no_wrap=title != "from")
+        table.add_row(EMBEDDED, "ONNX", "this package", "Apache-2.0", "", "yes")
+        for name, preset in PRESETS.items():
+            if preset.service == step:
+                runs_on = "ONNX" if preset.backend == "onnx" else "PyTorch"
+                origin = preset.repo or "/".join(preset.url.split("/")[2:5])
+                size = f"{preset.size / 1e6:,.0f} MB" if preset.size else ""
+                table.add_row(name, runs_on, origin, preset.licence, size, _here(name))
+        console.print(table)
+
+
+@models.command("pull")
+def pull_command(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Presets or hub ids.")],
+    revision: Annotated[
+        str, typer.Option(metavar="COMMIT", help="Branch, tag or commit.", show_default="the hub's default")
+    ] = "",
+    code: Annotated[bool, typer.Option("--code", help="Fetch the repository's Python code, too.")] = False,
+) -> None:
+    """Fetch models ahead of time; an interrupted download goes on where it stopped."""
+    failed = False
+    for name in names:
+        try:
+            check_installed(name, ["huggingface_hub"])
+            from tensorhop.models import hub
+
+            path, commit = hub.pull(name, revision, PRESETS.get(name), code)
+            typer.echo(f"{name}: {path}" + (f" (commit {commit})" if commit else ""))
+        except InvalidInput as error:
+            typer.echo(f"Error: {error}", err=True)
+            failed = True
+    if failed:
+        raise typer.Exit(1)
+
+
+def _here(name: str) -> str:
+    if find_spec("huggingface_hub") is None:
+        return "no"
+    from tensorhop.models import hub
+
+    return "yes" if hub.local(name, "", PRESETS[name]) else "no"

@@ -1,0 +1,113 @@
+"""`tensorhop serve`: any service, a chain that calls others, or HTTP in front of the pipeline."""
+
+import logging
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tensorhop.errors import InvalidInput
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.rpc.registry import HTTP_PORT, services, steps_of
+from tensorhop.rpc.service import Service
+from tensorhop.serving.command import Listen, default_address, help_of, serve_command, serve_servicer, start_observing
+from tensorhop.serving.options import add_options
+from tensorhop.serving.settings_options import client_options, pipeline_options
+
+if TYPE_CHECKING:
+    from tensorhop.web.serve import HttpServer
+
+log = logging.getLogger(__name__)
+
+serve = typer.Typer(help="Serve one service, a chain that calls others, or HTTP.", no_args_is_help=True)
+
+
+def address_options(called: dict[str, Service], default: str | None = None) -> dict[str, Any]:
+    """An option --NAME ADDRESS for each service.
+
+    Args:
+        default: what `--help` says of one that is not given; its default address if None.
+    """
+    return {
+        name: Annotated[
+            str | None,
+            typer.Option(
+                f"--{name.replace('_', '-')}",
+                metavar="ADDRESS",
+                help=f"Address of {name}.",
+                show_default=default or default_address(service),
+            ),
+        ]
+        for name, service in called.items()
+    }
+
+
+def serve_chain_command(chain: Service) -> Callable[..., None]:
+    """The function behind a chain's command."""
+
+    def command(addresses: dict[str, str], listen: Listen = None) -> None:
+        from tensorhop.orchestrator.chain.steps import Steps
+
+        try:
+            steps = Steps.connect(chain, addresses)
+        except InvalidInput as error:
+            raise typer.BadParameter(str(error)) from error
+        try:
+            serve_servicer(chain, chain.make_servicer(steps), listen)
+        finally:
+            steps.close()
+
+    told = add_options(command, address_options(steps_of(chain)), lambda given: {"addresses": given})
+    told.__doc__ = help_of(chain)
+    return pipeline_options(told)
+
+
+@client_options
+def serve_http(
+    listen: Listen = None,
+    pipeline: Annotated[str, typer.Option(help="Address of the pipeline.", metavar="ADDRESS")] = default_address(
+        PIPELINE
+    ),
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Let the pages of this origin call, as https://shop.example; * for all; repeatable.",
+            metavar="ORIGIN",
+            show_default="none but its own",
+        ),
+    ] = None,
+) -> None:
+    """Serve the pipeline over HTTP (default address localhost:8080)."""
+    from tensorhop.serving.shutdown import run_until_signal
+    from tensorhop.wire.allocator import keep_large_buffers
+
+    if lost := missing_http():
+        typer.echo(f"Error: {lost}", err=True)
+        raise typer.Exit(1)
+    start_observing("http")
+    keep_large_buffers()
+    try:
+        server = start_http(listen or f"localhost:{HTTP_PORT}", pipeline, allow_origin or ())
+    except OSError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+    run_until_signal([server], lambda: log.info("http serves on %s", server.address))
+
+
+for one in services().values():
+    serve.command(one.name)(serve_chain_command(one) if one.calls else serve_command(one))
+serve.command("http")(serve_http)
+
+
+def missing_http() -> str:
+    """What to install where the libraries for HTTP are not; "" where they are."""
+    if all(map(find_spec, ("starlette", "uvicorn", "python_multipart"))):
+        return ""
+    return "HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'"
+
+
+def start_http(address: str, pipeline: str, origins: Sequence[str] = ()) -> "HttpServer":
+    from tensorhop.web.serve import HttpServer
+
+    return HttpServer(address, pipeline, origins)

@@ -1,0 +1,99 @@
+"""`tensorhop up`: the pipeline and its services on their default ports."""
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tensorhop.errors import InvalidInput
+from tensorhop.orchestrator.commands import run_options
+from tensorhop.orchestrator.commands.run_options import option
+from tensorhop.orchestrator.commands.serve_command import missing_http, start_http
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.rpc.registry import HTTP, ports
+from tensorhop.serving.command import TrustRemoteCode, default_address, start_observing
+from tensorhop.serving.settings_options import pipeline_options
+
+if TYPE_CHECKING:
+    from tensorhop.serving.shutdown import Stoppable
+
+STARTED = (*PIPELINE.calls, PIPELINE.name, HTTP)  # in this order, unless --only names others
+
+
+@pipeline_options
+def up(
+    host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
+    only: Annotated[
+        list[str] | None,
+        option("Start only this service; repeatable.", metavar="NAME", show_default=", ".join(STARTED)),
+    ] = None,
+    one_process: Annotated[bool, option("All in one process, with one CUDA context.", "--one-process")] = False,
+    model: run_options.StepModel = None,
+    device: run_options.StepDevice = None,
+    dtype: run_options.StepDtype = None,
+    revision: run_options.StepRevision = None,
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Start the services and the pipeline on their default ports, and supervise them until Ctrl-C."""
+    from tensorhop.address import reachable
+    from tensorhop.orchestrator.launch import in_process, processes
+    from tensorhop.orchestrator.launch.model_choices import model_choices
+    from tensorhop.rpc.security import from_environment
+    from tensorhop.rpc.server import GRACE_SECONDS
+    from tensorhop.serving.shutdown import run_until_signal
+    from tensorhop.wire.allocator import keep_large_buffers
+
+    names = [name for name in reversed(ports()) if name in only] if only else list(STARTED)
+    check_names(only or ())
+    if HTTP in names and (lost := missing_http()):
+        if only:
+            typer.echo(f"Error: {lost}", err=True)
+            raise typer.Exit(1)
+        typer.echo(f"http is left out: {lost}", err=True)
+        names.remove(HTTP)
+    addresses = {name: f"{host}:{ports()[name]}" for name in names}
+    try:
+        from_environment().check_client()  # the pipeline is a client of the services
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from error
+    try:
+        choices = model_choices(model or [], device or [], dtype or [], revision or [], trust_remote_code)
+        if one_process:
+            start_observing("tensorhop")
+            keep_large_buffers()
+            with in_process.one_process(addresses, choices, GRACE_SECONDS) as servers:
+                found = {name: server.address for name, server in servers.items()}
+                first: list[Stoppable] = []
+                if HTTP in addresses:
+                    pipeline = addresses.get(PIPELINE.name, default_address(PIPELINE))
+                    first.append(start_http(addresses[HTTP], reachable(pipeline)))
+                    found[HTTP] = addresses[HTTP]
+                run_until_signal([*first, *servers.values()], lambda: announce(found))
+            return
+        children = processes.children(addresses, choices)
+        for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
+            signal.signal(number, signal.default_int_handler)
+        try:
+            processes.start(children)
+            announce(addresses)
+            processes.supervise(children, lambda message: typer.echo(message, err=True))
+        except KeyboardInterrupt:
+            typer.echo("stopping", err=True)
+        finally:
+            processes.stop(children)
+    except (InvalidInput, OSError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def check_names(names: list[str] | tuple[str, ...]) -> None:
+    """Raises typer.BadParameter: one of them is no service."""
+    for name in names:
+        if name not in ports():
+            raise typer.BadParameter(f"--only is {name!r}; it must be one of {', '.join(ports())}")
+
+
+def announce(addresses: dict[str, str]) -> None:
+    for name, address in addresses.items():
+        typer.echo(f"{name:<12} {address}", err=True)
+    typer.echo("ready; Ctrl-C stops", err=True)

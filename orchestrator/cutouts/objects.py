@@ -1,0 +1,183 @@
+"""The objects of one request: masks, finished pictures and faults, each as soon as it is done, or all as one."""
+
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tensorhop.cpu_count import cpu_count
+from tensorhop.errors import fault_of
+from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.cutouts.merging import merged_detection, merged_mask
+from tensorhop.orchestrator.cutouts.request import CutoutRequest
+from tensorhop.orchestrator.cutouts.step_calls import postprocess, segment
+from tensorhop.v1 import detect_pb2
+from tensorhop.v1 import fault_pb2 as fault_pb
+from tensorhop.v1 import pipeline_pb2 as pb
+from tensorhop.values.compositing import compose, flatten
+from tensorhop.values.encoding import encode_picture
+from tensorhop.values.geometry import Region
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import Layer, Mask
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.messages import (
+    read_layer,
+    read_placement,
+    write_layer,
+    write_mask,
+    write_region,
+)
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_tensor
+
+# Objects of all requests that are encoded at once: on more threads than cores it is no faster, and the thread that
+# takes calls would wait for its turn until gRPC cancels what it did not take for 30 s.
+ENCODERS = threading.BoundedSemaphore(cpu_count())
+
+
+EMPTY = fault_pb.Fault(
+    step=fault_pb.STEP_SEGMENT,
+    service="segment",
+    code=fault_pb.CODE_INVALID_ARGUMENT,
+    field="mask.alpha",
+    message="mask.alpha is empty: nothing in it is above 0.05; it is left out of what is merged",
+)
+
+
+NO_OBJECT = fault_pb.Fault(
+    step=fault_pb.STEP_SEGMENT,
+    service="segment",
+    code=fault_pb.CODE_NOT_FOUND,
+    message="no pixel in the box belongs to an object, as segment sees it",
+)
+
+
+def finish_objects(
+    request: CutoutRequest, objects: list[detect_pb2.Detection], steps: Steps, scope: RequestScope
+) -> Iterator[Packet[pb.ObjectResult] | Packet[pb.ObjectFault]]:
+    """One outcome an object, in the order in which they get done.
+
+    Postprocess of one object runs beside the segmentation of the next. The first has postprocess to itself: where masks
+    come together, it would otherwise take as long as several. One object's failure leaves the others alone.
+    """
+    outcomes: queue.SimpleQueue[Packet] = queue.SimpleQueue()
+    first_done = threading.Event()
+
+    def fail(detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None) -> None:
+        outcomes.put(object_fault(detection, fault, mask))
+
+    def finish(detection: detect_pb2.Detection, mask: Mask, leads: bool) -> None:
+        if not leads:
+            first_done.wait()
+        try:
+            outcomes.put(finish_object(request, detection, mask, steps, scope))
+        except Exception as error:
+            fail(detection, fault_of(error, "postprocess"), mask)
+        finally:
+            first_done.set()
+
+    def feed(pool: ThreadPoolExecutor) -> None:
+        missing = dict(enumerate(objects))
+        leads = True
+        try:
+            for index, outcome in segment(request, objects, steps, scope):
+                if isinstance(outcome, Mask) and outcome.region.empty:
+                    fail(missing.pop(index), NO_OBJECT, outcome)
+                elif isinstance(outcome, Mask):
+                    pool.submit(finish, missing.pop(index), outcome, leads)
+                    leads = False
+                else:
+                    fail(missing.pop(index), outcome)
+            reason: Exception = RuntimeError("segment ended without an answer for this object")
+        except Exception as error:
+            reason = error
+        for detection in missing.values():
+            fail(detection, fault_of(reason, "segment"))
+
+    with (
+        ThreadPoolExecutor(request.max_parallel, "postprocess") as pool,
+        ThreadPoolExecutor(1, "segment") as feeder,
+    ):
+        try:
+            feeder.submit(feed, pool)
+            for _ in objects:
+                yield outcomes.get()
+        except GeneratorExit:  # nobody reads on; without this the pools would finish their work first
+            scope.cancel()
+            raise
+
+
+def finish_merged(
+    request: CutoutRequest, objects: list[detect_pb2.Detection], steps: Steps, scope: RequestScope
+) -> Iterator[Packet[pb.ObjectResult] | Packet[pb.ObjectFault]]:
+    """A fault for each object without a mask, and one outcome for all others together."""
+    missing, found = dict(enumerate(objects)), {}
+    reason: Exception = RuntimeError("segment ended without an answer for this object")
+    try:
+        for index, outcome in segment(request, objects, steps, scope):
+            if not isinstance(outcome, Mask):
+                yield object_fault(missing.pop(index), outcome)
+            elif outcome.empty:
+                yield object_fault(missing.pop(index), EMPTY, outcome)
+            else:
+                found[index] = outcome
+                del missing[index]
+    except Exception as error:
+        reason = error
+    for detection in missing.values():
+        yield object_fault(detection, fault_of(reason, "segment"))
+    if not found:
+        return
+    detection, mask = merged_detection([objects[index] for index in sorted(found)]), merged_mask(list(found.values()))
+    try:
+        yield finish_object(request, detection, mask, steps, scope)
+    except Exception as error:
+        yield object_fault(detection, fault_of(error, "postprocess"), mask)
+
+
+def object_fault(
+    detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None
+) -> Packet[pb.ObjectFault]:
+    payloads = Payloads()
+    written = write_mask(mask, payloads) if mask else None
+    return Packet(pb.ObjectFault(detection=detection, fault=fault, mask=written), payloads)
+
+
+def finish_object(
+    request: CutoutRequest, detection: detect_pb2.Detection, mask: Mask, steps: Steps, scope: RequestScope
+) -> Packet[pb.ObjectResult]:
+    """Postprocess one object and make its picture."""
+    (answer, received), sent = postprocess(request, detection.index, mask, steps, scope)
+    layers = [read_layer(answer.shadow, received, "shadow")] if answer.HasField("shadow") else []
+    layers.append(read_layer(answer.cutout, received, "cutout"))
+    payloads = Payloads()
+    canvas = Region.of(read_placement(answer.placement).canvas)
+    picture = make_picture(layers, canvas, request.output, payloads)
+    result = pb.ObjectResult(detection=detection, placement=answer.placement, picture=picture)
+    if request.return_masks:
+        result.mask.CopyFrom(write_mask(mask, payloads))
+    if request.return_layers:
+        result.cutout.CopyFrom(write_layer(layers[-1], payloads))
+        if len(layers) == 2:
+            result.shadow.CopyFrom(write_layer(layers[0], payloads))
+    else:  # nothing that goes on lies in them
+        scope.slots.give_back(slot for attempt in sent for slot in attempt.slots)
+    result.seconds = scope.seconds()
+    return Packet(result, payloads)
+
+
+def make_picture(layers: Sequence[Layer], canvas: Region, output: Output, payloads: Payloads) -> pb.Picture:
+    """The object over its shadow, as the caller wants it."""
+    picture = pb.Picture()
+    region = canvas
+    if output.encoding != "tensor":
+        with ENCODERS:
+            picture.encoded = payloads.put(encode_picture(compose(layers, canvas), output))
+    elif output.colour:
+        picture.tensor.CopyFrom(to_tensor(flatten(compose(layers, canvas), output.colour), payloads))
+    else:
+        region = layers[0].region.union(layers[-1].region)
+        picture.tensor.CopyFrom(to_tensor(compose(layers, region), payloads))
+    picture.region.CopyFrom(write_region(region))
+    return picture

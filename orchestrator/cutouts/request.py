@@ -1,0 +1,128 @@
+"""One request of the pipeline, checked before any work is done."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tensorhop.errors import InvalidInput
+from tensorhop.orchestrator.chain.cache import Cache
+from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.chain.step_cache import StepCache
+from tensorhop.settings import settings
+from tensorhop.v1 import detect_pb2, image_pb2
+from tensorhop.v1 import pipeline_pb2 as pb
+from tensorhop.values.describe_options import DescribeOptions
+from tensorhop.values.detect_options import DetectOptions
+from tensorhop.values.finish_options import Finish
+from tensorhop.values.geometry import Box, Size, size_of
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import Mask
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.image_source import read_image
+from tensorhop.wire.messages import (
+    check_count,
+    read_boxes,
+    read_describe,
+    read_detect,
+    read_finish,
+    read_mask,
+    read_output,
+    read_phrases,
+    write_box,
+    write_image,
+)
+from tensorhop.wire.payloads import Payloads
+
+MAX_OBJECTS = 4
+MAX_PARALLEL = 4
+UNNAMED = "object"  # label of a box or mask to which the caller gave no phrase
+
+
+@dataclass
+class CutoutRequest:
+    """One request, parsed and checked: the photo, and what is already known about its objects."""
+
+    photo: np.ndarray
+    phrases: list[str]
+    objects: list[detect_pb2.Detection] | None  # where the objects are, if the caller said
+    masks: list[Mask]  # what the objects are, if the caller said
+    describe: DescribeOptions
+    detect: DetectOptions
+    finish: Finish
+    output: Output
+    return_masks: bool
+    return_layers: bool
+    merge: bool
+    ordered: bool
+    max_objects: int
+    max_parallel: int
+    cache: StepCache  # what is known already of its answers
+    images: dict[bool, tuple[image_pb2.Image, Payloads]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> Size:
+        return size_of(self.photo)
+
+    def image(self, scope: RequestScope, shared: bool) -> tuple[image_pb2.Image, Payloads]:
+        """The photo as the services get it: written to shared memory once for all of them, or inside the message."""
+        if shared not in self.images:
+            payloads = Payloads.into([scope.slots.borrow(self.photo.nbytes)]) if shared else Payloads()
+            self.images[shared] = write_image(self.photo, payloads), payloads
+        return self.images[shared]
+
+
+def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: RequestScope) -> CutoutRequest:
+    """Check a request before any work is done. Raises InvalidInput."""
+    request, payloads = packet
+    photo = read_image(request.image, payloads)
+    if request.boxes and request.masks:
+        raise InvalidInput("masks", "came with boxes; give one or the other")
+    phrases = read_phrases(request.phrases)
+    boxes = read_boxes(request.boxes, size_of(photo))
+    check_count(len(request.masks), settings().max_boxes, "masks")
+    masks = [read_mask(mask, payloads, size_of(photo), f"masks[{index}]") for index, mask in enumerate(request.masks)]
+    boxes += [Box(*mask.region) for mask in masks]
+    if boxes and phrases and len(phrases) != len(boxes):
+        raise InvalidInput("phrases", f"has {len(phrases)} entries; beside boxes or masks give one each, {len(boxes)}")
+    objects = [
+        detect_pb2.Detection(
+            index=index,
+            label=phrases[index] if phrases else UNNAMED,
+            phrase_index=index if phrases else -1,
+            score=1,
+            box=write_box(box),
+        )
+        for index, box in enumerate(boxes)
+    ]
+    detect, describe = read_detect(request.detect, "detect"), read_describe(request.describe, "describe")
+    finish, output = read_finish(request.finish), read_output(request.output)
+    if finish.refine is None:  # masks that segment made are refined, and the caller's own are not
+        finish = replace(finish, refine=not masks)
+    output.check_canvas(finish.canvas if finish.center else size_of(photo))
+    return CutoutRequest(
+        photo=photo,
+        phrases=phrases,
+        objects=objects or None,
+        masks=masks,
+        describe=describe,
+        detect=detect,
+        finish=finish,
+        output=output,
+        return_masks=request.output.masks,
+        return_layers=request.output.layers,
+        merge=request.merge,
+        ordered=request.ordered,
+        max_objects=read_count(request, "max_objects", MAX_OBJECTS, settings().max_objects),
+        max_parallel=read_count(request, "max_parallel", MAX_PARALLEL, settings().max_parallel),
+        cache=StepCache(None if request.no_cache else cache, photo, scope),
+    )
+
+
+def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -> int:
+    """An optional number of at least 1."""
+    if not request.HasField(name):
+        return default
+    value = getattr(request, name)
+    if not 1 <= value <= most:
+        raise InvalidInput(name, f"is {value}; it must be from 1 to {most}")
+    return value

@@ -1,0 +1,125 @@
+"""The chain's services as functions: a call each, from plain values to plain messages, through the step cache."""
+
+from collections.abc import Iterator, Sequence
+
+from google.protobuf.message import Message
+
+from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.cutouts.request import CutoutRequest
+from tensorhop.v1 import describe_pb2, detect_pb2, fault_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import pipeline_pb2 as pb
+from tensorhop.values.results import Mask
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.messages import (
+    corners,
+    read_mask,
+    write_describe,
+    write_detect,
+    write_finish,
+    write_image,
+    write_mask,
+    write_size,
+)
+from tensorhop.wire.payloads import Payloads
+
+MASK_MARGIN = 0.5  # of a box's sides, that a mask may reach beyond it, for the size of the slot in which it comes back
+LEAST_LAYER_BYTES = 4 * 1024 * 1024  # room for a layer, also of a small object whose shadow is larger than itself
+
+
+def describe(request: CutoutRequest, steps: Steps, scope: RequestScope) -> pb.Description:
+    """What the photo shows."""
+    step, options = steps["describe"], write_describe(request.describe)
+
+    def build(shared: bool) -> Packet:
+        image, payloads = request.image(scope, shared)
+        return Packet(describe_pb2.DescribeRequest(image=image, options=options), payloads)
+
+    def ask() -> describe_pb2.DescribeResponse:
+        return step.call("Describe", build, scope).message
+
+    answer = request.cache.message(step, [canonical(options)], describe_pb2.DescribeResponse, ask)
+    return pb.Description(text=answer.text, score=answer.score, region=answer.region)
+
+
+def detect(request: CutoutRequest, phrases: list[str], steps: Steps, scope: RequestScope) -> pb.Detections:
+    """Where the objects are that the phrases name, best first."""
+    step, options = steps["detect"], write_detect(request.detect)
+
+    def build(shared: bool) -> Packet:
+        image, payloads = request.image(scope, shared)
+        return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options), payloads)
+
+    def ask() -> detect_pb2.DetectResponse:
+        return step.call("Detect", build, scope).message
+
+    parameters = [canonical(options), *(phrase.encode() for phrase in phrases)]
+    answer = request.cache.message(step, parameters, detect_pb2.DetectResponse, ask)
+    return pb.Detections(detections=answer.detections[: request.max_objects], warnings=answer.warnings)
+
+
+def segment(
+    request: CutoutRequest, objects: list[detect_pb2.Detection], steps: Steps, scope: RequestScope
+) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
+    """Index and mask, or fault, of each object; the caller's own masks if there are any."""
+    if request.masks:
+        yield from enumerate(request.masks)
+        return
+    if not objects:
+        return
+    step, boxes = steps["segment"], [detection.box for detection in objects]
+
+    def ask(wanted: Sequence[int]) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
+        missing = list(wanted)
+
+        def build(shared: bool) -> Packet:
+            image, payloads = request.image(scope, shared)
+            message = segment_pb2.SegmentRequest(image=image, boxes=[boxes[index] for index in missing])
+            if payloads.slots:
+                for box in message.boxes:
+                    reach = corners(box).padded(MASK_MARGIN).clipped(request.size)
+                    message.lent.extend(payloads.lend(scope.slots.borrow(int(reach.area))))
+            return Packet(message, payloads)
+
+        def attempt() -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
+            asked = tuple(missing)  # a stream that breaks is taken up again for those that it did not bring
+            for answer, payloads in step.stream("Segment", build, scope):
+                index = asked[answer.index]
+                missing.remove(index)
+                yield index, read_mask(answer.mask, payloads, request.size) if answer.HasField("mask") else answer.fault
+
+        yield from step.retry.stream(attempt, scope)
+
+    parameters = {index: [canonical(box)] for index, box in enumerate(boxes)}
+    yield from request.cache.masks(step, parameters, request.size, ask)
+
+
+def postprocess(
+    request: CutoutRequest, index: int, mask: Mask, steps: Steps, scope: RequestScope
+) -> tuple[Packet[postprocess_pb2.PostprocessResponse], list[Payloads]]:
+    """The finished object of a mask, and what was sent for it, whose slots the answer's layers may lie in."""
+    crop = request.photo[mask.region.slices]
+    canvas = request.finish.canvas if request.finish.center else mask.region.size
+    layer_bytes = max(LEAST_LAYER_BYTES, 4 * canvas.width * canvas.height)
+    sent: list[Payloads] = []  # an attempt each
+
+    def build(shared: bool) -> Packet:
+        slots = [scope.slots.borrow(crop.nbytes + mask.alpha.nbytes + 128)] if shared else []
+        payloads = Payloads.into(slots)
+        sent.append(payloads)
+        message = postprocess_pb2.PostprocessRequest(
+            crop=write_image(crop, payloads),
+            mask=write_mask(mask, payloads),
+            photo=write_size(request.size),
+            finish=write_finish(request.finish),
+        )
+        if payloads.slots:
+            message.lent.extend(payloads.lend(scope.slots.borrow(2 * layer_bytes)))
+        return Packet(message, payloads)
+
+    return steps["postprocess"].call("Postprocess", build, scope, object=index), sent
+
+
+def canonical(message: Message) -> bytes:
+    """A message's bytes, the same for the same content."""
+    return message.SerializeToString(deterministic=True)

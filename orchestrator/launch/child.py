@@ -1,0 +1,29 @@
+"""`python -m tensorhop.orchestrator.launch.child`: the command line, in a process that ends when its parent does.
+
+Its standard input is a pipe whose other end the parent alone holds. However the parent ends, by SIGKILL too, the pipe
+then ends, and this process drains as at SIGTERM.
+"""
+
+import os
+import signal
+import threading
+import time
+
+
+def watch() -> None:
+    """Wait for the end of standard input; then ask this process to end, and end it if it does not."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    from tensorhop.rpc.server import GRACE_SECONDS
+
+    time.sleep(GRACE_SECONDS + 2)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    # Before the command line is imported, which takes seconds.
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+    from tensorhop.orchestrator.cli import main
+
+    main()

@@ -1,0 +1,49 @@
+"""Services and chains in this process, each a server of its own."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from tensorhop.address import reachable
+from tensorhop.models.sources import ModelChoice
+from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.rpc.registry import services
+from tensorhop.rpc.security import Security
+from tensorhop.rpc.server import Server
+
+
+@contextlib.contextmanager
+def one_process(
+    listen: Mapping[str, str],
+    choices: Mapping[str, ModelChoice] | None = None,
+    grace: float = 0.0,
+    security: Security | None = None,
+) -> Iterator[dict[str, Server]]:
+    """Start servers in this process, by name, each on its address, and stop them at the end.
+
+    A chain among them is connected to those of its services that are among them, and to the default ports of the
+    others. HTTP is not served here: it is no gRPC server.
+
+    Args:
+        listen: an address each, by the service's name.
+        choices: by service, which model it runs; the embedded one if it says nothing.
+        grace: seconds that calls in flight get at the end.
+        security: of all servers and of the connections between them; what the environment says if not given.
+
+    Raises:
+        InvalidInput: a model cannot be loaded.
+        OSError: an address cannot be listened on.
+    """
+    servers: dict[str, Server] = {}
+    wanted = [service for service in services().values() if service.name in listen]
+    with contextlib.ExitStack() as stack:
+        for service in sorted(wanted, key=lambda service: bool(service.calls)):  # chains last
+            if service.calls:
+                told = {name: reachable(servers[name].address) for name in service.calls if name in servers}
+                steps = Steps.connect(service, told, security)
+                stack.callback(steps.close)
+                servicer = service.make_servicer(steps)
+            else:
+                servicer = service.load((choices or {}).get(service.name))
+            servers[service.name] = server = Server(service, servicer, listen[service.name], security)
+            stack.callback(lambda server=server: server.stop(grace).wait())  # type: ignore[misc]
+        yield servers

@@ -1,0 +1,35 @@
+"""PostprocessService: an object's pixels and mask in, a finished cut-out out."""
+
+import grpc
+
+from tensorhop.cpu_count import cpu_count
+from tensorhop.rpc.batching import Batcher
+from tensorhop.services.postprocess.finishing import finish
+from tensorhop.v1 import postprocess_pb2 as pb
+from tensorhop.values.images import check_size
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.image_source import read_image
+from tensorhop.wire.messages import read_finish, read_mask, read_size, write_layer, write_placement
+from tensorhop.wire.payloads import Payloads
+
+
+class PostprocessServicer:
+    def __init__(self) -> None:
+        # Objects side by side on as many cores as there are; more would only wait for each other.
+        self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0])], largest=1, workers=cpu_count())
+
+    def Postprocess(self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext) -> Packet:
+        request, payloads = packet
+        options = read_finish(request.finish)
+        photo = read_size(request.photo)
+        check_size(photo.width, photo.height, "photo")
+        mask = read_mask(request.mask, payloads, photo)
+        item = (read_image(request.crop, payloads, "crop"), mask, photo, options)
+        cutout = self.batcher.one(item, None, context.add_callback)
+        answer = Payloads.lent(request.lent)
+        response = pb.PostprocessResponse(
+            cutout=write_layer(cutout.cutout, answer),
+            shadow=write_layer(cutout.shadow, answer) if cutout.shadow else None,
+            placement=write_placement(cutout.placement),
+        )
+        return Packet(response, answer)

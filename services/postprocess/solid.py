@@ -1,0 +1,133 @@
+"""How an object stands on the ground, read from its silhouette.
+
+A picture shows no more than a silhouette, so the object is taken for a solid of which every row is round: a run of
+pixels w wide is a disc of diameter w. That is exact for a ball and a bottle, and near enough for the rest. What the
+lower edge of the photo cuts stands on the cut.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import cv2
+import numpy as np
+
+from tensorhop.services.postprocess.ground import FORESHORTENING, ground_line
+from tensorhop.values.geometry import Region, Size
+
+DETAIL = 320  # longest side in cells: shadows are soft, and need no more
+FLATNESS = 0.7  # half the depth that a part can have, in its thickness
+CRUMB = 0.02  # of the area of the largest piece of an object
+
+
+@dataclass(frozen=True)
+class Solid:
+    """An object's solid as a list of the silhouette's cells, in columns and rows of cells."""
+
+    x: np.ndarray  # float32: column of the cell's middle
+    ground: np.ndarray  # row of the ground below the middle of the disc that the cell belongs to
+    height: np.ndarray  # above the ground
+    back: np.ndarray  # how far the disc reaches away from the viewer there, in rows
+    front: np.ndarray  # and towards the viewer
+    weight: np.ndarray  # opacity
+    extent: float  # the object's longer side
+    cell: float  # size of a cell in pixels of the photo
+    origin: tuple[float, float]  # of the cells, in pixels of the photo
+
+    @classmethod
+    def of(cls, alpha: np.ndarray, region: Region, photo: Size) -> Self:
+        """The stance of an object.
+
+        Args:
+            alpha: float32, height x width, 0 to 1, not 0 everywhere.
+            region: the pixels of the photo that alpha covers.
+            photo: size of the whole photo.
+        """
+        cell = max(1.0, max(alpha.shape) / DETAIL)
+        height, width = (max(1, round(side / cell)) for side in alpha.shape)
+        small = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA) if cell > 1 else alpha
+        solid = without_crumbs(small >= 0.5 * float(small.max()))
+        rows, columns = np.nonzero(solid)
+        tall, wide = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+        deepest = 0.5 * max(tall, 0.2 * wide)
+        at = np.arange(width)
+        top, bottom = np.argmax(solid, axis=0), height - np.argmax(solid[::-1], axis=0)
+        outline = np.where(solid.any(axis=0), bottom, -1)
+        edge = bottom - 1 + small[bottom - 1, at] + np.pad(small, ((0, 1), (0, 0)))[bottom, at]  # to parts of a row
+        cut = np.flatnonzero(solid[-1]) if region.y1 >= photo.height else np.empty(0, int)
+        if cut.size:  # one straight base, whatever is missing in it
+            outline[cut[0] : cut[-1] + 1] = edge[cut[0] : cut[-1] + 1] = height
+        flat = np.minimum(FLATNESS * thickness(solid), deepest).astype(np.float32)
+        around = 2 * max(2, round(0.02 * max(tall, wide))) + 1
+        lowest = cv2.dilate(flat, np.ones((around, 1), np.uint8))[bottom - 1, at]
+        line, upright, apart = ground_line(outline, tall, lowest)
+        line = np.where(upright, np.minimum(line, edge), line)
+        ground = line[columns]
+        above = np.maximum(ground - rows - 0.5, 0)
+        deepest_there = np.maximum(flat, min(apart / 2, deepest))
+        half = FORESHORTENING * np.minimum(half_depth(solid), deepest_there)[rows, columns]
+        # What is seen of a disc lies inside the outline, and what rises upright from a foot does not lean over it.
+        back = ground - above - top[columns]
+        front = edge[columns] - ground + np.where(upright[columns], 0, above)
+        return cls(
+            x=(columns + 0.5).astype(np.float32),
+            ground=ground.astype(np.float32),
+            height=above.astype(np.float32),
+            back=np.clip(back, 0.5, np.maximum(half, 0.5)).astype(np.float32),
+            front=np.clip(front, 0.5, np.maximum(half, 0.5)).astype(np.float32),
+            weight=small[rows, columns],
+            extent=max(tall, wide),
+            cell=cell,
+            origin=(region.x0, region.y0),
+        )
+
+    def footprint(self, height: float) -> Self:
+        """Of every column one cell on the ground, which covers what all its cells up to a height cover."""
+        low = np.flatnonzero(self.height <= height)
+        columns, column = np.unique(self.x[low], return_inverse=True)
+
+        def largest(values: np.ndarray) -> np.ndarray:
+            result = np.zeros(columns.size, np.float32)
+            np.maximum.at(result, column, values[low])
+            return result
+
+        return replace(
+            self,
+            x=columns,
+            ground=largest(self.ground),  # one for all cells of a column
+            height=np.zeros(columns.size, np.float32),
+            back=largest(self.back),
+            front=largest(self.front),
+            weight=largest(self.weight),
+        )
+
+
+def without_crumbs(solid: np.ndarray) -> np.ndarray:
+    """Without pieces much smaller than the largest; they would be taken for feet, and cast spots."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(solid.view(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA]
+    areas[0] = 0
+    return (areas >= CRUMB * areas.max())[labels]
+
+
+def half_depth(solid: np.ndarray) -> np.ndarray:
+    """Half the depth, at every cell, of the disc whose diameter is the cell's run in its row. In columns."""
+    column = np.arange(solid.shape[1], dtype=np.float32) + np.float32(0.5)
+    empty = ~solid
+    start = np.maximum.accumulate(np.where(empty, column + 0.5, 0), axis=1)
+    stop = np.minimum.accumulate(np.where(empty, column - 0.5, solid.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    return np.sqrt(np.maximum((column - start) * (stop - column), 0)).astype(np.float32)
+
+
+def thickness(solid: np.ndarray) -> np.ndarray:
+    """At every cell, the diameter of the largest disc in the silhouette that covers it, within a third. In cells.
+
+    A spoke, a handle and a wheel's rim are no deeper than they are thick, though they may be long in a row.
+    """
+    distance = cv2.distanceTransform(np.pad(solid, 1).view(np.uint8), cv2.DIST_L2, 3)
+    result = np.ones_like(distance)
+    radius, largest = 1.0, float(distance.max())
+    while radius <= largest:
+        outside = cv2.distanceTransform((distance < radius).view(np.uint8), cv2.DIST_L2, 3)
+        result[outside < radius] = 2 * radius
+        radius *= 1.5
+    return result[1:-1, 1:-1]

@@ -1,0 +1,49 @@
+"""SegmentService: one mask or one fault a box, each sent as soon as it is done."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import grpc
+import numpy as np
+
+from tensorhop.errors import fault_of
+from tensorhop.models.model import Model
+from tensorhop.rpc.batching import Batcher
+from tensorhop.v1 import segment_pb2 as pb
+from tensorhop.values.geometry import Box, size_of
+from tensorhop.values.results import Mask
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.image_source import read_image
+from tensorhop.wire.messages import read_boxes, write_mask, write_model
+from tensorhop.wire.payloads import Payloads
+
+
+class Segmenter(Model, Protocol):
+    """The mask of the object in one box of each photo; images are height x width x 3, uint8, sRGB."""
+
+    def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]: ...
+
+
+class SegmentServicer:
+    def __init__(self, model: Segmenter) -> None:
+        self.model = model
+        self.batcher = Batcher("segment", self._predict, model.largest_batch)
+
+    def Segment(self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
+        request, payloads = packet
+        photo = read_image(request.image, payloads)
+        answer = Payloads.lent(request.lent)
+        model = write_model(self.model)
+        boxes = read_boxes(request.boxes, size_of(photo))
+        for index, outcome in self.batcher.submit([(photo, box) for box in boxes], None, context.add_callback):
+            if isinstance(outcome, Mask):
+                response = pb.SegmentResponse(index=index, mask=write_mask(outcome, answer), model=model)
+            else:  # one box's failure is its own
+                fault = fault_of(outcome, "segment")
+                response = pb.SegmentResponse(index=index, fault=fault, model=model)
+            yield Packet(response, answer)
+            answer.clear()
+
+    def _predict(self, items: Sequence[tuple[np.ndarray, Box]], key: None) -> list[Mask]:
+        images, boxes = zip(*items, strict=True)
+        return self.model.predict(images, boxes)

@@ -1,0 +1,159 @@
+"""Where a model comes from: what `--model` names, found on this machine or fetched from the hub."""
+
+import hashlib
+import importlib.util
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tensorhop.errors import InvalidInput
+from tensorhop.models.presets import PRESETS, ModelPreset
+
+EMBEDDED = "embedded"
+INSTALL = "pip install 'tensorhop[models]'"
+# It would bring the windowed OpenCV, which takes the place of the headless one: hence two steps.
+INSTALL_GROUNDINGDINO = (
+    "pip install -r services/detect/requirements-groundingdino.txt, then pip install --no-deps groundingdino-py==0.4.0"
+)
+WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
+
+# What a backend imports beyond a plain install.
+NEEDS = {
+    "embedded": (),
+    "onnx": (),
+    "transformers": ("torch", "transformers"),
+    "groundingdino": (
+        *("torch", "torchvision", "transformers", "groundingdino"),
+        *("addict", "matplotlib", "pycocotools", "timm", "yapf"),
+    ),
+}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which model an operator asked for, and how to run it."""
+
+    model: str = EMBEDDED  # or a preset, a hub id, a directory, an .onnx file
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    dtype: str = "auto"  # auto, float32, bfloat16 or float16
+    revision: str = ""  # of a hub id: a branch, tag or commit
+    trust_remote_code: bool = False  # run the Python code that a repository brings
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model's files on this machine, and how to run them."""
+
+    choice: ModelChoice
+    backend: str  # which of a service's classes runs it
+    path: Path  # a directory, or an .onnx file
+    revision: str = ""  # the hub's commit; empty for what is the operator's own
+    preset: ModelPreset | None = None
+
+    @property
+    def name(self) -> str:
+        return self.choice.model
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the weights in hexadecimal; several files count in the order of their names.
+
+        Raises:
+            InvalidInput: there are no weights.
+        """
+        files = [self.path] if self.path.is_file() else sorted(p for p in self.path.iterdir() if p.suffix in WEIGHTS)
+        if not files:
+            raise InvalidInput("--model", f"{self.path} holds no weights ({', '.join(WEIGHTS)})")
+        return digest_of_all([_sha256(file) for file in files])
+
+
+def find_model(service: str, choice: ModelChoice, backends: Iterable[str]) -> ModelSource:
+    """The files that `--model` names; fetched from the hub if they are not here.
+
+    Args:
+        backends: those that the service has.
+
+    Raises:
+        InvalidInput: there is no such model, it is another service's, a file of it is missing, it needs what is not
+            installed, or it is neither on this machine nor can be fetched.
+    """
+    preset = PRESETS.get(choice.model)
+    if preset and preset.service != service:
+        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
+    backend, path = (preset.backend, None) if preset else _local(service, choice.model)
+    revision = ""
+    if backend not in backends:
+        raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
+    check_installed(choice.model, NEEDS[backend], INSTALL_GROUNDINGDINO if backend == "groundingdino" else INSTALL)
+    if path is None:
+        path, revision = _fetched(choice, preset)
+    return ModelSource(choice, backend, path, revision, preset)
+
+
+def check_installed(model: str, modules: Iterable[str], install: str = INSTALL) -> None:
+    """Raises InvalidInput: a module that a model needs is not here; says which command installs it."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}: {install}")
+
+
+def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str]:
+    """The files as they are on this machine, or else from the hub, and their commit."""
+    if choice.trust_remote_code and not choice.revision:
+        raise InvalidInput(
+            "--revision",
+            f"is missing; --trust-remote-code runs code of {choice.model}, which may change from one day to the next: "
+            "name the version that you have read, best by its full commit hash",
+        )
+    check_installed(choice.model, ["huggingface_hub"])
+    from tensorhop.models import hub
+
+    here = hub.local(choice.model, choice.revision, preset)
+    return here or hub.pull(choice.model, choice.revision, preset, choice.trust_remote_code)
+
+
+def _local(service: str, model: str) -> tuple[str, Path | None]:
+    """The backend, and the files if they are here already."""
+    path = Path(model)
+    if path.suffix == ".onnx":
+        if not path.is_file():
+            raise InvalidInput("--model", f"{model} is not a file")
+        return "onnx", path
+    if model and path.is_dir():
+        if (path / "config.json").is_file():
+            return "transformers", path
+        if any(path.glob("*.pth")):
+            return "groundingdino", path
+        raise InvalidInput("--model", f"{model} holds neither a config.json (transformers) nor a .pth (groundingdino)")
+    if _HUB_ID.fullmatch(model) and not model.startswith("."):
+        return "transformers", None
+    known = [EMBEDDED, *(name for name, preset in PRESETS.items() if preset.service == service)]
+    raise InvalidInput(
+        "--model",
+        f"is {model!r}; it must be one of {', '.join(known)}, a hub id (owner/name), a directory or an .onnx file",
+    )
+
+
+def digest_of_all(digests: Sequence[str]) -> str:
+    """The digest of several files: of one its own, of more SHA-256 of theirs in hexadecimal, one after the other."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+
+
+def parse_device(name: str) -> tuple[str, int | None]:
+    """The kind of device (auto, cpu or cuda) that `--device` names, and its number if one is named.
+
+    Raises:
+        InvalidInput: it is none of auto, cpu, cuda and cuda:N.
+    """
+    found = re.fullmatch(r"(auto|cpu|cuda)|cuda:([0-9]{1,4})", name)
+    if not found:
+        raise InvalidInput("--device", f"is {name!r}; it must be auto, cpu, cuda or cuda:N")
+    return found[1] or "cuda", int(found[2]) if found[2] else None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,0 +1,193 @@
+"""Dynamic batching: what waits when the model becomes free goes to it together.
+
+An idle model starts at once on whatever comes, so batching adds no delay; while it works, a batch gathers. Requests
+take turns: a request of many items does not hold up another's first.
+"""
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import Any
+
+from tensorhop.errors import Abandoned, Overloaded
+from tensorhop.observe import metrics
+from tensorhop.settings import settings
+
+Outcome = tuple[int, Any | Exception]  # an item's index in its request, and its result or what it failed of
+OnLeave = Callable[
+    [Callable[[], None]], bool
+]  # takes what to call when the caller leaves; False if it has left already
+Predict = Callable[[Sequence[Any], Any], Sequence[Any]]  # items of one key, the key -> a result each
+
+
+class PendingItems:
+    """The items of one request. Iterating it waits for their outcomes, and ends early when it is cancelled."""
+
+    def __init__(self, items: Sequence[Any], key: Hashable) -> None:
+        self.key = key
+        self.waiting: deque[tuple[int, Any]] = deque(enumerate(items))
+        self.since = time.monotonic()
+        self.gone = False
+        self._left = len(items)
+        self._outcomes: SimpleQueue[Outcome | None] = SimpleQueue()
+
+    def cancel(self) -> None:
+        """The caller has gone: what is not computed yet never is."""
+        self.gone = True
+        self._outcomes.put(None)
+
+    def answer(self, index: int, outcome: Any | Exception) -> None:
+        self._outcomes.put((index, outcome))
+
+    def __iter__(self) -> Iterator[Outcome]:
+        while self._left:
+            outcome = self._outcomes.get()
+            if outcome is None:
+                return
+            self._left -= 1
+            yield outcome
+
+
+class Batcher:
+    """One model's queue, and the threads that run the model.
+
+    Args:
+        name: of the service, for the metrics.
+        predict: the model on a batch: items and the key that they share; a result each, in their order.
+        largest: how many items go together at most.
+        most_waiting: items that may wait; TENSORHOP_MAX_QUEUE if not given.
+        max_wait: seconds that a batch which is not full waits for more; TENSORHOP_MAX_WAIT_MS if not given.
+        workers: threads that run the model side by side.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        predict: Predict,
+        largest: int,
+        most_waiting: int | None = None,
+        max_wait: float | None = None,
+        workers: int = 1,
+    ) -> None:
+        self._name, self._predict, self._largest, self._workers = name, predict, largest, workers
+        self.most_waiting = settings().max_queue if most_waiting is None else most_waiting
+        self._max_wait = settings().max_wait_ms / 1000 if max_wait is None else max_wait
+        self._turns: OrderedDict[int, PendingItems] = OrderedDict()  # requests with items that wait; the first is next
+        self._waiting = 0
+        self._seconds = 0.0  # that a batch takes, smoothed
+        self._change = threading.Condition()
+        for _ in range(workers):
+            threading.Thread(target=self._work, name=f"{name}-model", daemon=True).start()
+
+    @property
+    def waiting(self) -> int:
+        """Items that wait now; those that the model works on are not among them."""
+        return self._waiting
+
+    def submit(self, items: Sequence[Any], key: Hashable = None, on_leave: OnLeave | None = None) -> PendingItems:
+        """Queue the items of a request; only items of equal keys go together.
+
+        Args:
+            on_leave: has a function called when the caller leaves, as grpc.ServicerContext.add_callback does; what is
+                not computed by then never is.
+
+        Raises:
+            Overloaded: they would be more than may wait.
+        """
+        ticket = PendingItems(items, key)
+        if on_leave is not None and not on_leave(ticket.cancel):
+            ticket.cancel()  # the caller has gone already
+        with self._change:
+            if self._waiting + len(items) > self.most_waiting and self._waiting:
+                batches = -(-self._waiting // (self._largest * self._workers))
+                raise Overloaded(
+                    f"{self._name} has {self._waiting} waiting, of at most {self.most_waiting}; try again later",
+                    retry_after=max(0.05, batches * self._seconds),
+                )
+            if items:
+                self._turns[id(ticket)] = ticket
+                self._waiting += len(items)
+                self._change.notify()
+        return ticket
+
+    def one(self, item: Any, key: Hashable = None, on_leave: OnLeave | None = None) -> Any:
+        """The result of one item. Takes what `submit` does.
+
+        Raises:
+            Overloaded: too much is waiting.
+            Abandoned: the caller has left.
+            Exception: what the model raises for the item.
+        """
+        for _, outcome in self.submit([item], key, on_leave):
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+        raise Abandoned(f"{self._name} was left by its caller")
+
+    def _work(self) -> None:
+        while True:
+            batch, key = self._next()
+            started = time.monotonic()
+            for ticket, _, _ in batch:
+                metrics.queue_seconds(self._name, started - ticket.since)
+            metrics.batch_size(self._name, len(batch))
+            self._run(batch, key)
+            self._seconds += 0.2 * (time.monotonic() - started - self._seconds)
+
+    def _next(self) -> tuple[list[tuple[PendingItems, int, Any]], Hashable]:
+        """Wait for items, and take a batch of them: one of each request in turn, until it is full."""
+        with self._change:
+            while True:
+                self._drop_gone()
+                if not self._turns:
+                    self._change.wait()
+                    continue
+                first = next(iter(self._turns.values()))
+                if self._max_wait and self._count(first.key) < self._largest:
+                    left = first.since + self._max_wait - time.monotonic()
+                    if left > 0:
+                        self._change.wait(left)
+                        continue
+                return self._take(first.key), first.key
+
+    def _drop_gone(self) -> None:
+        for number, ticket in list(self._turns.items()):
+            if ticket.gone:
+                self._waiting -= len(ticket.waiting)
+                del self._turns[number]
+
+    def _count(self, key: Hashable) -> int:
+        return sum(len(ticket.waiting) for ticket in self._turns.values() if ticket.key == key)
+
+    def _take(self, key: Hashable) -> list[tuple[PendingItems, int, Any]]:
+        batch: list[tuple[PendingItems, int, Any]] = []
+        while len(batch) < self._largest:
+            before = len(batch)
+            for number, ticket in list(self._turns.items()):
+                if ticket.key != key or len(batch) == self._largest:
+                    continue
+                batch.append((ticket, *ticket.waiting.popleft()))
+                del self._turns[number]
+                if ticket.waiting:
+                    self._turns[number] = ticket  # its next turn comes after everybody else's
+            if len(batch) == before:
+                break
+        self._waiting -= len(batch)
+        return batch
+
+    def _run(self, batch: Sequence[tuple[PendingItems, int, Any]], key: Hashable) -> None:
+        try:
+            answers = self._predict([item for _, _, item in batch], key)
+            results = list(zip(batch, answers, strict=True))
+        except Exception as error:
+            if len(batch) == 1:
+                results = [(batch[0], error)]
+            else:  # one of them is bad: each alone, so that it fails alone
+                for one in batch:
+                    if not one[0].gone:
+                        self._run([one], key)
+                return
+        for (ticket, index, _), result in results:
+            ticket.answer(index, result)

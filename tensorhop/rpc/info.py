@@ -1,0 +1,39 @@
+"""InfoService: what a server runs, and how it fares."""
+
+import time
+from importlib.metadata import version
+from typing import Any
+
+import grpc
+
+from tensorhop.rpc.health import WORKERS
+from tensorhop.rpc.interceptors.call_limit import CallLimit
+from tensorhop.v1 import info_pb2 as pb
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.messages import write_model
+from tensorhop.wire.payloads import Payloads
+
+
+class InfoServicer:
+    """Answers for a server what its servicer has of these: `model`, `batcher` and `upstreams`."""
+
+    def __init__(self, service: str, servicer: Any, limit: CallLimit) -> None:
+        model = getattr(servicer, "model", None)
+        self._fixed = pb.GetInfoResponse(
+            service=service, version=version("tensorhop"), model=write_model(model) if model else None
+        )
+        self._batcher = getattr(servicer, "batcher", None)
+        self._upstreams = getattr(servicer, "upstreams", list)
+        self._limit = limit
+        self._started = time.monotonic()
+
+    def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet:
+        info = pb.GetInfoResponse(
+            uptime_seconds=time.monotonic() - self._started, calls=self._limit.calls(), upstreams=self._upstreams()
+        )
+        info.MergeFrom(self._fixed)
+        if self._batcher is not None:
+            info.queue.MergeFrom(pb.Queue(waiting=self._batcher.waiting, most=self._batcher.most_waiting))
+        return Packet(info, Payloads())
+
+    GetInfo.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]

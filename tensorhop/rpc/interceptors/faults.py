@@ -1,0 +1,83 @@
+"""Exceptions of handlers as gRPC statuses."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import grpc
+
+from tensorhop.errors import fault_of
+from tensorhop.request_id import REQUEST_ID, metadata_of
+from tensorhop.rpc.interceptors.call_limit import CallLimit
+from tensorhop.rpc.interceptors.handlers import behavior_of, is_own, wrap_handler
+from tensorhop.rpc.status import to_status
+from tensorhop.v1 import fault_pb2
+from tensorhop.wire.codec import readable
+
+log = logging.getLogger(__name__)
+
+
+class FaultInterceptor(grpc.ServerInterceptor):
+    """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too; refuses too many calls.
+
+    Args:
+        service: name of the service whose faults these are.
+        limit: of the calls, without those to health, info and the like, which have threads of their own.
+    """
+
+    def __init__(self, service: str, limit: CallLimit) -> None:
+        self._service, self._limit = service, limit
+        self._wrapped: dict[str, grpc.RpcMethodHandler] = {}  # by method: gRPC asks again at each call
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        wrapped = self._wrapped.get(details.method)
+        if wrapped is None:
+            handler = continuation(details)
+            if handler is None or not is_own(details.method):
+                return handler
+            wrapped = self._wrapped[details.method] = self._wrap(handler)
+        return wrapped
+
+    def _wrap(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        behavior = behavior_of(handler)
+        own_threads = hasattr(behavior, "experimental_thread_pool")
+        limited = nullcontext if own_threads else self._limit.call
+        return wrap_handler(handler, partial(self._unary if handler.unary_unary else self._stream, behavior, limited))
+
+    def _unary(
+        self,
+        behavior: Callable[..., Any],
+        limited: Callable[[], AbstractContextManager[None]],
+        request: Any,
+        context: grpc.ServicerContext,
+    ) -> Any:
+        try:
+            with limited():
+                return behavior(readable(request), context)
+        except Exception as error:
+            self._abort(error, context)
+
+    def _stream(
+        self,
+        behavior: Callable[..., Any],
+        limited: Callable[[], AbstractContextManager[None]],
+        request: Any,
+        context: grpc.ServicerContext,
+    ) -> Iterator[Any]:
+        try:
+            with limited():
+                yield from behavior(readable(request), context)
+        except Exception as error:
+            self._abort(error, context)
+
+    def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
+        fault = fault_of(error, self._service)
+        if fault.code == fault_pb2.CODE_INTERNAL:
+            log.error("request %s failed", metadata_of(context).get(REQUEST_ID, "-"), exc_info=error)
+        context.abort_with_status(to_status(fault))

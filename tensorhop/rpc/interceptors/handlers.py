@@ -1,0 +1,32 @@
+"""gRPC's method handlers, taken apart and put together again: what all interceptors do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+
+def wrap_handler(handler: grpc.RpcMethodHandler, guarded: Any) -> grpc.RpcMethodHandler:
+    """A handler of the same kind and serializers, with another behavior; it runs on the threads of the first one."""
+    behavior = behavior_of(handler)
+    if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on what it is given
+        guarded.experimental_thread_pool = behavior.experimental_thread_pool
+    if handler.unary_stream:
+        make = grpc.unary_stream_rpc_method_handler
+    elif handler.unary_unary:
+        make = grpc.unary_unary_rpc_method_handler
+    else:  # a refusal
+        make = grpc.stream_unary_rpc_method_handler
+    return make(guarded, handler.request_deserializer, handler.response_serializer)
+
+
+def behavior_of(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
+    """The function that does the work. No method of the contract takes a stream; a refusal does."""
+    behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary
+    assert behavior is not None
+    return behavior
+
+
+def is_own(method: str) -> bool:
+    """Whether a method is a service's own, not one of those that gRPC defines, such as health and reflection."""
+    return not method.startswith("/grpc.")

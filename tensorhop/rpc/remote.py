@@ -1,0 +1,84 @@
+"""TODO tensorhop.rpc.remote."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tensorhop.errors import InvalidInput
+from tensorhop.rpc.channel import info_of, open_channel
+from tensorhop.rpc.security import Security, from_environment
+from tensorhop.v1 import info_pb2
+from tensorhop.wire.codec import Packet, Stub
+
+BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
+
+
+log = logging.getLogger(__name__)
+
+
+class Remote:
+    """A service at an address, on two connections: large messages on one do not hold up the small ones on the other.
+
+    Certificates and authorities that change are used from the next call on, by new connections.
+
+    Raises:
+        InvalidInput: a file of `security` cannot be used.
+    """
+
+    def __init__(self, address: str, service: ServiceDescriptor, security: Security | None = None) -> None:
+        self._address, self._service = address, service
+        self._security = from_environment() if security is None else security
+        self._channels: list[grpc.Channel] = []  # old ones too: calls may still be under way on them
+        self._lock = threading.Lock()
+        self._stamp = self._security.stamp()
+        self._connect()
+
+    def method(self, name: str, packet: Packet) -> Any:
+        """The method by which to send a packet."""
+        if self._security.tls_ca:
+            self._renew()
+        return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+
+    def ready(self, timeout: float) -> bool:
+        """Whether a replica answers on both connections within so many seconds; asks for them to be made."""
+        end = time.monotonic() + timeout
+        for channel in (self._small, self._bulk):
+            check = health_pb2_grpc.HealthStub(channel).Check
+            try:
+                check(health_pb2.HealthCheckRequest(), timeout=max(0.0, end - time.monotonic()), wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                    return False
+        return True
+
+    def info(self, timeout: float) -> info_pb2.GetInfoResponse:
+        """What the server runs. Raises grpc.RpcError."""
+        return info_of(self._info, timeout)
+
+    def close(self) -> None:
+        for channel in self._channels:
+            channel.close()
+
+    def _connect(self) -> None:
+        name = self._service.full_name
+        self._small, self._bulk = (open_channel(self._address, name, self._security) for _ in range(2))
+        # Questions of another kind would take every second turn of two replicas.
+        self._info = open_channel(self._address, name, self._security)
+        self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(self._bulk, self._service)
+        self._channels += [self._small, self._bulk, self._info]
+
+    def _renew(self) -> None:
+        with self._lock:
+            stamp = self._security.stamp()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            try:
+                self._connect()
+            except InvalidInput as error:  # as between the writing of the one file and of the other
+                log.warning("the connections to %s stay as they were: %s", self._address, error)

@@ -1,0 +1,221 @@
+"""Who may connect, and how: TLS, client certificates, and what of a server is open to everybody."""
+
+import logging
+import os
+import re
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+import grpc
+
+from tensorhop.address import is_loopback
+from tensorhop.errors import InvalidInput
+from tensorhop.settings import Settings, settings
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# What gRPC says of a connection that it could not make, and what that means; the first that it says decides.
+MEANINGS = (
+    ("certificate has expired", "has a certificate that has expired"),
+    ("certificate is not yet valid", "has a certificate that is not valid yet"),
+    ("CERTIFICATE_VERIFY_FAILED", "has a certificate that no authority in --tls-ca has signed"),
+    ("Hostname Verification", "has a certificate for another name than the one that was called"),
+    ("WRONG_VERSION_NUMBER", "speaks no TLS; connect without --tls-ca, or start it with --tls-cert and --tls-key"),
+    (
+        "Socket closed",
+        "closed the connection at once: it wants TLS (--tls-ca), or a client certificate that it trusts "
+        "(--tls-cert and --tls-key)",
+    ),
+)
+UNCONNECTED = ("failed to connect to all addresses", "connections to all backends failing")
+PEER = re.compile(r"(?:ipv4|ipv6|unix):\S+(?=: )")
+
+
+@dataclass(frozen=True)
+class Security:
+    """How one side of a connection proves itself, and what it asks of the other. All files are PEM, but the tokens.
+
+    Args:
+        tls_cert, tls_key: this side's certificate chain and its key. A server that has them speaks TLS only; a client
+            shows them to a server that asks.
+        tls_ca: certificates of the authorities that the other side's must be signed by. A client that has them
+            speaks TLS only.
+        require_client_cert: a server refuses clients without a certificate that `tls_ca` has signed.
+        token_file: tokens, one a line. A server takes calls that bring any of them; a client sends the first.
+        open_health, open_reflection: whether these need no token.
+        reflection: whether a server tells what it serves.
+    """
+
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_ca: str = ""
+    require_client_cert: bool = False
+    token_file: str = ""
+    open_health: bool = True
+    open_reflection: bool = False
+    reflection: bool = True
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """What the environment says."""
+        return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
+
+    def check(self) -> None:
+        """Raises InvalidInput: a file is missing or is not what it should be, or one option needs another."""
+        for given, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
+            if getattr(self, given) and not getattr(self, other):
+                raise InvalidInput(_option(given), f"needs {_option(other)} beside it")
+        if self.require_client_cert and not (self.tls_cert and self.tls_ca):
+            raise InvalidInput("--require-client-cert", "needs --tls-cert, --tls-key and --tls-ca")
+        self.pair()
+        self.authorities()
+
+    def check_client(self) -> None:
+        """Raises InvalidInput: a certificate is given, but none of an authority, so nothing would be encrypted."""
+        if self.tls_cert and not self.tls_ca:
+            raise InvalidInput("--tls-cert", "needs --tls-ca; without it the connection would be plain text")
+
+    def pair(self) -> tuple[bytes, bytes] | None:
+        """Key and certificate chain, if there are any. Raises InvalidInput: unreadable, or they do not fit."""
+        if not self.tls_cert:
+            return None
+        key, chain = _read("tls_key", self.tls_key), _read("tls_cert", self.tls_cert)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.tls_cert, self.tls_key, password="")
+        except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                message = f"names {self.tls_key}, which is not the key of the certificate in {self.tls_cert}"
+            else:
+                message = f"and --tls-cert must be an unencrypted key and its certificates in PEM: {_reason(error)}"
+            raise InvalidInput("--tls-key", message) from error
+        return key, chain
+
+    def authorities(self) -> bytes | None:
+        """The certificates of `tls_ca`, if there are any. Raises InvalidInput: unreadable, or no certificates."""
+        if not self.tls_ca:
+            return None
+        pem = _read("tls_ca", self.tls_ca)
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem.decode(errors="replace"))
+        except (ssl.SSLError, ValueError) as error:
+            raise InvalidInput("--tls-ca", f"names {self.tls_ca}, which holds no certificates in PEM") from error
+        return pem
+
+    def server_credentials(self) -> grpc.ServerCredentials | None:
+        """For a server; None for plain text. Files that change are used from the next connection on."""
+        if not self.tls_cert:
+            return None
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration(),
+            _Renewal(self, self._configuration).fetch,  # type: ignore[arg-type]  # it may answer None
+            require_client_authentication=self.require_client_cert,
+        )
+
+    def https_context(self) -> ssl.SSLContext | None:
+        """For a server of HTTP; None for plain text. A certificate that changes is used from the next connection on."""
+        if not self.tls_cert:
+            return None
+        renewal = _Renewal(self, self._https_context)
+        first = latest = self._https_context()
+
+        def renew(connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+            nonlocal latest
+            connection.context = latest = renewal.fetch() or latest
+
+        first.sni_callback = renew
+        return first
+
+    def _https_context(self) -> ssl.SSLContext:
+        self.pair()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.tls_cert, self.tls_key, password="")
+        if self.require_client_cert:
+            self.authorities()
+            context.load_verify_locations(self.tls_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def channel_credentials(self) -> grpc.ChannelCredentials | None:
+        """For a client; None for plain text. Raises InvalidInput."""
+        authorities = self.authorities()
+        if authorities is None:
+            return None
+        key, chain = self.pair() or (None, None)
+        return grpc.ssl_channel_credentials(authorities, key, chain)
+
+    def warn_if_open(self, service: str, address: str) -> None:
+        """Say so in the log if a server speaks plain text where other machines can reach it."""
+        if not self.tls_cert and not is_loopback(address):
+            log.warning("%s at %s is in plain text, and others can reach it; see --tls-cert", service, address)
+
+    def stamp(self) -> tuple[object, ...]:
+        """What changes when one of the files does."""
+        return tuple(stamp_of(path) for path in (self.tls_cert, self.tls_key, self.tls_ca) if path)
+
+    def _configuration(self) -> grpc.ServerCertificateConfiguration:
+        pair = self.pair()
+        assert pair is not None
+        return grpc.ssl_server_certificate_configuration([pair], self.authorities())
+
+
+class _Renewal(Generic[T]):
+    """Answers a server, which asks at each connection, with what is made of a certificate that has changed since."""
+
+    def __init__(self, security: Security, make: Callable[[], T]) -> None:
+        self._security, self._make, self._stamp = security, make, security.stamp()
+
+    def fetch(self) -> T | None:
+        stamp = self._security.stamp()
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        try:
+            made = self._make()
+        except InvalidInput as error:  # as between the writing of the one file and of the other
+            log.warning("the certificate stays as it was: %s", error)
+            return None
+        log.info("the certificate in %s is used from now on", self._security.tls_cert)
+        return made
+
+
+def from_environment() -> Security:
+    """The security of this process."""
+    return Security.of(settings())
+
+
+def stamp_of(path: str) -> tuple[int, int, int] | None:
+    """What changes when a file does; None if it cannot be had."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  (at each call with a token: pathlib takes four times as long)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def explain(details: str) -> str:
+    """What gRPC says of a failed call, in one sentence if it is about the security of the connection."""
+    if details.startswith(UNCONNECTED):
+        peer = PEER.search(details)
+        for words, meaning in MEANINGS:
+            if words in details:
+                return f"the server at {peer[0] if peer else 'this address'} {meaning}"
+    return details
+
+
+def _read(name: str, path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidInput(_option(name), f"names {path}, which cannot be read: {error.strerror}") from error
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _reason(error: ssl.SSLError) -> str:
+    return (error.reason or str(error)).lower().replace("_", " ")

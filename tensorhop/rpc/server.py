@@ -1,0 +1,93 @@
+"""How every service runs: one gRPC server with health, reflection, limits, errors as statuses, and a clean end."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tensorhop.address import check_free
+from tensorhop.rpc.channel import INFO, message_options
+from tensorhop.rpc.health import HealthServicer
+from tensorhop.rpc.info import InfoServicer
+from tensorhop.rpc.interceptors.authentication import AuthenticationInterceptor
+from tensorhop.rpc.interceptors.call_limit import CallLimit
+from tensorhop.rpc.interceptors.faults import FaultInterceptor
+from tensorhop.rpc.interceptors.observation import ObservationInterceptor
+from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.service import Service
+from tensorhop.rpc.tokens import Tokens
+from tensorhop.settings import settings
+from tensorhop.wire.codec import handlers
+
+CONNECTIONS = [
+    ("grpc.so_reuseport", 0),  # otherwise two servers share a port, unnoticed
+    ("grpc.max_connection_age_ms", 30_000),  # then a client asks again which replicas there are; calls are not cut
+    ("grpc.keepalive_time_ms", 10_000),  # a caller that lost the network is gone, and its work ends, within 20 s
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients make sure that a silent server lives
+    ("grpc.http2.max_ping_strikes", 0),
+    # Calls that wait for a thread to take or refuse them: beyond 1,000, gRPC cancels some without a reason.
+    ("grpc.server.max_pending_requests", 20_000),
+    ("grpc.server.max_pending_requests_hard_limit", 20_000),
+]
+REFUSERS = 4  # threads beyond those that calls may take, to refuse further ones at once
+GRACE_SECONDS = 10.0  # how long calls in flight may take to finish after the server was asked to stop
+
+
+class Server:
+    """A running service.
+
+    Args:
+        security: TLS, tokens, and what is open to everybody; what the environment says if not given.
+
+    Raises:
+        OSError: the address cannot be listened on.
+        InvalidInput: a file of `security` cannot be used.
+    """
+
+    def __init__(self, service: Service, servicer: object, address: str, security: Security | None = None) -> None:
+        security = from_environment() if security is None else security
+        security.check()
+        try:
+            check_free(address)
+        except OSError as error:
+            raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
+        options = [*message_options(), *CONNECTIONS]
+        most = settings().max_calls
+        limit = CallLimit(most)
+        workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
+        self.service = service
+        interceptors: list[grpc.ServerInterceptor] = [ObservationInterceptor(service.name)]
+        if security.token_file:
+            interceptors.append(AuthenticationInterceptor(Tokens(security.token_file), security, service.name))
+        interceptors.append(FaultInterceptor(service.name, limit))
+        self._server = grpc.server(workers, interceptors=interceptors, options=options)
+        info = InfoServicer(service.name, servicer, limit)
+        self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        if security.reflection:
+            reflection.enable_server_reflection(names, self._server)
+        credentials = security.server_credentials()
+        security.warn_if_open(service.name, address)
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(address)
+            else:
+                port = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise OSError(f"{service.name} cannot listen on {address}; is it in use?") from error
+        self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
+        self._server.start()
+        for name in ("", service.descriptor.full_name):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
+        """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
+        self._health.enter_graceful_shutdown()
+        self._health.end_watches()
+        return self._server.stop(grace)

@@ -1,0 +1,80 @@
+"""What a service is: its name, port, contract, servicer and models, told without importing any of them.
+
+A service's folder states it in `service.py`, which the command line reads for `--help` already. So it imports nothing
+but this module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
+
+    from tensorhop.models.model import Model
+    from tensorhop.models.sources import ModelChoice
+
+
+@dataclass(frozen=True)
+class Service:
+    """A gRPC service: one that runs a model or a step, or a chain that calls others."""
+
+    name: str  # as on the command line: "detect"
+    # The generated module and the service in it: "tensorhop.v1.detect_pb2:DetectService"; or the descriptor itself.
+    contract: str | ServiceDescriptor
+    # The class that answers its methods: "tensorhop.services.detect.servicer:DetectServicer"; or the class itself. It
+    # is made from the model if there is one, and of a chain from its connected steps.
+    servicer: str | Callable[..., Any]
+    port: int = 0  # the default one; 0 for none
+    summary: str = ""  # one sentence for --help
+    # By backend, the class of its models: "tensorhop.services.detect.embedded:EmbeddedDetector".
+    models: Mapping[str, str] = field(default_factory=dict)
+    calls: tuple[str, ...] = ()  # of a chain: the names of the services that it calls, in its order
+
+    @property
+    def descriptor(self) -> ServiceDescriptor:
+        """The contract; imports the generated module."""
+        if not isinstance(self.contract, str):
+            return self.contract
+        module, _, name = self.contract.partition(":")
+        return resolve_name(f"{module}:DESCRIPTOR").services_by_name[name]
+
+    def make_servicer(self, *arguments: Any) -> Any:
+        """The servicer, made from a model or from connected steps; imports the libraries that it needs."""
+        kind = resolve_name(self.servicer) if isinstance(self.servicer, str) else self.servicer
+        return kind(*arguments)
+
+    def load(self, choice: ModelChoice | None = None) -> Any:
+        """Load the model, run it once, and make the servicer.
+
+        Args:
+            choice: the embedded model if not given.
+
+        Raises:
+            InvalidInput: there is no such model, or it cannot be loaded.
+        """
+        return self.make_servicer(self.load_model(choice)) if self.models else self.make_servicer()
+
+    def load_model(self, choice: ModelChoice | None = None) -> Model:
+        """The model, loaded and warm. Takes and raises what `load` does."""
+        from tensorhop.errors import InvalidInput
+        from tensorhop.models.sources import EMBEDDED, ModelChoice, find_model
+        from tensorhop.observe import metrics
+
+        choice = choice or ModelChoice()
+        started = time.monotonic()
+        if choice.model == EMBEDDED:
+            model = resolve_name(self.models[EMBEDDED])()
+        else:
+            source = find_model(self.name, choice, self.models)
+            model = resolve_name(self.models[source.backend])(source)
+        try:
+            model.warm_up()
+        except MemoryError as error:
+            raise InvalidInput("--model", f"{choice.model} does not fit into memory: {error}") from error
+        metrics.model_loaded(self.name, model.name, time.monotonic() - started)
+        return model

@@ -1,0 +1,133 @@
+"""From pixels to image files, in sRGB and marked so: PNG, WebP and JPEG."""
+
+import io
+import zlib
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+from tensorhop.values.compositing import flatten
+from tensorhop.values.output_options import QUALITY, Colour, Output
+
+PNG_HEAD = 33  # bytes of a PNG file's signature and first chunk
+PERCEPTUAL = b"sRGB\0"  # a PNG chunk's type, and the rendering intent for photos
+# ImageCms writes the present time into a profile; with a fixed one the same pixels give the same file.
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SRGB = SRGB[:24] + bytes([7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]) + SRGB[36:]  # 1 January 2000
+OVERSHOOTS = (12, 24, 60)  # levels beyond 0 to 255 that the background is given, the next if one is not enough
+HEADROOM = (2, 3)  # a JPEG's contrast while it is encoded, as a fraction: leaves room for 255 x 3 / 4 levels more
+QUANTIZATION = 0xDB  # the kind of a JPEG segment that holds a table of quantization steps
+BETTER = 10  # what is added to a quality with which the background does not come out exactly
+
+
+def encode_picture(pixels: np.ndarray, output: Output) -> bytes:
+    """An image file as the output says.
+
+    Args:
+        pixels: straight-alpha RGBA, uint8, height x width x 4.
+        output: checked, its encoding not "tensor". Where alpha is 0, its background is the file's, to the bit, in PNG
+            and WebP; in JPEG, see `encode_jpeg`.
+    """
+    colour, quality = output.colour, output.quality or QUALITY
+    if output.encoding == "jpeg":
+        assert colour is not None
+        return encode_jpeg(flatten(pixels, colour)[..., :3], pixels[..., 3] == 0, colour, quality)
+    if colour is not None:
+        pixels = flatten(pixels, colour)[..., :3]
+    return encode_png(pixels) if output.encoding == "png" else encode_webp(pixels, quality)
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """A PNG file of uint8 pixels: height x width, or height x width x 3 (RGB) or x 4 (RGBA)."""
+    order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, order[pixels.shape[2]])
+    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not done:
+        raise ValueError(f"a picture of shape {pixels.shape} cannot be encoded as PNG")
+    file = data.tobytes()
+    chunk = (1).to_bytes(4, "big") + PERCEPTUAL + zlib.crc32(PERCEPTUAL).to_bytes(4, "big")
+    return file[:PNG_HEAD] + chunk + file[PNG_HEAD:]
+
+
+def encode_webp(pixels: np.ndarray, quality: int = QUALITY) -> bytes:
+    """A WebP file of uint8 pixels: RGBA, its alpha lossless; or RGB, all lossless.
+
+    A lossy WebP halves the resolution of colours: around an object the background would not stay as it is.
+    """
+    file = io.BytesIO()
+    opaque = pixels.shape[2] == 3
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if opaque:
+        image.save(file, "WEBP", lossless=True, quality=50, method=2, icc_profile=SRGB)  # here the effort, not a loss
+    else:
+        image.save(file, "WEBP", quality=quality, alpha_quality=100, method=4, icc_profile=SRGB)
+    return file.getvalue()
+
+
+def encode_jpeg(pixels: np.ndarray, background: np.ndarray, colour: Colour, quality: int = QUALITY) -> bytes:
+    """A JPEG file whose background keeps its colour beside the object, where edges would ring into it.
+
+    Red, green and blue are stored as they are (Adobe's transform 0). A decoder cuts each at 0 and 255. So for a colour
+    that is made of 0 and 255 only, white above all, the background is drawn beyond that range, and what rings is cut
+    off. There is room for it since the picture is encoded at 2/3 of its contrast, with quantization tables that say
+    3/2 of what was done. The file is decoded to see that it holds; otherwise it gets more room, and then quality.
+
+    Args:
+        pixels: uint8, height x width x 3, laid on the background.
+        background: bool, height x width: the pixels that are nothing but background.
+        colour: of these.
+        quality: 1 to 100, on the usual scale.
+
+    Returns:
+        The file. Of a colour of 0 and 255 only, every background pixel decodes to it; of another one, every one does
+        that lies in a block of 8 x 8 pixels without the object.
+    """
+    extreme = all(channel in (0, 255) for channel in colour)
+    if not extreme:
+        return jpeg(pixels, quality, (1, 1))
+    outwards = np.where(np.array(colour) == 255, 1, -1)
+    picture = cv2.LUT(pixels, narrowed(np.arange(256)))
+    while True:
+        for overshoot in OVERSHOOTS:
+            np.copyto(picture, narrowed(np.array(colour) + overshoot * outwards), where=background[..., None])
+            file = jpeg(picture, quality, HEADROOM)
+            with Image.open(io.BytesIO(file)) as image:
+                kept = cv2.inRange(np.asarray(image), np.array(colour), np.array(colour)).view(bool)
+            if (kept | ~background).all():
+                return file
+        if quality == 100:
+            return file
+        quality = min(quality + BETTER, 100)
+
+
+def narrowed(values: np.ndarray) -> np.ndarray:
+    """With the contrast of HEADROOM, as uint8."""
+    small, large = HEADROOM
+    return np.rint(128 + (values - 128) * (small / large)).clip(0, 255).astype(np.uint8)
+
+
+def jpeg(pixels: np.ndarray, quality: int, contrast: tuple[int, int]) -> bytes:
+    """A JPEG file of RGB pixels whose contrast a decoder divides by a fraction."""
+    small, large = contrast
+    steps = [min(max(1, round(step / large)), 255 // large) for step in luminance_steps(quality)]
+    steps[0] = min(steps[0], 8 // large)  # with a step of up to 8, a block of one colour keeps it
+    file = io.BytesIO()
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    table = [small * step for step in steps]
+    image.save(file, "JPEG", qtables=[table], keep_rgb=True, optimize=True, icc_profile=SRGB)
+    data = file.getvalue()
+    at = 2
+    while data[at + 1] != QUANTIZATION:  # segment after segment: 255, its kind, two bytes of length
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    first, last = at + 5, at + 5 + 64
+    return data[:first] + bytes(step // small * large for step in data[first:last]) + data[last:]
+
+
+def luminance_steps(quality: int) -> list[int]:
+    """The quantization steps of luminance that go with a quality, as libjpeg has them."""
+    file = io.BytesIO()
+    Image.new("L", (8, 8)).save(file, "JPEG", quality=quality)
+    with Image.open(file) as image:
+        return list(image.quantization[0])  # type: ignore[attr-defined]

@@ -1,0 +1,27 @@
+"""Events as JSON can hold them: everything but pixels and files."""
+
+import dataclasses
+from typing import Any
+
+
+def event_json(event: object) -> dict[str, Any]:
+    """An event as JSON can hold it, without pixels and files. The detection's fields stand beside the object's own."""
+    row: dict[str, Any] = {"event": type(event).__name__.removeprefix("Object").lower().replace("result", "object")}
+    for field in dataclasses.fields(event):  # type: ignore[arg-type]
+        value = getattr(event, field.name)
+        if field.name in ("mask", "picture", "file", "cutout", "shadow"):
+            continue
+        if field.name == "detection":
+            row |= plain(value)
+        else:
+            row[field.name] = plain(value)
+    return row
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses and named tuples as dicts, lists and numbers."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [plain(one) for one in value]
+    return round(value, 4) if isinstance(value, float) else value

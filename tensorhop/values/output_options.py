@@ -1,0 +1,63 @@
+"""How a finished picture is sent: the caller's choices, their defaults and their ranges."""
+
+import re
+from dataclasses import dataclass
+
+from PIL import ImageColor
+
+from tensorhop.errors import InvalidInput
+from tensorhop.values.geometry import Size
+
+ENCODINGS = ("png", "webp", "jpeg", "tensor")
+QUALITY = 90  # of WebP and JPEG files
+LOSSY = ("webp", "jpeg")
+MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}  # that the formats, or their encoders, can hold
+COLOUR = re.compile(r"[a-zA-Z]+|#[0-9a-fA-F]{3}|#[0-9a-fA-F]{6}")
+
+Colour = tuple[int, int, int]  # red, green, blue: sRGB, 0 to 255
+
+
+@dataclass(frozen=True)
+class Output:
+    """What becomes of an object's picture."""
+
+    encoding: str = "png"  # one of ENCODINGS
+    quality: int | None = None  # 1 to 100, of LOSSY; default QUALITY
+    background: str = ""  # CSS colour name, #rgb or #rrggbb, behind the object; "": none, but white for JPEG
+
+    def check(self) -> None:
+        """Raises InvalidInput: an unknown encoding or colour, or a quality out of range or of a lossless encoding."""
+        if self.encoding not in ENCODINGS:
+            raise InvalidInput("output.encoding", f"is {self.encoding!r}; known are {', '.join(ENCODINGS)}")
+        if self.quality is not None and self.encoding not in LOSSY:
+            raise InvalidInput(
+                "output.quality", f"is {self.quality}, but only {' and '.join(LOSSY)} have one, not {self.encoding}"
+            )
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise InvalidInput("output.quality", f"is {self.quality}; it must be from 1 to 100")
+        self.colour  # noqa: B018  (raises)
+
+    def check_canvas(self, canvas: Size) -> None:
+        """Raises InvalidInput: the encoding cannot hold a picture of that size."""
+        most = MAX_SIDES.get(self.encoding)
+        if most and max(canvas) > most:
+            raise InvalidInput(
+                "output.encoding",
+                f"is {self.encoding}, whose sides have at most {most:,} pixels; "
+                f"the canvas is {canvas.width} x {canvas.height}",
+            )
+
+    @property
+    def colour(self) -> Colour | None:
+        """The background, None if there is none. Raises InvalidInput: not a colour."""
+        if not self.background:
+            return (255, 255, 255) if self.encoding == "jpeg" else None
+        try:
+            if not COLOUR.fullmatch(self.background):
+                raise ValueError
+            red, green, blue = ImageColor.getrgb(self.background)[:3]
+        except ValueError as error:
+            raise InvalidInput(
+                "output.background", f"is {self.background[:40]!r}; give a CSS colour name, #rgb or #rrggbb"
+            ) from error
+        return red, green, blue

@@ -1,0 +1,159 @@
+"""What the steps produce, as plain values: arrays, boxes, words. They know no transport."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tensorhop.errors import InvalidInput
+from tensorhop.values.dtypes import dtype_name
+from tensorhop.values.geometry import Box, Region, Size, size_of
+
+VISIBLE = 0.05  # alpha above which a pixel counts as the object's
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a photo shows."""
+
+    text: str
+    score: float  # confidence, 0 to 1
+    region: Region  # the pixels that the model looked at
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One object that was found."""
+
+    index: int  # rank by score, from 0
+    label: str  # the phrase, as the caller wrote it
+    phrase_index: int  # which of the caller's phrases that is, from 0
+    score: float  # confidence, 0 to 1
+    box: Box
+
+
+@dataclass(frozen=True)
+class Mask:
+    """How much of each pixel belongs to an object."""
+
+    alpha: np.ndarray  # height x width of the region: uint8 0 to 255, or float32 0 to 1
+    region: Region  # the pixels of the photo that alpha covers; outside of it the mask is 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pixel counts as the object's."""
+        scale = 255 if self.alpha.dtype == np.uint8 else 1
+        return not (self.alpha > VISIBLE * scale).any()
+
+    def check(self, photo: Size, field: str = "mask") -> None:
+        """Make sure that it is a mask of a photo of that size.
+
+        Raises:
+            InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
+        """
+        alpha, region = self.alpha, self.region
+        if alpha.dtype not in (np.uint8, np.float32):
+            raise InvalidInput(f"{field}.alpha.dtype", f"is {dtype_name(alpha)}; a mask is UINT8 or FP32")
+        if alpha.ndim != 2:
+            raise InvalidInput(f"{field}.alpha.shape", f"is {list(alpha.shape)}; a mask is [height, width]")
+        if not (0 <= region.x0 <= region.x1 <= photo.width and 0 <= region.y0 <= region.y1 <= photo.height):
+            raise InvalidInput(
+                f"{field}.region",
+                f"is {tuple(region)}; 0 <= x0 <= x1 <= {photo.width} and 0 <= y0 <= y1 <= {photo.height} are needed",
+            )
+        if size_of(alpha) != region.size:
+            raise InvalidInput(
+                f"{field}.alpha.shape",
+                f"is {list(alpha.shape)}; its region has height {region.size.height} and width {region.size.width}",
+            )
+        if alpha.dtype == np.float32 and alpha.size and not (alpha.min() >= 0 and alpha.max() <= 1):
+            raise InvalidInput(f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Pixels and their place on a canvas."""
+
+    pixels: np.ndarray  # straight-alpha RGBA, uint8, height x width x 4 of the region
+    region: Region  # the pixels of the canvas that the layer covers; outside of it the layer is transparent
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The canvas of a cut-out, and where the photo went on it: canvas x = x + scale * photo x, and so for y."""
+
+    canvas: Size
+    scale: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """One finished object."""
+
+    cutout: Layer
+    shadow: Layer | None
+    placement: Placement
+
+
+# What PipelineClient.process yields, beside Description and ObjectFault.
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The objects that are going to be finished, best first."""
+
+    detections: list[Detection]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class ObjectResult:
+    """One finished object."""
+
+    detection: Detection
+    picture: Layer | None  # the object over its shadow; None if a file was asked for
+    file: bytes | None  # the same as an image file of the whole canvas, if one was asked for
+    placement: Placement
+    seconds: float  # from the start of the request until the object was done
+    mask: Mask | None  # if asked for
+    cutout: Layer | None  # the object alone, if layers were asked for
+    shadow: Layer | None  # if layers were asked for and there is a shadow
+
+
+@dataclass(frozen=True)
+class ObjectFault:
+    """One object that could not be finished, with what it already had."""
+
+    detection: Detection
+    step: str  # "segment"
+    code: str  # a gRPC status code: "INVALID_ARGUMENT"
+    field: str  # the field at fault, or ""
+    message: str
+    retryable: bool
+    mask: Mask | None  # if it got that far
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """What one step did for a request."""
+
+    step: str
+    calls: int
+    seconds: float  # spent in those calls, added up
+    model: str  # name, or "" for a step without a model
+    revision: str
+    digest: str
+    transport: str  # how tensors went there: "message", "shared_memory", or "" if there was no call
+    cached: int = 0  # answers that came from the cache instead of a call
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The end of a request."""
+
+    photo: Size
+    objects: int
+    faults: int
+    seconds: float
+    steps: list[StepSummary]

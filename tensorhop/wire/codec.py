@@ -1,0 +1,278 @@
+"""Messages with tensors on the wire: payloads are copied once on the way out and not at all on the way in.
+
+The bytes are those of the generated classes, both ways; only the work differs. A payload (any `bytes` field) never goes
+through the generated parser, which would copy it twice: in a `Packet` the message holds a token in its place, and the
+payload lies beside it. One plan for each message type, made from its descriptor, says where payloads can be.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import grpc
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from tensorhop.errors import InvalidInput
+from tensorhop.observe import metrics
+from tensorhop.wire.payloads import Payloads
+
+M = TypeVar("M", bound=Message)
+PAYLOAD = "payload"
+PayloadFields = dict[int, Any]  # by field number: PAYLOAD, or the PayloadFields of a message that can hold one
+
+MAX_REST = 256 * 1024  # bytes of a message beside its payloads; the generated parser makes up to 16 times as many
+SMALL = 16 * 1024  # bytes of a message that is not worth cutting: the generated parser takes it as it is
+MAX_DEPTH = 64
+ONE_BYTE = [bytes([number]) for number in range(0x80)]
+VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
+
+
+class Packet(NamedTuple, Generic[M]):
+    """A message whose `bytes` fields hold tokens, and the payloads that they stand for."""
+
+    message: M
+    payloads: Payloads
+
+
+@cache
+def payload_fields(descriptor: Descriptor) -> PayloadFields:
+    """Where a message type can hold payloads. No type of the contract holds itself."""
+    plan: PayloadFields = {}
+    for field in descriptor.fields:
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            plan[field.number] = PAYLOAD
+        elif field.message_type is not None and (inner := payload_fields(field.message_type)):
+            plan[field.number] = inner
+    return plan
+
+
+class Stub:
+    """The methods of a service on a connection, by name; each takes a Packet, and answers a call to iterate over.
+
+    A unary method's call has one answer: on the wire the two kinds are the same, and `open_channel` has streams read by
+    the caller's own thread. That costs what a blocking call costs, and any other thread can still cancel it.
+    An answer that cannot be read is an InvalidInput in its place: an exception in a deserializer would be lost.
+    """
+
+    def __init__(self, channel: grpc.Channel, service: ServiceDescriptor) -> None:
+        for method in service.methods:
+            path = f"/{service.full_name}/{method.name}"
+            setattr(self, method.name, channel.unary_stream(path, send, reader(GetMessageClass(method.output_type))))
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"the service has no method {name}")
+
+
+def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+    """The methods of a servicer for a server; each takes a Packet, and answers Packets.
+
+    A request that cannot be read comes as an InvalidInput in its place: the interceptor raises it.
+    """
+    methods = {}
+    for method in service.methods:
+        make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        read = reader(GetMessageClass(method.input_type))
+        methods[method.name] = make(getattr(servicer, method.name), read, send)
+    return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+def reader(kind: type[M]) -> Callable[[bytes], Packet[M] | InvalidInput]:
+    def read(data: bytes) -> Packet[M] | InvalidInput:
+        try:
+            return decode(kind, data)
+        except InvalidInput as error:
+            return error
+
+    return read
+
+
+def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
+    """What a reader gave, if it is a packet; otherwise raises the reason."""
+    if isinstance(packet, InvalidInput):
+        raise packet
+    return packet
+
+
+# Out.
+
+
+def send(packet: Packet) -> bytes:
+    """The serializer of a call: `encode`, counted."""
+    if not packet.payloads.empty:
+        metrics.sent_in_message(packet.payloads.nbytes)
+    return encode(packet)
+
+
+def encode(packet: Packet) -> bytes:
+    """The packet as one message: the join is the one copy of each payload."""
+    if packet.payloads.empty:
+        return packet.message.SerializeToString()
+    parts: list[Any] = []
+    write(packet.message, payload_fields(packet.message.DESCRIPTOR), packet.payloads, parts)
+    return b"".join(parts)
+
+
+def write(message: Message, plan: PayloadFields, payloads: Payloads, parts: list[Any]) -> int:
+    """Append a message to the parts; returns its length. Fields that can hold payloads come last."""
+    fields = message.ListFields()
+    held = [(field, value) for field, value in fields if field.number in plan]
+    parts.append(rest_of(message, held, len(held) == len(fields), plan))
+    length = len(parts[-1])
+    for field, value in held:
+        for one in value if field.is_repeated else (value,):
+            place = len(parts)
+            parts.append(b"")
+            if plan[field.number] is PAYLOAD:
+                buffer = payloads.get(one)
+                parts.append(buffer)
+                size = buffer.nbytes
+            else:
+                size = write(one, plan[field.number], payloads, parts)
+            parts[place] = varint(field.number << 3 | LENGTH) + varint(size)
+            length += len(parts[place]) + size
+    return length
+
+
+def rest_of(message: Message, held: list[tuple[FieldDescriptor, Any]], all_held: bool, plan: PayloadFields) -> bytes:
+    """A message without the fields that can hold payloads."""
+    if not held:
+        return message.SerializeToString()
+    known = not len(UnknownFieldSet(message))
+    if known and all_held:
+        return b""
+    if known and len(held) == 1 and plan[held[0][0].number] is PAYLOAD:  # a tensor: its token is cut off
+        field, token = held[0]
+        whole, end = message.SerializeToString(), varint(field.number << 3 | LENGTH) + varint(len(token)) + token
+        if whole.find(end) == len(whole) - len(end):  # nowhere else, as in a later field
+            return whole[: -len(end)]
+    rest = type(message)()
+    rest.CopyFrom(message)
+    for field, _ in held:
+        rest.ClearField(field.name)
+    return rest.SerializeToString()
+
+
+def varint(number: int) -> bytes:
+    """Base-128 digits, the lowest first."""
+    if number < 0x80:
+        return ONE_BYTE[number]
+    digits = bytearray()
+    while number > 0x7F:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
+# In.
+
+
+def decode(kind: type[M], data: bytes) -> Packet[M]:
+    """Read a message; its payloads are views of `data`.
+
+    Raises:
+        InvalidInput: not a message of this kind, or more than MAX_REST bytes of it are not payload.
+    """
+    try:
+        if len(data) <= SMALL:
+            return Packet(kind.FromString(data), Payloads.inside())
+        payloads = Payloads()
+        rest = Reader(data, payloads).cut(0, len(data), payload_fields(kind.DESCRIPTOR), 0)
+        return Packet(kind.FromString(rest), payloads)
+    except (DecodeError, UnicodeDecodeError, Broken) as error:
+        name = kind.DESCRIPTOR.full_name
+        raise InvalidInput("request", f"is no {name}: {error or 'its bytes cannot be parsed'}") from error
+
+
+class Broken(Exception):
+    """Bytes that are no message."""
+
+
+class Reader:
+    """Cuts the payloads out of one message's bytes."""
+
+    def __init__(self, data: bytes, payloads: Payloads) -> None:
+        self.data = data
+        self.view = memoryview(data)
+        self.payloads = payloads
+        self.left = MAX_REST
+
+    def cut(self, at: int, end: int, plan: PayloadFields, depth: int) -> bytes:
+        """The message in data[at:end], with tokens in place of its payloads."""
+        parts: list[Any] = []
+        kept = at  # everything before is in the parts
+        while at < end:
+            start = at
+            tag = self.data[at]
+            if tag < 0x80:
+                at += 1
+            else:
+                tag, at = self.varint(at, end)
+            inner = plan.get(tag >> 3) if tag & 7 == LENGTH else None
+            if inner is None:
+                at = self.skip(tag, at, end, depth)
+                self.spend(at - start)
+                continue
+            size, at = self.varint(at, end)
+            stop = self.within(at + size, end)
+            if inner is PAYLOAD:
+                piece = self.payloads.put(self.view[at:stop])
+            elif depth < MAX_DEPTH:
+                piece = self.cut(at, stop, inner, depth + 1)
+            else:
+                raise Broken("its fields are nested too deep")
+            self.spend(8 + len(piece))
+            parts += (self.view[kept:start], varint(tag), varint(len(piece)), piece)
+            kept = at = stop
+        parts.append(self.view[kept:end])
+        return b"".join(parts)
+
+    def skip(self, tag: int, at: int, end: int, depth: int) -> int:
+        """Where a field ends whose tag has just been read."""
+        kind = tag & 7
+        if not tag >> 3:
+            raise Broken("it has a field number 0")
+        if kind == VARINT:
+            return self.varint(at, end)[1]
+        if kind == FIXED64:
+            return self.within(at + 8, end)
+        if kind == FIXED32:
+            return self.within(at + 4, end)
+        if kind == LENGTH:
+            size, at = self.varint(at, end)
+            return self.within(at + size, end)
+        if kind == START_GROUP and depth < MAX_DEPTH:  # no message of ours has groups, but one from elsewhere may
+            while True:
+                self.spend(1)
+                inner, at = self.varint(at, end)
+                if inner & 7 == END_GROUP:
+                    if inner >> 3 != tag >> 3:
+                        raise Broken("a group ends that did not start")
+                    return at
+                at = self.skip(inner, at, end, depth + 1)
+        raise Broken("it has a field of an unknown or too deeply nested kind")
+
+    def varint(self, at: int, end: int) -> tuple[int, int]:
+        """A number of at most 64 bits, and where it ends."""
+        number = shift = 0
+        while at < end and shift < 70:
+            digit = self.data[at]
+            at += 1
+            number |= (digit & 0x7F) << shift
+            if digit < 0x80:
+                return number, at
+            shift += 7
+        raise Broken("it ends within a field" if at >= end else "a number in it has more than 64 bits")
+
+    def within(self, at: int, end: int) -> int:
+        if at > end:
+            raise Broken("it ends within a field")
+        return at
+
+    def spend(self, size: int) -> None:
+        self.left -= size
+        if self.left < 0:
+            raise Broken(f"more than {MAX_REST:,} bytes of it are not payload")

@@ -1,0 +1,62 @@
+"""TODO tensorhop.wire.image_source."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tensorhop.errors import InvalidInput
+from tensorhop.settings import settings
+from tensorhop.v1 import image_pb2 as pb
+from tensorhop.values.images import check_size, decode_image
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_array
+
+
+def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.ndarray:
+    """The pixels of a message: uint8, height x width x 3, sRGB.
+
+    Raises:
+        InvalidInput: no source, a tensor that is not such an array, a file that cannot be decoded, too many pixels, a
+            path that is not allowed.
+    """
+    source = image.WhichOneof("source")
+    if source is None:
+        raise InvalidInput(field, "is missing; give tensor, encoded or path")
+    if source == "encoded":
+        return decode_image(payloads.get(image.encoded), f"{field}.encoded")
+    if source == "path":
+        return decode_image(read_path(image.path, f"{field}.path"), f"{field}.path")
+    array = to_array(image.tensor, payloads, f"{field}.tensor")
+    if array.dtype != np.uint8:
+        raise InvalidInput(f"{field}.tensor.dtype", f"is {image.tensor.dtype}; an image is UINT8")
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise InvalidInput(
+            f"{field}.tensor.shape", f"is {list(array.shape)}; an image is [height, width, 3], its channels R, G, B"
+        )
+    check_size(array.shape[1], array.shape[0], f"{field}.tensor.shape")
+    return array
+
+
+def read_path(path: str, field: str) -> bytes:
+    """The bytes of a file under the allowed root (TENSORHOP_ALLOW_PATH), wherever symbolic links and `..` lead.
+
+    Raises:
+        InvalidInput: paths are off, the path leaves the root, or no file can be read there.
+    """
+    if not settings().allow_path:
+        raise InvalidInput(field, "is given, but paths are off; start the service with --allow-path, or send encoded")
+    root = Path(settings().allow_path).resolve()
+    try:
+        if not (root / path).resolve().is_relative_to(root):
+            raise InvalidInput(field, "leaves the allowed folder")
+        found = (root / path).resolve(strict=True)
+        most = settings().max_message_bytes
+        if found.stat().st_size > most or not found.is_file():
+            raise InvalidInput(field, f"must name a file of at most {most:,} bytes")
+        with found.open("rb") as file:
+            return file.read(most)
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, InvalidInput):
+            raise
+        reason = getattr(error, "strerror", None) or "it is no path"  # without the folders of this machine
+        raise InvalidInput(field, f"cannot be read: {reason}") from error

@@ -1,0 +1,244 @@
+"""Between the contract's messages and plain values. Reading checks; every refusal names the field."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import Message
+
+from tensorhop.errors import InvalidInput
+from tensorhop.models.model import Model
+from tensorhop.settings import settings
+from tensorhop.v1 import describe_pb2, detect_pb2, image_pb2, model_pb2, pipeline_pb2, postprocess_pb2
+from tensorhop.values.describe_options import DescribeOptions
+from tensorhop.values.detect_options import DetectOptions
+from tensorhop.values.finish_options import Finish
+from tensorhop.values.geometry import Box, Region, Size
+from tensorhop.values.output_options import Output
+from tensorhop.values.results import Description, Detection, Layer, Mask, Placement
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_array, to_tensor
+
+
+def read_region(message: image_pb2.Region) -> Region:
+    return Region(message.x0, message.y0, message.x1, message.y1)
+
+
+def corners(message: image_pb2.Box) -> Box:
+    """A box as it came, unchecked."""
+    return Box(message.x0, message.y0, message.x1, message.y1)
+
+
+def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
+    """A box clipped to the photo.
+
+    Raises:
+        InvalidInput: not finite, inverted, empty, or wholly outside of the photo.
+    """
+    box = corners(message)
+    for name, value in box._asdict().items():
+        if not math.isfinite(value):
+            raise InvalidInput(f"{field}.{name}", f"is {value}; it must be finite")
+    if box.x0 >= box.x1 or box.y0 >= box.y1:
+        raise InvalidInput(field, f"is {tuple(box)}; x0 < x1 and y0 < y1 are needed")
+    inside = box.clipped(photo)
+    if inside.area == 0:
+        raise InvalidInput(
+            field, f"is {tuple(box)}, outside of the photo; x may go from 0 to {photo.width}, y to {photo.height}"
+        )
+    return inside
+
+
+def read_boxes(messages: Sequence[image_pb2.Box], photo: Size, field: str = "boxes") -> list[Box]:
+    check_count(len(messages), settings().max_boxes, field)
+    return [read_box(message, photo, f"{field}[{index}]") for index, message in enumerate(messages)]
+
+
+def read_mask(message: image_pb2.Mask, payloads: Payloads, photo: Size, field: str = "mask") -> Mask:
+    """A mask, its alpha uint8 0 to 255 or float32 0 to 1, its region within the photo.
+
+    Raises:
+        InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
+    """
+    mask = Mask(to_array(message.alpha, payloads, f"{field}.alpha"), read_region(message.region))
+    mask.check(photo, field)
+    return mask
+
+
+def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
+    """Raises InvalidInput: too many phrases, an empty one, one that is too long."""
+    most = settings()
+    check_count(len(phrases), most.max_phrases, field)
+    for index, phrase in enumerate(phrases):
+        if not phrase.strip():
+            raise InvalidInput(f"{field}[{index}]", "is empty; a phrase names an object")
+        if len(phrase) > most.max_phrase_characters:
+            raise InvalidInput(
+                f"{field}[{index}]", f"has {len(phrase)} characters; at most {most.max_phrase_characters} are allowed"
+            )
+    return list(phrases)
+
+
+def read_detect(message: detect_pb2.DetectOptions, field: str = "options") -> DetectOptions:
+    """The caller's choices. Raises InvalidInput as DetectOptions.check does."""
+    options = DetectOptions(**given(message, "score_threshold", "iou_threshold"))
+    options.check(field)
+    return options
+
+
+def read_describe(message: describe_pb2.DescribeOptions, field: str = "options") -> DescribeOptions:
+    """The caller's choices over the defaults. Raises InvalidInput as DescribeOptions.check does."""
+    if message.look not in describe_pb2.Look.values():
+        known = ", ".join(describe_pb2.Look.keys())
+        raise InvalidInput(f"{field}.look", f"is {message.look}; known are {known}")
+    chosen: dict[str, Any] = {
+        name: getattr(message.generation, name)
+        for name in ("max_new_tokens", "num_beams")
+        if message.generation.HasField(name)
+    }
+    if message.look:
+        chosen["look"] = describe_pb2.Look.Name(message.look).removeprefix("LOOK_").lower()
+    options = DescribeOptions(prompt=message.prompt.strip(), **chosen)
+    options.check(field)
+    return options
+
+
+def read_finish(message: postprocess_pb2.Finish) -> Finish:
+    """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, or a number out of its range."""
+    chosen = given(message, "center", "decontaminate", "refine", "fill", "max_scale")
+    chosen |= given(message.shadow, "rot", "length", "softness", "opacity")
+    if message.HasField("canvas"):
+        chosen["canvas"] = read_size(message.canvas)
+    if message.shadow.kind not in postprocess_pb2.ShadowKind.values():
+        known = ", ".join(postprocess_pb2.ShadowKind.keys())
+        raise InvalidInput("finish.shadow.kind", f"is {message.shadow.kind}; known are {known}")
+    if message.shadow.kind:
+        name = postprocess_pb2.ShadowKind.Name(message.shadow.kind)
+        chosen["shadow"] = name.removeprefix("SHADOW_KIND_").lower()
+    finish = Finish(**chosen)
+    finish.check()
+    return finish
+
+
+def given(message: Message, *names: str) -> dict[str, Any]:
+    """The optional fields among these that the caller has set."""
+    return {name: getattr(message, name) for name in names if message.HasField(name)}
+
+
+def read_output(message: pipeline_pb2.Output) -> Output:
+    """How the caller wants pictures. Raises InvalidInput: as Output.check does."""
+    if message.encoding not in pipeline_pb2.Encoding.values():
+        known = ", ".join(pipeline_pb2.Encoding.keys())
+        raise InvalidInput("output.encoding", f"is {message.encoding}; known are {known}")
+    chosen = given(message, "quality")
+    if message.encoding:
+        chosen["encoding"] = pipeline_pb2.Encoding.Name(message.encoding).removeprefix("ENCODING_").lower()
+    output = Output(background=message.background, **chosen)
+    output.check()
+    return output
+
+
+def check_count(count: int, most: int, field: str) -> None:
+    if count > most:
+        raise InvalidInput(field, f"has {count} entries; at most {most} are allowed")
+
+
+def read_size(message: image_pb2.Size) -> Size:
+    return Size(message.width, message.height)
+
+
+def read_detection(message: detect_pb2.Detection) -> Detection:
+    return Detection(message.index, message.label, message.phrase_index, message.score, corners(message.box))
+
+
+def read_description(message: pipeline_pb2.Description) -> Description:
+    return Description(message.text, message.score, read_region(message.region))
+
+
+def read_layer(message: postprocess_pb2.Layer, payloads: Payloads, field: str) -> Layer:
+    return Layer(to_array(message.pixels, payloads, f"{field}.pixels"), read_region(message.region))
+
+
+def read_placement(message: postprocess_pb2.Placement) -> Placement:
+    return Placement(read_size(message.canvas), message.scale, message.x, message.y)
+
+
+def write_region(region: Region) -> image_pb2.Region:
+    return image_pb2.Region(**region._asdict())
+
+
+def write_box(box: Box) -> image_pb2.Box:
+    return image_pb2.Box(**box._asdict())
+
+
+def write_size(size: Size) -> image_pb2.Size:
+    return image_pb2.Size(**size._asdict())
+
+
+def write_image(pixels: np.ndarray, payloads: Payloads) -> image_pb2.Image:
+    return image_pb2.Image(tensor=to_tensor(pixels, payloads))
+
+
+def write_mask(mask: Mask, payloads: Payloads) -> image_pb2.Mask:
+    return image_pb2.Mask(alpha=to_tensor(mask.alpha, payloads), region=write_region(mask.region))
+
+
+def write_detection(detection: Detection) -> detect_pb2.Detection:
+    return detect_pb2.Detection(
+        index=detection.index,
+        label=detection.label,
+        phrase_index=detection.phrase_index,
+        score=detection.score,
+        box=write_box(detection.box),
+    )
+
+
+def write_layer(layer: Layer, payloads: Payloads) -> postprocess_pb2.Layer:
+    return postprocess_pb2.Layer(pixels=to_tensor(layer.pixels, payloads), region=write_region(layer.region))
+
+
+def write_placement(placement: Placement) -> postprocess_pb2.Placement:
+    return postprocess_pb2.Placement(
+        canvas=write_size(placement.canvas), scale=placement.scale, x=placement.x, y=placement.y
+    )
+
+
+def write_finish(finish: Finish) -> postprocess_pb2.Finish:
+    return postprocess_pb2.Finish(
+        center=finish.center,
+        decontaminate=finish.decontaminate,
+        refine=finish.refine,
+        shadow=postprocess_pb2.Shadow(
+            kind=f"SHADOW_KIND_{finish.shadow.upper()}",
+            rot=finish.rot,
+            length=finish.length,
+            softness=finish.softness,
+            opacity=finish.opacity,
+        ),
+        canvas=write_size(Size(*finish.canvas)),
+        fill=finish.fill,
+        max_scale=finish.max_scale,
+    )
+
+
+def write_output(output: Output) -> pipeline_pb2.Output:
+    return pipeline_pb2.Output(
+        encoding=f"ENCODING_{output.encoding.upper()}", quality=output.quality, background=output.background
+    )
+
+
+def write_detect(options: DetectOptions) -> detect_pb2.DetectOptions:
+    return detect_pb2.DetectOptions(score_threshold=options.score_threshold, iou_threshold=options.iou_threshold)
+
+
+def write_describe(options: DescribeOptions) -> describe_pb2.DescribeOptions:
+    return describe_pb2.DescribeOptions(
+        look=f"LOOK_{options.look.upper()}",
+        prompt=options.prompt,
+        generation=describe_pb2.Generation(max_new_tokens=options.max_new_tokens, num_beams=options.num_beams),
+    )
+
+
+def write_model(model: Model) -> model_pb2.Model:
+    return model_pb2.Model(name=model.name, revision=model.revision, digest=model.digest)

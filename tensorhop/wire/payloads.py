@@ -1,0 +1,97 @@
+"""The large bytes of a message, kept apart from it: beside it, or in slots of shared memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tensorhop.errors import NotShared
+from tensorhop.observe import metrics
+from tensorhop.v1 import tensor_pb2 as pb
+from tensorhop.wire.shared_memory import ATTACHMENTS, SMALLEST, Slot
+
+TOKEN_BYTES = 4
+ALIGNMENT = 64  # bytes, of each tensor in a slot
+
+
+class Payloads:
+    """Buffers by the token that stands for each in its message, and slots in which large tensors may go instead."""
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = []  # the caller's own that its message refers to
+        self._buffers: list[memoryview] = []
+        self._inside = False
+        self._room: list[tuple[str, int, memoryview]] = []  # what is left of each slot: its name, offset, memory
+
+    @classmethod
+    def into(cls, slots: Sequence[Slot | None]) -> "Payloads":
+        """Payloads of a call, whose large tensors go into the caller's own slots as far as they fit."""
+        payloads = cls()
+        for slot in slots:
+            if slot is not None:
+                payloads.slots.append(slot)
+                payloads._room.append((slot.name, 0, slot.memory))
+        return payloads
+
+    @classmethod
+    def lent(cls, parts: Sequence[pb.SharedMemory], field: str = "lent") -> "Payloads":
+        """Payloads of an answer, whose large tensors go into the caller's slots; those that are not shared are left.
+
+        Raises:
+            InvalidInput: a reference is malformed, or reaches beyond its slot.
+        """
+        payloads = cls()
+        for index, part in enumerate(parts):
+            try:
+                payloads._room.append((part.name, part.offset, ATTACHMENTS.view(part, f"{field}[{index}]")))
+            except NotShared:
+                continue
+        return payloads
+
+    @classmethod
+    def inside(cls) -> "Payloads":
+        """Of a message that came whole: its `bytes` fields hold the payloads themselves, not tokens."""
+        payloads = cls()
+        payloads._inside = True
+        return payloads
+
+    def lend(self, slot: Slot | None) -> list[pb.SharedMemory]:
+        """The references by which a request lends a slot for its answer."""
+        if slot is None:
+            return []
+        self.slots.append(slot)
+        return [slot.part(0, slot.size)]
+
+    def place(self, size: int) -> tuple[pb.SharedMemory, memoryview] | None:
+        """Room for a tensor in one of the slots, if it is large and fits."""
+        if size >= SMALLEST:
+            for index, (name, offset, memory) in enumerate(self._room):
+                if size <= memory.nbytes:
+                    taken = -(-size // ALIGNMENT) * ALIGNMENT
+                    self._room[index] = (name, offset + taken, memory[taken:])
+                    metrics.sent_in_slot(size)
+                    return pb.SharedMemory(name=name, offset=offset, size=size), memory[:size]
+        return None
+
+    def put(self, buffer: Any) -> bytes:
+        """Keep a one-dimensional buffer of bytes; returns the token to set in the message."""
+        self._buffers.append(memoryview(buffer))
+        return (len(self._buffers) - 1).to_bytes(TOKEN_BYTES, "little")
+
+    def get(self, token: bytes) -> memoryview:
+        """The buffer that a token stands for; an unset field has none, and so no bytes."""
+        if self._inside or not token:
+            return memoryview(token)
+        return self._buffers[int.from_bytes(token, "little")]
+
+    def clear(self) -> None:
+        """Forget the buffers of a message that has been sent, before the next of a stream."""
+        self._buffers.clear()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing lies beside the message, which holds no tokens then."""
+        return not self._buffers
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that go inside the message."""
+        return sum(buffer.nbytes for buffer in self._buffers)

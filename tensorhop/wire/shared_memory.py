@@ -1,0 +1,283 @@
+"""Memory that processes of one host share: slots, each a file in /dev/shm that its owner lends to services it calls.
+
+A slot's life: an owner's `Pool` makes it and hands it to a `Loan`, one a request. Around each call that refers to it
+stands `carry`. A service reads and writes it in place, through its `Attachments`. The owner uses a slot again only if
+every call that carried it ended with the service's own word; otherwise a handler may still be at work on it, so the
+file is unlinked and never written again.
+"""
+
+import contextlib
+import mmap
+import os
+import re
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import grpc
+
+from tensorhop.errors import InvalidInput, NotShared
+from tensorhop.observe import metrics
+from tensorhop.settings import settings
+from tensorhop.v1 import tensor_pb2 as pb
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+SUPPORTED = fcntl is not None and hasattr(os, "posix_fallocate")  # not on macOS either; there, messages carry all
+NAME = re.compile(r"tensorhop-[0-9a-f]{32}")
+SMALLEST = 64 * 1024  # bytes of a slot; smaller tensors are no slower inside the message
+OWN_WORD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)  # no proxy's and no client's
+POPULATE = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # map all pages now, not one by one when touched
+
+
+class Slot:
+    """A file of shared memory, mapped; its owner holds a lock on it for as long as it lives."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path, self.name, self.size = path, path.name, size
+        self._calls = 0  # that carry it and have not ended with the service's own word
+        self._lock = threading.Lock()
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(self._file).st_nlink == 0:
+                raise FileNotFoundError(f"{path} was taken for an orphan's before it was locked")
+            os.posix_fallocate(self._file, 0, size)  # a full tmpfs says so here; later it would kill the process
+            self.memory = memoryview(mmap.mmap(self._file, size, POPULATE))
+        except OSError:
+            self.unlink()
+            raise
+
+    def part(self, offset: int, size: int) -> pb.SharedMemory:
+        """The reference to some of its bytes."""
+        return pb.SharedMemory(name=self.name, offset=offset, size=size)
+
+    def enter(self) -> None:
+        """A call that carries it starts."""
+        with self._lock:
+            self._calls += 1
+
+    def leave(self) -> None:
+        """A call that carried it has ended with the service's own word: its handler is done."""
+        with self._lock:
+            self._calls -= 1
+
+    @property
+    def tainted(self) -> bool:
+        """Whether a handler may still be at work on it."""
+        return self._calls > 0
+
+    def unlink(self) -> None:
+        """Remove the file. Those who have it mapped keep their view; the memory goes with the last of them."""
+        self.path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+class Pool:
+    """An owner's slots, used again and again: a fresh one costs as much as sending its bytes.
+
+    Args:
+        folder: where the files are.
+        most: bytes of all slots together.
+    """
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self.folder, self.most = folder, most
+        self._free: list[Slot] = []
+        self._used = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        metrics.watch_pool(self)
+        if SUPPORTED:
+            remove_orphans(folder)
+
+    @property
+    def used(self) -> int:
+        """Bytes of all slots."""
+        return self._used
+
+    @property
+    def lent(self) -> int:
+        """Bytes of the slots that calls have now."""
+        with self._lock:
+            return self._used - sum(slot.size for slot in self._free)
+
+    def take(self, size: int) -> Slot | None:
+        """A slot of at least `size` bytes, or None where shared memory cannot be had or brings nothing."""
+        size = rounded(size) if size >= SMALLEST else 0
+        if not 0 < size <= self.most or not SUPPORTED:
+            return None
+        with self._lock:
+            fitting = [slot for slot in self._free if size <= slot.size <= 2 * size]
+            if fitting:
+                best = min(fitting, key=lambda slot: slot.size)
+                self._free.remove(best)
+                return best
+            while self._free and self._used + size > self.most:
+                self._discard(self._free.pop(0))
+            if self._used + size > self.most:
+                return None
+            self._used += size
+        try:
+            return Slot(self.folder / f"tensorhop-{secrets.token_hex(16)}", size)
+        except OSError:  # the folder is full, or is not there
+            with self._lock:
+                self._used -= size
+            return None
+
+    def give_back(self, slot: Slot) -> None:
+        """Keep a slot for the next caller; a tainted one is unlinked instead."""
+        with self._lock:
+            if slot.tainted or self._closed:
+                self._discard(slot)
+            else:
+                self._free.append(slot)
+
+    def close(self) -> None:
+        """Remove the files of all slots, of those that are lent when they come back."""
+        with self._lock:
+            self._closed = True
+            for slot in self._free:
+                self._discard(slot)
+            self._free.clear()
+
+    def _discard(self, slot: Slot) -> None:
+        self._used -= slot.size
+        slot.unlink()
+
+
+class Loan:
+    """The slots that one request has borrowed from a pool, until it ends."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._slots: list[Slot] = []
+        self._lock = threading.Lock()
+
+    def borrow(self, size: int) -> Slot | None:
+        """A slot of at least `size` bytes, or None where there is none."""
+        slot = self._pool.take(size)
+        if slot is not None:
+            with self._lock:
+                self._slots.append(slot)
+        return slot
+
+    def give_back(self, slots: Iterable[Slot]) -> None:
+        """Give slots back before the request ends; nobody reads or writes them any more."""
+        for slot in slots:
+            with self._lock:
+                self._slots.remove(slot)
+            self._pool.give_back(slot)
+
+    def close(self) -> None:
+        """Give all slots back; no call is in flight any more."""
+        self.give_back(list(self._slots))
+
+
+@contextlib.contextmanager
+def carry(slots: Sequence[Slot]) -> Iterator[None]:
+    """Around a call whose request refers to slots: they are tainted until it ends with the service's own word.
+
+    That is its last answer, or a status that no proxy and no client makes up. After a cancel, a deadline or a broken
+    connection they stay tainted.
+    """
+    for slot in slots:
+        slot.enter()
+    try:
+        yield
+    except grpc.RpcError as error:
+        if error.code() in OWN_WORD:
+            for slot in slots:
+                slot.leave()
+        raise
+    for slot in slots:
+        slot.leave()
+
+
+def rounded(size: int) -> int:
+    """Up to one of four sizes between powers of two, so that slots fit more than one use."""
+    step = max(SMALLEST, 1 << max(0, size.bit_length() - 3))
+    return -(-size // step) * step
+
+
+def remove_orphans(folder: Path) -> None:
+    """Unlink the slots of owners that are gone: nobody holds the lock on them."""
+    for path in folder.glob("tensorhop-*"):
+        if not NAME.fullmatch(path.name):
+            continue
+        with contextlib.suppress(OSError):
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(file)
+
+
+# At the service.
+
+
+class Attachments:
+    """The slots of others that this process has mapped, the latest used last."""
+
+    MOST = 64
+
+    def __init__(self) -> None:
+        self._maps: OrderedDict[str, tuple[int, memoryview]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def view(self, part: pb.SharedMemory, field: str) -> memoryview:
+        """The bytes that a reference names, writable.
+
+        Raises:
+            InvalidInput: it is malformed, or reaches beyond the slot.
+            NotShared: this process cannot open the slot.
+        """
+        name, start = part.name, part.offset
+        end = start + part.size
+        with self._lock:
+            if name not in self._maps:
+                self._maps[name] = self._open(name, field)
+            self._maps.move_to_end(name)
+            file, memory = self._maps[name]
+            size = min(os.fstat(file).st_size, memory.nbytes)  # its owner may have made it shorter
+        if end > size:
+            raise InvalidInput(field, f"is bytes {start} to {end} of a slot of {size}")
+        return memory[start:end]
+
+    def _open(self, name: str, field: str) -> tuple[int, memoryview]:
+        if not NAME.fullmatch(name):
+            raise InvalidInput(f"{field}.name", f"is {name!r:.80}; it is tensorhop- and 32 hexadecimal digits")
+        if not SUPPORTED:
+            raise NotShared(field, "names a slot, and this platform has no shared memory")
+        self._drop_dead()
+        try:
+            path = Path(settings().shm_dir) / name
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise NotShared(field, f"names a slot that cannot be opened here: {error.strerror}") from error
+        try:
+            if os.fstat(file).st_uid != os.getuid():
+                raise NotShared(field, "names a slot of another user")
+            return file, memoryview(mmap.mmap(file, 0, POPULATE))
+        except (OSError, ValueError) as error:
+            os.close(file)
+            raise NotShared(field, f"names a slot that cannot be mapped here: {error}") from error
+        except NotShared:
+            os.close(file)
+            raise
+
+    def _drop_dead(self) -> None:
+        """Let go of slots that are unlinked, and of the oldest beyond MOST. Views in use keep their memory."""
+        for name, (file, _) in list(self._maps.items()):
+            if os.fstat(file).st_nlink == 0 or len(self._maps) >= self.MOST:
+                del self._maps[name]
+                os.close(file)
+
+
+ATTACHMENTS = Attachments()

@@ -1,0 +1,65 @@
+"""Tensors: an array as a dtype's name, a shape and raw bytes. The only place that knows their rules."""
+
+import math
+import sys
+
+import numpy as np
+
+from tensorhop.errors import InvalidInput
+from tensorhop.v1 import tensor_pb2 as pb
+from tensorhop.values.dtypes import DTYPES, dtype_name
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.shared_memory import ATTACHMENTS
+
+MAX_DIMENSIONS = 32  # numpy's own limit was 32 for long; no model needs more
+
+
+def to_tensor(array: np.ndarray, payloads: Payloads) -> pb.Tensor:
+    """The message for an array of any layout; its elements go to the payloads.
+
+    Raises:
+        TypeError: its dtype has no name in the protocol.
+    """
+    name = dtype_name(array)
+    dtype = DTYPES.get(name)
+    if dtype is None:
+        raise TypeError(f"a tensor cannot hold {array.dtype}; it holds {', '.join(DTYPES)}")
+    if place := payloads.place(array.nbytes):
+        part, memory = place
+        np.copyto(np.ndarray(array.shape, dtype, memory), array)
+        return pb.Tensor(dtype=name, shape=array.shape, shared_memory=part)
+    flat = np.ascontiguousarray(array, dtype).reshape(-1)
+    return pb.Tensor(dtype=name, shape=array.shape, data=payloads.put(flat.view(np.uint8)))
+
+
+def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
+    """A read-only view of the tensor's bytes, where they are, in its dtype and shape; it may be unaligned.
+
+    Raises:
+        InvalidInput: unknown dtype, a dimension below 0, or bytes whose number is not shape x dtype. `field` is the
+            tensor's place in the request.
+        NotShared: it refers to a slot that this process cannot open.
+    """
+    dtype = DTYPES.get(tensor.dtype)
+    if dtype is None:
+        raise InvalidInput(f"{field}.dtype", f"is {tensor.dtype!r}; known are {', '.join(DTYPES)}")
+    shape = tuple(tensor.shape)
+    if len(shape) > MAX_DIMENSIONS:
+        raise InvalidInput(f"{field}.shape", f"has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are allowed")
+    if min(shape, default=0) < 0:
+        raise InvalidInput(f"{field}.shape", f"is {list(shape)}; every dimension must be 0 or more")
+    if tensor.HasField("shared_memory"):
+        content = f"{field}.shared_memory"
+        buffer = ATTACHMENTS.view(tensor.shared_memory, content)
+    else:
+        content = f"{field}.data"
+        buffer = payloads.get(tensor.data)
+    expected = math.prod(shape) * dtype.itemsize
+    if buffer.nbytes != expected:
+        raise InvalidInput(
+            content,
+            f"has {buffer.nbytes:,} bytes; shape {list(shape)} of {tensor.dtype} takes {expected:,}",
+        )
+    if not expected and math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:  # numpy's own limit
+        raise InvalidInput(f"{field}.shape", f"is {list(shape)}, more elements than memory has addresses")
+    return np.ndarray(shape, dtype, buffer.toreadonly())

@@ -1,0 +1,86 @@
+"""Options of servers and clients become settings, or a message at once."""
+
+import os
+
+import pytest
+import trustme
+import typer
+from typer.testing import CliRunner
+
+from tensorhop.rpc.security import Security, from_environment
+from tensorhop.serving.settings_options import SERVER, client_options, server_options
+from tensorhop.settings import settings
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """Variables that a command sets are gone after the test."""
+    for name in SERVER:
+        monkeypatch.setenv(f"TENSORHOP_{name.upper()}", "")
+        monkeypatch.delenv(f"TENSORHOP_{name.upper()}")
+    settings.cache_clear()
+    yield
+    for name in SERVER:
+        os.environ.pop(f"TENSORHOP_{name.upper()}", None)
+    settings.cache_clear()
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    authority = trustme.CA()
+    made = authority.issue_cert("localhost")
+    authority.cert_pem.write_to_path("ca")
+    made.private_key_pem.write_to_path("key")
+    made.cert_chain_pems[0].write_to_path("cert")
+    (tmp_path / "tokens").write_text("secret\n")
+    return tmp_path
+
+
+def run(decorator, *words):
+    """The outcome of a command with an option of its own, and what it was called with."""
+    app, called = typer.Typer(), []
+
+    @app.command()
+    @decorator
+    def command(own: str = "default") -> None:
+        called.append((own, from_environment(), settings().metrics, settings().log_format))
+
+    return CliRunner().invoke(app, words), called
+
+
+def test_without_options_nothing_is_set():
+    _, called = run(server_options, "--own", "x")
+    assert called == [("x", Security(), "", "text")]
+
+
+def test_options_become_settings_of_children_too(files):
+    words = ["--tls-cert", "cert", "--tls-key", "key", "--tls-ca", "ca", "--token-file", "tokens"]
+    words += ["--require-client-cert", "--closed-health", "--open-reflection", "--no-reflection"]
+    _, called = run(server_options, *words, "--metrics", "127.0.0.1:9", "--log-format", "json")
+    paths = [str(files / name) for name in ("cert", "key", "ca")]
+    security = Security(*paths, True, str(files / "tokens"), open_health=False, open_reflection=True, reflection=False)
+    assert called == [("default", security, "127.0.0.1:9", "json")]
+    assert os.environ["TENSORHOP_TLS_KEY"] == str(files / "key")
+
+
+@pytest.mark.parametrize(
+    ("decorator", "words", "message"),
+    [
+        (server_options, ["--tls-cert", "cert"], "--tls-cert needs --tls-key beside it"),
+        (server_options, ["--tls-cert", "cert", "--tls-key", "ca"], "--tls-key"),
+        (server_options, ["--require-client-cert"], "--require-client-cert needs"),
+        (server_options, ["--token-file", "nothing"], "cannot be read"),
+        (client_options, ["--tls-ca", "key"], "holds no certificates"),
+        (client_options, ["--tls-cert", "cert", "--tls-key", "key"], "would be plain text"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_starts(files, decorator, words, message):
+    outcome, called = run(decorator, *words)
+    assert outcome.exit_code == 2
+    assert message in " ".join(outcome.output.replace("│", " ").split())
+    assert not called
+
+
+def test_a_client_has_no_options_of_servers():
+    assert run(client_options, "--metrics", "127.0.0.1:9")[0].exit_code == 2
