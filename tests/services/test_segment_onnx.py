@@ -99,12 +99,12 @@ def test_nothing_is_stretched(segmenter: OnnxSegmenter) -> None:
 
 
 def test_the_form_is_known_by_name_and_otherwise_found_out(segmenter: OnnxSegmenter, tmp_path: Path) -> None:
-    assert segmenter.form == U2NET
+    assert segmenter.input_format == U2NET
     assert segmenter.largest_batch == 1
     mine = open_model(Path(shutil.copy(FILE, tmp_path / "mine.onnx")))
-    assert mine.form.size == (320, 320), "as the file says, and not BiRefNet's"
-    assert (mine.form.mean, mine.form.std) == (BIREFNET.mean, BIREFNET.std)
-    assert not mine.form.logits, "it ends in a sigmoid"
+    assert mine.input_format.size == (320, 320), "as the file says, and not BiRefNet's"
+    assert (mine.input_format.mean, mine.input_format.std) == (BIREFNET.mean, BIREFNET.std)
+    assert not mine.input_format.logits, "it ends in a sigmoid"
 
 
 def test_too_little_memory_fails_the_box_and_not_the_server(
