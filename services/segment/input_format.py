@@ -19,7 +19,7 @@ def known_format(path: Path) -> OnnxFormat | None:
 
 
 def read_format(folder: Path) -> OnnxFormat:
-    """BiRefNet's format, with what a preprocessor_config.json in the folder (or above a folder named onnx) says instead.
+    """BiRefNet's format, with what a preprocessor_config.json in the folder (or above a folder named onnx) says.
 
     Raises:
         InvalidInput: the file is there and cannot be read, or holds other types than it should.
