@@ -11,16 +11,12 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from PIL import Image
 
-from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
-from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.channel import INFO
-from tensorhop.rpc.registry import steps_of
+from tensorhop.rpc.registry import services
 from tensorhop.v1 import describe_pb2, detect_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
 from tensorhop.v1.image_pb2 import Image as ImageMessage
 from tensorhop.v1.tensor_pb2 import SharedMemory, Tensor
-
-STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 WIDTH, HEIGHT = 24, 16  # of the photo
 NUMBERS = (0, 1, -1, 2, 3, 7, 16, 24, 255, 256, 1000, 65536, 2**31 - 1, -(2**31), 2**32, 2**63 - 1, -(2**63), 2**64 - 1)
@@ -43,7 +39,7 @@ TEXTS = (
 
 METHODS = {  # by path: the request's class, and whether answers come as a stream
     f"/{service.full_name}/{method.name}": (GetMessageClass(method.input_type), method.server_streaming)
-    for service in (*STEPS.values(), PIPELINE.descriptor, INFO)
+    for service in (*(service.descriptor for service in services().values()), INFO)
     for method in service.methods
 }
 

@@ -127,7 +127,7 @@ def take(tally: Tally, expected: str) -> int:
 def parent(arguments: argparse.Namespace) -> Iterator[Row]:
     """`tensorhop up` is killed: nothing of it may live on."""
     host = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}.2"
-    command = [sys.executable, "-P", "-m", "orchestrator", "up", "--host", host]
+    command = [sys.executable, "-P", "-m", "tensorhop.orchestrator", "up", "--host", host]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
