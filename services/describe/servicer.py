@@ -18,9 +18,17 @@ from tensorhop.wire.payloads import Payloads
 
 
 class Describer(Model, Protocol):
-    """Says what each photo shows; images are height x width x 3, uint8, sRGB."""
+    """A model that describes photos."""
 
-    def predict(self, images: Sequence[np.ndarray], options: DescribeOptions = ...) -> list[Description]: ...
+    def predict(self, images: Sequence[np.ndarray], options: DescribeOptions = ...) -> list[Description]:
+        """A description of each photo.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+
+        Raises:
+            InvalidInput: the model does not support one of the options.
+        """
 
 
 class DescribeServicer:
