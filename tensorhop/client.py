@@ -1,4 +1,4 @@
-"""PipelineClient: what a Python program imports to have its photos cut out."""
+"""PipelineClient: the Python client of the pipeline that cuts objects out of photos."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -52,7 +52,7 @@ Event = Description | Detections | ObjectResult | ObjectFault | Summary
 
 
 class PipelineClient:
-    """A connection to a pipeline, for as many requests and threads as you like.
+    """A connection to a pipeline, for any number of requests and threads at once.
 
         with PipelineClient() as client:
             for event in client.process("photo.jpg", max_objects=2):
@@ -60,10 +60,10 @@ class PipelineClient:
 
     Args:
         endpoint: "host:port", "unix:/path" or any other name that gRPC resolves.
-        security: TLS and token; what the TENSORHOP_... variables say if not given.
+        security: TLS and token. Default: those in the TENSORHOP_... variables.
 
     Raises:
-        InvalidInput: a file of `security` cannot be used, or it has a certificate to show and none to trust.
+        InvalidInput: a file of `security` cannot be used, or there is a client certificate but no authority to trust.
     """
 
     def __init__(self, endpoint: str = "localhost:50050", *, security: Security | None = None) -> None:
@@ -104,26 +104,28 @@ class PipelineClient:
         request_id: str = "",
         timeout: float | None = None,
     ) -> "Call":
-        """Cut out a photo's objects; the events are iterated over as they happen.
+        """Cut out a photo's objects, and yield each event as it happens.
 
         Args:
-            image: pixels (uint8, height x width x 3, sRGB), the bytes of an image file, or the path of one here.
-            phrases: what to look for; skips describe. Beside boxes or masks: their labels, one each.
-            boxes: x0, y0, x1, y1 in pixels of the upright photo; skips describe and detect.
-            masks: uint8 0 to 255 or float32 0 to 1; an array is of the photo's size. Skips describe, detect, segment.
+            image: pixels (uint8, height x width x 3, sRGB), the bytes of an image file, or the path of a local one.
+            phrases: what to look for. Skips describe. Together with boxes or masks: their labels, one each.
+            boxes: x0, y0, x1, y1 in pixels of the upright photo. Skips describe and detect.
+            masks: uint8 0 to 255 or float32 0 to 1; an array has the photo's height x width. Skips describe, detect and
+                segment.
             max_objects: how many objects to finish, best first. Default 4.
             max_parallel: how many objects may be in postprocess at once. Default 4.
             score_threshold: the least score of a detection, 0 to 1. Default: the model's.
             iou_threshold: overlap above which the worse of two detections is dropped, 0 to 1. Default: the model's.
             merge: finish all objects as one.
             ordered: yield objects in the order of their index, not as each is done.
-            cache: take and keep intermediate results; otherwise everything is computed anew.
-            describe: what describe looks at, and its prompt and generation if its model takes those.
-            finish: center, decontaminate, shadow.
-            output: how pictures are sent: as arrays, or as files that are ready to be written.
+            cache: use the step cache. Otherwise everything is computed anew.
+            describe: the part of the photo that describe sees, and its prompt and generation if its model supports
+                them.
+            finish: how to center, decontaminate and shadow each object.
+            output: how to send pictures: as arrays, or encoded as image files.
             return_masks: send each object's mask too.
-            return_layers: send the object and its shadow as layers of their own too.
-            request_id: your name for this request in logs; otherwise the pipeline makes one.
+            return_layers: send the object and its shadow as separate layers too.
+            request_id: the request's id in logs. Default: the pipeline makes one.
             timeout: seconds for the whole request.
 
         Returns:
@@ -131,8 +133,8 @@ class PipelineClient:
             is done, in any order, and last a Summary.
 
         Raises:
-            InvalidInput: an option asks for what is not allowed.
-            ServiceFault: at any event: the request as a whole failed; its `fault` has code, field and message.
+            InvalidInput: an option has a value that is not allowed.
+            ServiceFault: at any event: the whole request failed. Its `fault` has code, field and message.
         """
         detect = DetectOptions(score_threshold, iou_threshold)
         describe.check("describe")
@@ -161,7 +163,7 @@ class PipelineClient:
 
 
 class Call:
-    """The events of one request, as they happen. A caller who leaves early ends the work behind them."""
+    """The events of one request, as they happen. If the caller stops early, the remaining work is cancelled."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
@@ -170,7 +172,7 @@ class Call:
         return self
 
     def __next__(self) -> Event:
-        """Raises ServiceFault: the request as a whole failed, or was closed."""
+        """Raises ServiceFault: the whole request failed, or was closed."""
         try:
             response, payloads = readable(next(self._call))
         except grpc.RpcError as error:
@@ -182,7 +184,7 @@ class Call:
         return EVENTS[name](getattr(response, name), payloads)
 
     def close(self) -> None:
-        """Cancel what is still under way; from any thread, also while another waits for the next event."""
+        """Cancel the work that is still under way. Any thread may do so, also while another waits for an event."""
         self._call.cancel()
 
 

@@ -56,7 +56,7 @@ class HubCodeSegmenter:
             lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
             if lacking:  # transformers would initialise them at random
                 raise InvalidInput(
-                    "--model", f"{source.path} lacks weights that its code needs: {', '.join(lacking[:3])}"
+                    "--model", f"{source.path} lacks weights that its code wants: {', '.join(lacking[:3])}"
                 )
             with memory_of(self._device):
                 return model.to(self._device).eval()

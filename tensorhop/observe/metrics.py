@@ -1,4 +1,4 @@
-"""What a process counts and times, for Prometheus."""
+"""The metrics of a process, for Prometheus."""
 
 from weakref import WeakSet
 
@@ -32,7 +32,7 @@ _SLOTS.labels("lent").set_function(lambda: sum(pool.lent for pool in list(_pools
 
 
 def serve_metrics(address: str) -> int:
-    """Answer Prometheus at "host:port", by HTTP, until the process ends; returns the port.
+    """Answer Prometheus at "host:port", by HTTP, until the process ends. Returns the port.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -74,5 +74,5 @@ def sent_in_slot(size: int) -> None:
 
 
 def watch_pool(pool: object) -> None:
-    """Count a tensorhop.shm.Pool for as long as it is used."""
+    """Count the slots of a tensorhop.wire.shared_memory.Pool for as long as the pool exists."""
     _pools.add(pool)

@@ -1,4 +1,4 @@
-"""InfoService: what a server runs, and how it fares."""
+"""InfoService: what a server runs, and how busy it is."""
 
 import time
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from tensorhop.wire.payloads import Payloads
 
 
 class InfoServicer:
-    """Answers for a server what its servicer has of these: `model`, `batcher` and `upstreams`."""
+    """Reports on a server, from those attributes that its servicer has: `model`, `batcher` and `upstreams`."""
 
     def __init__(self, service: str, servicer: Any, limit: CallLimit) -> None:
         model = getattr(servicer, "model", None)

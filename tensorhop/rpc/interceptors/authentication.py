@@ -1,4 +1,4 @@
-"""Lets calls pass that bring a token."""
+"""The interceptor that admits only calls with a token."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from tensorhop.v1 import fault_pb2
 
 
 class AuthenticationInterceptor(grpc.ServerInterceptor):
-    """Refuses calls that bring no token of the file, before anything of their messages is read."""
+    """Refuses calls without one of the tokens, before any of their messages is read."""
 
     def __init__(self, tokens: Tokens, security: Security, service: str) -> None:
         self._tokens, self._service = tokens, service
@@ -23,7 +23,7 @@ class AuthenticationInterceptor(grpc.ServerInterceptor):
             self._open += ("/grpc.health.",)
         if security.open_reflection:
             self._open += ("/grpc.reflection.",)
-        # A handler that takes a stream is called before the first message has come.
+        # gRPC calls a handler that takes a stream before the first message has arrived.
         self._missing: grpc.RpcMethodHandler = grpc.stream_unary_rpc_method_handler(
             self._refusal("is missing; send 'Bearer TOKEN'")
         )
@@ -57,5 +57,5 @@ class AuthenticationInterceptor(grpc.ServerInterceptor):
         def refuse(requests: Any, context: grpc.ServicerContext) -> None:
             context.abort_with_status(status)
 
-        refuse.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]  # the others may all wait for a model
+        refuse.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]  # all other threads may be waiting for a model
         return refuse

@@ -1,4 +1,4 @@
-"""Exceptions of handlers as gRPC statuses."""
+"""The interceptor that turns exceptions of handlers into gRPC statuses, and limits the number of calls."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class FaultInterceptor(grpc.ServerInterceptor):
-    """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too; refuses too many calls.
+    """Turns a handler's exception into a gRPC status with a Fault as its detail, for streams too. Applies a call limit.
 
     Args:
         service: name of the service whose faults these are.
-        limit: of the calls, without those to health, info and the like, which have threads of their own.
+        limit: of all calls except those to health, info and similar methods, which have threads of their own.
     """
 
     def __init__(self, service: str, limit: CallLimit) -> None:

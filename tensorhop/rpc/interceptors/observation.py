@@ -1,4 +1,4 @@
-"""What is seen of every call from outside: counts and times, a line of log, and a span."""
+"""The interceptor that observes every call: metrics, a line in the log, and a span."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ NO_ID = "-"
 
 
 class ObservationInterceptor(grpc.ServerInterceptor):
-    """Watches the calls that do work; those to health, reflection and info go by unseen."""
+    """Observes the calls that do work, but not those to health, reflection and info."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -35,7 +35,7 @@ class ObservationInterceptor(grpc.ServerInterceptor):
         handler = continuation(details)
         if handler is None or not is_own(details.method) or details.method.startswith(INFO_PATH):
             return handler
-        key = (details.method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
+        key = (details.method, id(handler))  # the handler is kept, so its id stays unique
         if key not in self._wrapped:
             self._wrapped[key] = handler, self._wrap(details.method, handler)
         return self._wrapped[key][1]
@@ -87,10 +87,10 @@ def stream(method: Method, behavior: Callable[..., Any], request: Any, context: 
     started, metadata = method.begin(), metadata_of(context)
     request_id = id_of(request, metadata)
     span = tracing.begin_server(method.path, metadata, request_id)
-    code = grpc.StatusCode.CANCELLED  # who stops reading closes this generator
+    code = grpc.StatusCode.CANCELLED  # gRPC closes this generator if the caller stops reading
     try:
         for answer in behavior(request, context):
-            if request_id == NO_ID:  # the pipeline has made one, and tells the caller
+            if request_id == NO_ID:  # the pipeline has made one, which its answers carry
                 request_id = id_of(answer, {})
             yield answer
         code = grpc.StatusCode.OK
@@ -106,6 +106,6 @@ def code_of(context: grpc.ServicerContext) -> grpc.StatusCode | None:
 
 
 def id_of(packet: Any, metadata: dict[str, str]) -> str:
-    """The request's id, as its message or metadata has it; NO_ID without one, or if it is not fit to be printed."""
+    """The request's id in its message or metadata; NO_ID if there is none, or if it cannot be printed."""
     given = getattr(getattr(packet, "message", None), "request_id", "") or metadata.get(REQUEST_ID, "")
     return given if usable(given) else NO_ID
