@@ -61,7 +61,7 @@ class Payloads:
         return [slot.part(0, slot.size)]
 
     def place(self, size: int) -> tuple[pb.SharedMemory, memoryview] | None:
-        """Room in a slot for a tensor of so many bytes; None if it is small or does not fit."""
+        """Room in a slot for a tensor of `size` bytes; None if it is small or does not fit."""
         if size >= SMALLEST:
             for index, (name, offset, memory) in enumerate(self._room):
                 if size <= memory.nbytes:

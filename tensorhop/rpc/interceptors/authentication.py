@@ -57,5 +57,5 @@ class AuthenticationInterceptor(grpc.ServerInterceptor):
         def refuse(requests: Any, context: grpc.ServicerContext) -> None:
             context.abort_with_status(status)
 
-        refuse.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]  # all other threads may be waiting for a model
+        refuse.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]  # the others may wait for a model
         return refuse
