@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Detection
 
@@ -37,7 +37,7 @@ class Input:
             OSError: it cannot be read.
             InvalidInput: it has more bytes than a message may have.
         """
-        most = settings().max_message_bytes
+        most = current_settings().max_message_bytes
         try:
             with standard_input() if self.path is None and self.name == STDIN else self._open() as file:
                 data = file.read(most + 1)
