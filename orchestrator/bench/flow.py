@@ -2,12 +2,10 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import numpy as np
 import typer
-
-if TYPE_CHECKING:
-    import numpy as np
 
 flow = typer.Typer()
 
@@ -81,7 +79,7 @@ def growth_command(
     show(rows, "As work grows", as_json)
 
 
-def pixels_of(photo: Path) -> "np.ndarray":
+def pixels_of(photo: Path) -> np.ndarray:
     from tensorhop.values.images import decode_image
 
     if not photo.is_file():
