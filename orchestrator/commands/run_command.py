@@ -83,15 +83,13 @@ def run_command(
         start_tracing("tensorhop-run")
         if endpoint and choices:
             raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
-        run_options.check_manifest(images or [], manifest, {"--box": boxes, "--mask": mask, "--recursive": recursive})
+        only_images = {"--box": boxes, "--mask": mask, "--recursive": recursive}
+        run_options.check_manifest(images or [], manifest, only_images)
         inputs = find_inputs(images or [], recursive, out)
         if len(inputs) > 1 and (boxes or mask):
             raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
-        single = out == "-" or (Path(out).suffix != "" and not Path(out).is_dir())
-        run_options.check_out(
-            out, single, len(inputs), chosen.values().get(OVERLAY.name), as_json, resume, manifest is not None
-        )
-        place = Destination(None if out == "-" else Path(out), single, name, save_steps)
+        place, overlay = destination(out, name, save_steps), chosen.values().get(OVERLAY.name)
+        run_options.check_out(out, place.single, len(inputs), overlay, as_json, resume, manifest is not None)
         masks = [run_options.read_mask_file(path) for path in mask or []]
         plan = photo_request(chosen, place, phrases=phrases, boxes=boxes, masks=masks)
         tasks: Iterable[PhotoTask] = [PhotoTask(photo, plan) for photo in inputs]
@@ -111,6 +109,12 @@ def run_command(
         return run(tasks, client, reporter, jobs=jobs, resume=resume, fail_fast=fail_fast)
 
     raise typer.Exit(until_signal(work))
+
+
+def destination(out: str, template: str | None, steps: Path | None) -> Destination:
+    """Where results go. An --out with a suffix is one file, unless it is a directory; - is standard output."""
+    single = out == "-" or (Path(out).suffix != "" and not Path(out).is_dir())
+    return Destination(None if out == "-" else Path(out), single, template, steps)
 
 
 def manifest_tasks(manifest: str, chosen: PhotoOptions, place: Destination, phrases: list[str]) -> Iterator[PhotoTask]:

@@ -19,10 +19,10 @@ DEFAULT = Finish()
 
 @dataclass(frozen=True)
 class Option:
-    """One option. Where a door has no name for it, its own name is used as that door writes names."""
+    """One option. `flag` and `http` are its names on the command line and over HTTP, where they are other ones."""
 
     name: str  # in Python, and in a manifest: there also with "-" for "_"
-    path: str  # the field of ProcessRequest that it sets; "" if it sets none by itself
+    path: str  # the field of ProcessRequest that it sets, dotted; "" if it sets none by itself
     kind: Kind
     help: str
     default: Any = None  # as JSON has it; None if saying nothing differs from saying any value
@@ -31,7 +31,7 @@ class Option:
     metavar: str | None = None  # what stands for the value in --help; its kind's if not given
     least: int | None = None  # the least number that command line and manifest take; all else is checked further on
     argument: str = ""  # of PipelineClient.process, or of the class in it; the end of the path if not given
-    flag: str = ""  # on the command line
+    flag: str = ""  # "--prompt"
     http: str = ""  # in forms, queries and JSON
 
     @property
