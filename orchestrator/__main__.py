@@ -1,6 +1,23 @@
-"""python -m orchestrator: the same as `tensorhop`."""
+"""`tensorhop`, and `python -m tensorhop.orchestrator`: the command line."""
 
-from tensorhop.orchestrator.cli import main
+import sys
+
+from tensorhop.rpc.registry import RegistryError
+
+
+def main() -> None:
+    """Run the command line. Ends the process."""
+    try:
+        from tensorhop.orchestrator.cli import app
+    except RegistryError as error:  # its commands are made from the registry
+        sys.exit(_refused(error))
+    app()
+
+
+def _refused(error: RegistryError) -> int:
+    print(f"Error: {error}", file=sys.stderr)
+    return 2
+
 
 if __name__ == "__main__":
     main()

@@ -21,8 +21,3 @@ app.command("status")(status_command)
 app.add_typer(serve, name="serve")
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
-
-
-def main() -> None:
-    """Run the command line. Ends the process."""
-    app()

@@ -1,1 +1,116 @@
-"""What every process of Tensorhop shares: the contract, tensors, images, errors, serving and the client."""
+"""Models as gRPC services that exchange raw tensors, and chains of them.
+
+The names below are what programs import; they stay. Everything else may move from one release to the next without
+notice. A name is imported when it is first used.
+
+    from tensorhop import ObjectResult, PipelineClient
+
+    with PipelineClient("localhost:50050") as client:
+        for event in client.process("photo.jpg"):
+            if isinstance(event, ObjectResult):
+                print(event.detection.label, event.picture.pixels.shape)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tensorhop.client import Call, Event, PipelineClient
+    from tensorhop.errors import InvalidInput, ServiceFault
+    from tensorhop.rpc.batching import Batcher
+    from tensorhop.rpc.security import Security
+    from tensorhop.rpc.service import Service
+    from tensorhop.values.describe_options import DescribeOptions
+    from tensorhop.values.finish_options import Finish
+    from tensorhop.values.finish_presets import FINISH_PRESETS
+    from tensorhop.values.geometry import Box, Region, Size
+    from tensorhop.values.output_options import Output
+    from tensorhop.values.results import (
+        Description,
+        Detection,
+        Detections,
+        Layer,
+        Mask,
+        ObjectFault,
+        ObjectResult,
+        Placement,
+        StepSummary,
+        Summary,
+    )
+    from tensorhop.wire.allocator import keep_large_buffers
+    from tensorhop.wire.codec import Packet
+    from tensorhop.wire.image_source import read_image
+    from tensorhop.wire.messages import write_image, write_model
+    from tensorhop.wire.payloads import Payloads
+    from tensorhop.wire.tensor import to_array, to_tensor
+
+__all__ = [
+    "FINISH_PRESETS",
+    "Batcher",
+    "Box",
+    "Call",
+    "DescribeOptions",
+    "Description",
+    "Detection",
+    "Detections",
+    "Event",
+    "Finish",
+    "InvalidInput",
+    "Layer",
+    "Mask",
+    "ObjectFault",
+    "ObjectResult",
+    "Output",
+    "Packet",
+    "Payloads",
+    "PipelineClient",
+    "Placement",
+    "Region",
+    "Security",
+    "Service",
+    "ServiceFault",
+    "Size",
+    "StepSummary",
+    "Summary",
+    "keep_large_buffers",
+    "read_image",
+    "to_array",
+    "to_tensor",
+    "write_image",
+    "write_model",
+]
+
+_HOMES = {
+    "client": ("Call", "Event", "PipelineClient"),
+    "errors": ("InvalidInput", "ServiceFault"),
+    "rpc.batching": ("Batcher",),
+    "rpc.security": ("Security",),
+    "rpc.service": ("Service",),
+    "values.describe_options": ("DescribeOptions",),
+    "values.finish_options": ("Finish",),
+    "values.finish_presets": ("FINISH_PRESETS",),
+    "values.geometry": ("Box", "Region", "Size"),
+    "values.output_options": ("Output",),
+    "values.results": (
+        *("Description", "Detection", "Detections", "Layer", "Mask", "ObjectFault", "ObjectResult"),
+        *("Placement", "StepSummary", "Summary"),
+    ),
+    "wire.allocator": ("keep_large_buffers",),
+    "wire.codec": ("Packet",),
+    "wire.image_source": ("read_image",),
+    "wire.messages": ("write_image", "write_model"),
+    "wire.payloads": ("Payloads",),
+    "wire.tensor": ("to_array", "to_tensor"),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

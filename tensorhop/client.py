@@ -135,7 +135,6 @@ class PipelineClient:
             ServiceFault: at any event: the request as a whole failed; its `fault` has code, field and message.
         """
         detect = DetectOptions(score_threshold, iou_threshold)
-        detect.check("detect")
         describe.check("describe")
         finish.check()
         output.check()

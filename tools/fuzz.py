@@ -23,19 +23,16 @@ import numpy as np
 from hostile import METHODS, Hostile
 
 from tensorhop.orchestrator.chain.steps import Steps
-from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.channel import open_channel
-from tensorhop.rpc.registry import ports, services, steps_of
+from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 from tensorhop.values.geometry import Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
 
-STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
-
-SERVERS = [name for name in ports() if name != "http"]  # those that speak gRPC
+SERVERS = list(services())
 SMALL = {"TENSORHOP_MAX_PIXELS": "1000000", "TENSORHOP_MAX_CANVAS_SIDE": "512", "TENSORHOP_MAX_CALLS": "16"}
 NEVER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"}
 HOST = "127.0.0.1:0"
@@ -66,17 +63,18 @@ class Instant:
 def instant() -> Iterator[dict[str, Server]]:
     """The services with models that answer at once; postprocess has none, and is as it is."""
     servers = {}
-    for name in STEPS:
-        step = services()[name]
-        servers[name] = Server(step, step.make_servicer(*[Instant(name)] if step.models else ()), HOST)
-    stages = Steps.connect(CUTOUTS, {name: server.address for name, server in servers.items()})
-    servers["pipeline"] = Server(PIPELINE, PIPELINE.make_servicer(stages), HOST)
+    for name, service in services().items():
+        if not service.calls:
+            known = service.models and name in PIPELINE.calls
+            servers[name] = Server(service, service.make_servicer(Instant(name)) if known else service.load(), HOST)
+    steps = Steps.connect(PIPELINE, {name: server.address for name, server in servers.items()})
+    servers[PIPELINE.name] = Server(PIPELINE, PIPELINE.make_servicer(steps), HOST)
     try:
         yield servers
     finally:
         for server in servers.values():
             server.stop(0).wait()
-        stages.close()
+        steps.close()
 
 
 def serve(models: str) -> None:
@@ -93,10 +91,10 @@ class Target:
     def __init__(self, addresses: Mapping[str, str], deadline: float) -> None:
         self._deadline = deadline
         self._channels = {name: open_channel(address) for name, address in addresses.items()}
-        steps = {f"/{descriptor.full_name}/": name for name, descriptor in STEPS.items()}
+        owners = {f"/{service.descriptor.full_name}/": name for name, service in services().items()}
         self._calls = {}
         for path, (_, streams) in METHODS.items():
-            name = next((name for start, name in steps.items() if path.startswith(start)), "pipeline")
+            name = next((name for start, name in owners.items() if path.startswith(start)), PIPELINE.name)
             channel = self._channels[name]
             self._calls[path] = channel.unary_stream(path) if streams else channel.unary_unary(path)
 

@@ -6,21 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from PIL import Image
 
-from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
-from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.channel import INFO
-from tensorhop.rpc.registry import steps_of
+from tensorhop.rpc.registry import services
 from tensorhop.v1 import describe_pb2, detect_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
 from tensorhop.v1.image_pb2 import Image as ImageMessage
 from tensorhop.v1.tensor_pb2 import SharedMemory, Tensor
-
-STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 WIDTH, HEIGHT = 24, 16  # of the photo
 NUMBERS = (0, 1, -1, 2, 3, 7, 16, 24, 255, 256, 1000, 65536, 2**31 - 1, -(2**31), 2**32, 2**63 - 1, -(2**63), 2**64 - 1)
@@ -41,9 +37,10 @@ TEXTS = (
     "%s{}",
 )
 
+KINDS = {FieldDescriptor.TYPE_STRING: "string", FieldDescriptor.TYPE_BYTES: "bytes"}
 METHODS = {  # by path: the request's class, and whether answers come as a stream
     f"/{service.full_name}/{method.name}": (GetMessageClass(method.input_type), method.server_streaming)
-    for service in (*STEPS.values(), PIPELINE.descriptor, INFO)
+    for service in (*(service.descriptor for service in services().values()), INFO)
     for method in service.methods
 }
 
@@ -103,7 +100,29 @@ def valid() -> dict[str, list[Message]]:
             pipeline_pb2.ProcessRequest(**common, phrases=["cup"], merge=True, detect=thresholds),
             pipeline_pb2.ProcessRequest(**common, describe=look),
         ]
-    return {path: [request for request in requests if isinstance(request, kind)] for path, (kind, _) in METHODS.items()}
+    return {
+        path: [request for request in requests if isinstance(request, kind)] or [sample(kind.DESCRIPTOR, images[0])]
+        for path, (kind, _) in METHODS.items()
+    }
+
+
+def sample(kind: Descriptor, image: ImageMessage) -> Message:
+    """A likely request of a service of which nothing is known: every field is set, once."""
+    request = GetMessageClass(kind)()
+    for field in kind.fields:
+        if field.message_type is None:
+            value = {"string": "word", "bytes": b"bytes"}.get(KINDS.get(field.type, ""), 1)
+        elif field.message_type is ImageMessage.DESCRIPTOR:
+            value = image
+        else:
+            value = sample(field.message_type, image)
+        if field.is_repeated:
+            getattr(request, field.name).append(value)
+        elif field.message_type is None:
+            setattr(request, field.name, value)
+        else:
+            getattr(request, field.name).CopyFrom(value)
+    return request
 
 
 class Hostile:

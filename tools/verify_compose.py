@@ -14,12 +14,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.rpc.registry import models
+
 ROOT = Path(__file__).parent.parent
 PHOTO = ROOT / "examples/photos/coffee.jpg"
 ENDPOINT, HTTP = "localhost:50050", "localhost:8080"
 COMPOSE = [*os.environ.get("COMPOSE", "docker compose").split(), "--project-name", "tensorhop-verify"]
 DOCKER = os.environ.get("DOCKER", "docker").split()
-STEPS = ("describe", "detect", "segment", "postprocess")
+STEPS, MODELS = PIPELINE.calls, [name for name in PIPELINE.calls if name in models()]
 PATIENCE = 120.0  # seconds for anything to come up
 KILL = "import os, signal, sys; os.kill(int(sys.argv[1]), signal.SIGKILL)"
 
@@ -50,7 +53,8 @@ def until(condition: Callable[[], object], what: str) -> float:
 def photo(*options: str) -> dict | None:
     """The summary of a photo that went through the pipeline, from outside; None if it failed."""
     with tempfile.TemporaryDirectory() as out:
-        command = [sys.executable, "-m", "orchestrator", "run", str(PHOTO), "--endpoint", ENDPOINT, "--json", "-o", out]
+        run = ["tensorhop.orchestrator", "run", str(PHOTO), "--endpoint", ENDPOINT, "--json", "-o", out]
+        command = [sys.executable, "-m", *run]
         done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
         if done.returncode != 0:
             return None
@@ -80,7 +84,7 @@ def check_transport() -> None:
 def check_cache() -> None:
     photo()
     cached = [name for name, step in steps_of(photo()).items() if step["cached"]]
-    if cached != ["describe", "detect", "segment"]:
+    if cached != MODELS:
         raise Failed(f"Redis had only {cached} of the photo's second run")
     print("the second run took describe, detect and segment from Redis")
 

@@ -81,7 +81,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Problem": record(
         {
-            **dict.fromkeys(("type", "title", "detail", "field", "step", "service", "request_id", "parameter"), TEXT),
+            **dict.fromkeys(("type", "title", "detail", "field", "step", "request_id", "parameter"), TEXT),
             "status": WHOLE,
             "code": {"type": "string", "enum": [name.removeprefix("CODE_") for name, _ in fault_pb2.Code.items()]},
             "retryable": {"type": "boolean"},

@@ -14,6 +14,7 @@ from tensorhop.web.parameters import NAMES
 
 log = logging.getLogger(__name__)
 
+PIPELINE = "pipeline"  # whose own faults are no step's
 MEDIA_TYPE = "application/problem+json"
 STATUSES = {
     "CANCELLED": 499,
@@ -62,8 +63,7 @@ def members_of(fault: pb.Fault, request_id: str, status: int | None = None) -> d
         "detail": fault.message,
         "code": code,
         "field": fault.field,
-        "step": pb.Step.Name(fault.step).removeprefix("STEP_").lower() if fault.step else "",
-        "service": service_of(fault),
+        "step": service_of(fault).replace(PIPELINE, ""),
         "retryable": fault.retryable,
         "request_id": request_id,
     }

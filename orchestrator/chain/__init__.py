@@ -1,1 +1,1 @@
-"""TODO."""
+"""What every chain needs: connected steps, retries, a cache, and the scope of one request."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The chain of cut-outs: photo -> describe -> detect -> segment -> postprocess."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Starting services on this machine: in this process, or as child processes."""

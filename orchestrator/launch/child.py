@@ -24,6 +24,6 @@ def watch() -> None:
 if __name__ == "__main__":
     # Before the command line is imported, which takes seconds.
     threading.Thread(target=watch, name="parent", daemon=True).start()
-    from tensorhop.orchestrator.cli import main
+    from tensorhop.orchestrator.__main__ import main
 
     main()

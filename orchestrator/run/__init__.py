@@ -1,1 +1,1 @@
-"""TODO."""
+"""`tensorhop run`: photos in, files out."""

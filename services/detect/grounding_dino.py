@@ -32,7 +32,7 @@ _PADDING = (124, 116, 104)  # the mean colour of the photos of ImageNet, which t
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Item:
     """One photo of a call, prepared."""
 
     index: int
@@ -90,37 +90,37 @@ class GroundingDino:
         iou_threshold = IOU_THRESHOLD if iou_threshold is None else iou_threshold
         found: dict[int, list[Detection]] = {}
         with self._turn:
-            jobs = [self._prepare(*one) for one in zip(range(len(images)), images, phrases, strict=True)]
-            for batch in self._batches(jobs):
+            items = [self._prepare(*one) for one in zip(range(len(images)), images, phrases, strict=True)]
+            for batch in self._batches(items):
                 with memory_of(self._checkpoint.device), torch.inference_mode():
                     logits, boxes = self._run(batch)
-                for job, row, places in zip(batch, logits, boxes, strict=True):
-                    asked = phrases[job.index]
-                    found[job.index] = detections(job, asked, row, places, score_threshold, iou_threshold)
-        return [(found[job.index], job.prompt.warnings) for job in jobs]
+                for item, row, places in zip(batch, logits, boxes, strict=True):
+                    asked = phrases[item.index]
+                    found[item.index] = detections(item, asked, row, places, score_threshold, iou_threshold)
+        return [(found[item.index], item.prompt.warnings) for item in items]
 
-    def _prepare(self, index: int, image: np.ndarray, phrases: Sequence[str]) -> _Job:
+    def _prepare(self, index: int, image: np.ndarray, phrases: Sequence[str]) -> _Item:
         if not phrases:
             raise InvalidInput("phrases", "is empty; name at least one object to look for")
         processor, most = self._checkpoint.processor, self._checkpoint.network.config.max_text_len
         prompt = read(processor.tokenizer, phrases, self._delimiters, most)
         seen = padded(image)
         pixels = processor.image_processor(images=Image.fromarray(seen), return_tensors="pt")["pixel_values"][0]
-        return _Job(index, size_of(image), size_of(seen), pixels, prompt)
+        return _Item(index, size_of(image), size_of(seen), pixels, prompt)
 
-    def _batches(self, jobs: Sequence[_Job]) -> list[list[_Job]]:
+    def _batches(self, items: Sequence[_Item]) -> list[list[_Item]]:
         """Photos that can run together: padding one to another's size, or its text, would change its boxes."""
-        groups: dict[tuple, list[_Job]] = defaultdict(list)
-        for job in jobs:
-            groups[(*job.pixels.shape, len(job.prompt.ids))].append(job)
+        groups: dict[tuple, list[_Item]] = defaultdict(list)
+        for item in items:
+            groups[(*item.pixels.shape, len(item.prompt.ids))].append(item)
         most = self.largest_batch
         return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
 
-    def _run(self, batch: Sequence[_Job]) -> tuple[np.ndarray, np.ndarray]:
+    def _run(self, batch: Sequence[_Item]) -> tuple[np.ndarray, np.ndarray]:
         """Logits, photos x boxes x tokens, and boxes, photos x boxes x 4 (middle, width, height; 0 to 1), float32."""
-        ids = torch.tensor([job.prompt.ids for job in batch])
+        ids = torch.tensor([item.prompt.ids for item in batch])
         inputs = {
-            "pixel_values": torch.stack([job.pixels for job in batch]),
+            "pixel_values": torch.stack([item.pixels for item in batch]),
             "input_ids": ids,
             "token_type_ids": torch.zeros_like(ids),
             "attention_mask": torch.ones_like(ids),
@@ -139,7 +139,7 @@ def padded(image: np.ndarray) -> np.ndarray:
 
 
 def detections(
-    job: _Job,
+    item: _Item,
     phrases: Sequence[str],
     logits: np.ndarray,
     boxes: np.ndarray,
@@ -154,11 +154,11 @@ def detections(
     """
     with np.errstate(over="ignore"):  # of exp, for which the answer is 0
         tokens = 1 / (1 + np.exp(-logits))
-    scores = np.stack([tokens[:, span].max(axis=1) for span in job.prompt.spans], axis=1)
+    scores = np.stack([tokens[:, span].max(axis=1) for span in item.prompt.spans], axis=1)
     best = scores.argmax(axis=1)
     scores = scores[np.arange(len(scores)), best]
     middle, half = boxes[:, :2], boxes[:, 2:] / 2
-    size, seen = np.array(job.size, np.float32), np.array(job.padded, np.float32)
+    size, seen = np.array(item.size, np.float32), np.array(item.padded, np.float32)
     corners = np.concatenate([middle - half, middle + half], axis=1) * np.tile(seen, 2)
     in_photo = (middle * seen <= size).all(axis=1)  # rather than in the padding
     corners = np.clip(corners, 0, np.tile(size, 2))

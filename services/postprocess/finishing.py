@@ -47,19 +47,19 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
     kind, length, softness = options.shadow, options.length, options.softness
     region = around.moved(mask.region.x0, mask.region.y0)
     box = box.moved(mask.region.x0, mask.region.y0)
-    stance = None if kind == "none" else Solid.of(alpha, region, photo)
+    solid = None if kind == "none" else Solid.of(alpha, region, photo)
     placement = in_place(photo)
     if options.center:
-        if stance:
+        if solid:
             widest = room(box, options.canvas, options.fill, options.max_scale)
-            length = fitting_length(stance, kind, options.rot, widest, length, softness)
-        reached = reach(stance, kind, options.rot, length, softness) if stance else None
+            length = fitting_length(solid, kind, options.rot, widest, length, softness)
+        reached = reach(solid, kind, options.rot, length, softness) if solid else None
         placement = centered(box, reached, options.canvas, options.fill, options.max_scale)
     cutout = resampled(rgba, region, placement)
     if options.center:
         cutout, placement = nudged(cutout, placement)
     cutout = trimmed_layer(cutout)
-    shadow = draw(stance, placement, kind, options.rot, length, softness, options.opacity) if stance else None
+    shadow = draw(solid, placement, kind, options.rot, length, softness, options.opacity) if solid else None
     return Cutout(cutout, trimmed_layer(shadow) if shadow else None, placement)
 
 

@@ -31,20 +31,20 @@ SPREAD = 2.3  # standard deviations after which a blur has ended: what is left i
 GAMMA = 2.2
 
 
-def reach(stance: Solid, kind: str, rot: float, length: float = LENGTH, softness: float = SOFTNESS) -> Box:
+def reach(solid: Solid, kind: str, rot: float, length: float = LENGTH, softness: float = SOFTNESS) -> Box:
     """What the shadow covers, in pixels of the photo. Parameters as for `draw`."""
-    box = grid(stance, kind, rot, length, softness)
-    x, y = stance.origin
-    return Box(x + stance.cell * box.x0, y + stance.cell * box.y0, x + stance.cell * box.x1, y + stance.cell * box.y1)
+    box = grid(solid, kind, rot, length, softness)
+    x, y = solid.origin
+    return Box(x + solid.cell * box.x0, y + solid.cell * box.y0, x + solid.cell * box.x1, y + solid.cell * box.y1)
 
 
 def fitting_length(
-    stance: Solid, kind: str, rot: float, room: Box, length: float = LENGTH, softness: float = SOFTNESS
+    solid: Solid, kind: str, rot: float, room: Box, length: float = LENGTH, softness: float = SOFTNESS
 ) -> float:
     """The length, up to the given one, with which the shadow stays inside a box in pixels of the photo."""
 
     def fits(tried: float) -> bool:
-        box = reach(stance, kind, rot, tried, softness)
+        box = reach(solid, kind, rot, tried, softness)
         return box.x0 >= room.x0 and box.y0 >= room.y0 and box.x1 <= room.x1 and box.y1 <= room.y1
 
     if fits(length):
@@ -57,7 +57,7 @@ def fitting_length(
 
 
 def draw(
-    stance: Solid,
+    solid: Solid,
     placement: Placement,
     kind: str,
     rot: float,
@@ -68,7 +68,7 @@ def draw(
     """The shadow as a layer of the canvas.
 
     Args:
-        stance: the object's.
+        solid: the object's.
         placement: where the photo is on the canvas. What would leave the canvas is clipped.
         kind: one of tensorhop.finish.SHADOWS: none, contact (the dark where the object stands), cast (that, and the
             shadow that it casts).
@@ -83,11 +83,11 @@ def draw(
     """
     if kind == "none" or opacity == 0:
         return None
-    region = grid(stance, kind, rot, length, softness)
-    light = contact_light(stance, region, opacity)
+    region = grid(solid, kind, rot, length, softness)
+    light = contact_light(solid, region, opacity)
     if kind == "cast":
-        light *= cast_light(stance, region, rot, length, softness, opacity)
-    return on_canvas(1 - light ** (1 / GAMMA), region, stance, placement)
+        light *= cast_light(solid, region, rot, length, softness, opacity)
+    return on_canvas(1 - light ** (1 / GAMMA), region, solid, placement)
 
 
 def direction(rot: float, length: float) -> tuple[float, float]:
@@ -96,20 +96,20 @@ def direction(rot: float, length: float) -> tuple[float, float]:
     return length * math.sin(angle), length * FORESHORTENING * math.cos(angle)
 
 
-def deviation(height: np.ndarray, stance: Solid, length: float, softness: float) -> np.ndarray:
+def deviation(height: np.ndarray, solid: Solid, length: float, softness: float) -> np.ndarray:
     """Standard deviation of the blur of what is cast from a height, all in cells."""
-    return SHARPEST * stance.extent + softness * math.hypot(1, length) * height
+    return SHARPEST * solid.extent + softness * math.hypot(1, length) * height
 
 
-def grid(stance: Solid, kind: str, rot: float, length: float, softness: float) -> Region:
+def grid(solid: Solid, kind: str, rot: float, length: float, softness: float) -> Region:
     """The cells that the shadow covers."""
-    rim = SPREAD * max(blur for _, blur, _ in CONTACTS) * stance.extent
-    boxes = [(stance.x - rim, stance.ground - stance.back - rim, stance.x + rim, stance.ground + stance.front + rim)]
+    rim = SPREAD * max(blur for _, blur, _ in CONTACTS) * solid.extent
+    boxes = [(solid.x - rim, solid.ground - solid.back - rim, solid.x + rim, solid.ground + solid.front + rim)]
     if kind == "cast":
         right, up = direction(rot, length)
-        blur = SPREAD * deviation(stance.height, stance, length, softness)
-        x, y = stance.x + right * stance.height, stance.ground - up * stance.height
-        boxes.append((x - blur, y - stance.back - blur, x + blur, y + stance.front + blur))
+        blur = SPREAD * deviation(solid.height, solid, length, softness)
+        x, y = solid.x + right * solid.height, solid.ground - up * solid.height
+        boxes.append((x - blur, y - solid.back - blur, x + blur, y + solid.front + blur))
     return Region(
         math.floor(min(float(box[0].min()) for box in boxes)) - 1,
         math.floor(min(float(box[1].min()) for box in boxes)) - 1,
@@ -118,43 +118,43 @@ def grid(stance: Solid, kind: str, rot: float, length: float, softness: float) -
     )
 
 
-def contact_light(stance: Solid, region: Region, opacity: float) -> np.ndarray:
+def contact_light(solid: Solid, region: Region, opacity: float) -> np.ndarray:
     """The part of the sky's light that reaches the ground, for every cell of the region."""
     light = np.ones((region.size.height, region.size.width), np.float32)
     for height, blur, part in CONTACTS:
-        footprint = stance.footprint(height * stance.extent)
+        footprint = solid.footprint(height * solid.extent)
         hidden = np.clip(splat(footprint, region, 0, 0, [footprint.weight])[0], 0, 1)
-        light *= 1 - part * opacity * np.minimum(CONTACT_GAIN * blurred(hidden, max(0.5, blur * stance.extent)), 1)
+        light *= 1 - part * opacity * np.minimum(CONTACT_GAIN * blurred(hidden, max(0.5, blur * solid.extent)), 1)
     return light
 
 
-def cast_light(stance: Solid, region: Region, rot: float, length: float, softness: float, opacity: float) -> np.ndarray:
+def cast_light(solid: Solid, region: Region, rot: float, length: float, softness: float, opacity: float) -> np.ndarray:
     """The part of the lamp's light that reaches the ground, for every cell of the region."""
     right, up = direction(rot, length)
     # Low parts decide how sharp the shadow is where low and high ones share it.
-    near = stance.weight / (stance.height + 0.02 * stance.extent)
-    shade, share, height = splat(stance, region, right, up, [stance.weight, near, near * stance.height])
+    near = solid.weight / (solid.height + 0.02 * solid.extent)
+    shade, share, height = splat(solid, region, right, up, [solid.weight, near, near * solid.height])
     shade = np.clip(shade, 0, 1)
     height = shade * height / np.maximum(share, 1e-6)
     # The height goes on beyond the hard shadow, where the blur will spread.
     total, known = np.zeros_like(shade), np.full_like(shade, 1e-9)
     for blur, trust in ((0.015, 1.0), (0.08, 1e-3)):
-        total += trust * blurred(height, blur * stance.extent + 1)
-        known += trust * blurred(shade, blur * stance.extent + 1)
+        total += trust * blurred(height, blur * solid.extent + 1)
+        known += trust * blurred(shade, blur * solid.extent + 1)
     height = np.maximum(total / known, 0)
-    soft = softened(shade, np.maximum(deviation(height, stance, length, softness), 0.5))
-    highest = max(1.0, float(stance.height.max()))
+    soft = softened(shade, np.maximum(deviation(height, solid, length, softness), 0.5))
+    highest = max(1.0, float(solid.height.max()))
     return 1 - opacity * soft * (1 - FADE * np.minimum(height / highest, 1))
 
 
-def splat(stance: Solid, region: Region, right: float, up: float, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
+def splat(solid: Solid, region: Region, right: float, up: float, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
     """How much of the solid lies between each cell of the ground and the light, for each of some weights of the cells.
 
-    Every cell of the stance, moved by its height x (right, up), covers the rows of its disc's depth.
+    Every cell of the solid, moved by its height x (right, up), covers the rows of its disc's depth.
     """
     height, width = region.size.height, region.size.width
-    x0, y0 = stance.x - np.float32(0.5 + region.x0), stance.ground - np.float32(region.y0)
-    tall, back, front = stance.height, stance.back, stance.front
+    x0, y0 = solid.x - np.float32(0.5 + region.x0), solid.ground - np.float32(region.y0)
+    tall, back, front = solid.height, solid.back, solid.front
     sums: list[np.ndarray] = [np.zeros((height + 2) * width) for _ in weights]
     steps = max(1, math.ceil(math.hypot(right, up)))
     for step in range(steps):
@@ -199,11 +199,11 @@ def softened(picture: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     return result
 
 
-def on_canvas(alpha: np.ndarray, region: Region, stance: Solid, placement: Placement) -> Layer | None:
+def on_canvas(alpha: np.ndarray, region: Region, solid: Solid, placement: Placement) -> Layer | None:
     """Cells with their alpha as black pixels of the canvas."""
-    scale = placement.scale * stance.cell
-    x = placement.x + placement.scale * stance.origin[0] + scale * region.x0
-    y = placement.y + placement.scale * stance.origin[1] + scale * region.y0
+    scale = placement.scale * solid.cell
+    x = placement.x + placement.scale * solid.origin[0] + scale * region.x0
+    y = placement.y + placement.scale * solid.origin[1] + scale * region.y0
     covered = Box(x, y, x + scale * region.size.width, y + scale * region.size.height).region()
     covered = covered.intersect(Region.of(placement.canvas))
     if covered.empty:

@@ -35,7 +35,7 @@ class Solid:
 
     @classmethod
     def of(cls, alpha: np.ndarray, region: Region, photo: Size) -> Self:
-        """The stance of an object.
+        """The solid that an object's silhouette stands for.
 
         Args:
             alpha: float32, height x width, 0 to 1, not 0 everywhere.

@@ -43,7 +43,7 @@ class HubCodeSegmenter:
         self.name = source.name
         self.revision = source.revision
         self.digest = source.digest
-        self.form = read_format(source.path)
+        self.input_format = read_format(source.path)
         self.largest_batch = 1 if self._device.type == "cpu" else _GPU_BATCH
         self._model = self._load(source)
 
@@ -90,7 +90,7 @@ class HubCodeSegmenter:
         Raises:
             MemoryError: the device has too little memory.
         """
-        return segment(self.probabilities, self.form, images, boxes, self.largest_batch)
+        return segment(self.probabilities, self.input_format, images, boxes, self.largest_batch)
 
     def probabilities(self, tensors: np.ndarray) -> np.ndarray:
         """From n x 3 x height x width, float32, normalized, to n x height x width, float32, 0 to 1."""

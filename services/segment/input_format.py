@@ -11,7 +11,7 @@ FILE = "preprocessor_config.json"  # as transformers and transformers.js write i
 
 
 def known_format(path: Path) -> OnnxFormat | None:
-    """The form of a published file, told by its name: u2netp.onnx."""
+    """The format of a published file, told by its name: u2netp.onnx."""
     for name, preset in PRESETS.items():
         if preset.onnx and path.stem.lower() in (name, Path(preset.url).stem.lower()):
             return preset.onnx
@@ -19,7 +19,7 @@ def known_format(path: Path) -> OnnxFormat | None:
 
 
 def read_format(folder: Path) -> OnnxFormat:
-    """BiRefNet's form, with what a preprocessor_config.json in the folder (or above a folder named onnx) says instead.
+    """BiRefNet's format, with what a preprocessor_config.json in the folder (or above a folder named onnx) says.
 
     Raises:
         InvalidInput: the file is there and cannot be read, or holds other types than it should.
@@ -31,19 +31,19 @@ def read_format(folder: Path) -> OnnxFormat:
         return BIREFNET
     try:
         config = json.loads(path.read_bytes())
-        form = BIREFNET
+        input_format = BIREFNET
         if "size" in config:
-            form = replace(form, size=(int(config["size"]["height"]), int(config["size"]["width"])))
+            input_format = replace(input_format, size=(int(config["size"]["height"]), int(config["size"]["width"])))
         if "image_mean" in config:
-            form = replace(form, mean=_three(config["image_mean"]))
+            input_format = replace(input_format, mean=_three(config["image_mean"]))
         if "image_std" in config:
-            form = replace(form, std=_three(config["image_std"]))
+            input_format = replace(input_format, std=_three(config["image_std"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InvalidInput(
             "--model",
             f"{path} does not give size (height and width), image_mean and image_std as transformers writes them",
         ) from error
-    return form
+    return input_format
 
 
 def _three(values: list[float]) -> tuple[float, float, float]:

@@ -45,12 +45,14 @@ class OnnxSegmenter:
         self.revision = source.revision
         self.digest = source.digest
         self.largest_batch = _GPU_BATCH if on_gpu(self._session) and batch != 1 else 1
-        form = (source.preset and source.preset.onnx) or known_format(source.path)
-        self.form = form or read_format(source.path.parent)
-        self.form = replace(self.form, size=(size[0] or self.form.size[0], size[1] or self.form.size[1]))
-        if form is None:
-            self.form = replace(self.form, logits=self._has_logits())
-        log.info("%s: %s", source.path, self.form)
+        input_format = (source.preset and source.preset.onnx) or known_format(source.path)
+        self.input_format = input_format or read_format(source.path.parent)
+        self.input_format = replace(
+            self.input_format, size=(size[0] or self.input_format.size[0], size[1] or self.input_format.size[1])
+        )
+        if input_format is None:
+            self.input_format = replace(self.input_format, logits=self._has_logits())
+        log.info("%s: %s", source.path, self.input_format)
 
     def warm_up(self) -> None:
         with loading(self._path):
@@ -66,12 +68,12 @@ class OnnxSegmenter:
         Raises:
             MemoryError: the device has too little memory.
         """
-        return segment(self.probabilities, self.form, images, boxes, self.largest_batch)
+        return segment(self.probabilities, self.input_format, images, boxes, self.largest_batch)
 
     def probabilities(self, tensors: np.ndarray) -> np.ndarray:
         """From n x 3 x height x width, float32, normalized, to n x height x width, float32, 0 to 1."""
         answer = self._answer(tensors)
-        if self.form.logits:
+        if self.input_format.logits:
             answer = 1 / (1 + np.exp(-np.clip(answer, -80, 80)))  # exp(89) is over float32
         return np.clip(answer, 0, 1)
 
@@ -101,12 +103,12 @@ class OnnxSegmenter:
 
     def _has_logits(self) -> bool:
         """Whether the network answers anything but probabilities, for two pictures with edges and colours."""
-        height, width = self.form.size
+        height, width = self.input_format.size
         disc = np.zeros((height, width, 3), np.uint8)
         y, x = np.ogrid[:height, :width]
         disc[(y - height / 2) ** 2 + (x - width / 2) ** 2 < (min(height, width) / 4) ** 2] = (230, 180, 60)
         with loading(self._path):
-            answers = [self._answer(normalized(picture, self.form)[None]) for picture in (disc, 255 - disc)]
+            answers = [self._answer(normalized(picture, self.input_format)[None]) for picture in (disc, 255 - disc)]
         return any(answer.min() < -_TOLERANCE or answer.max() > 1 + _TOLERANCE for answer in answers)
 
 

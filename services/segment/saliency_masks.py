@@ -20,7 +20,7 @@ _HAZE = 0.1  # where nothing in the box reaches this, nothing stands out
 
 
 def segment(
-    network: Network, form: OnnxFormat, images: Sequence[np.ndarray], boxes: Sequence[Box], most: int = 1
+    network: Network, input_format: OnnxFormat, images: Sequence[np.ndarray], boxes: Sequence[Box], most: int = 1
 ) -> list[Mask]:
     """The mask of the object in one box of each photo.
 
@@ -29,7 +29,7 @@ def segment(
     with a thing inside. A box of the whole photo keeps all that the network sees.
 
     Args:
-        form: what the network wants.
+        input_format: what the network wants.
         images: height x width x 3 each, uint8, sRGB.
         boxes: one for each image, in its pixels; it overlaps the image.
         most: how many the network looks at in one run.
@@ -44,21 +44,23 @@ def segment(
     masks = []
     for start in range(0, len(looks), most):
         some = slice(start, start + most)
-        tensors = [normalized(crop(image, look), form) for image, look in zip(images[some], looks[some], strict=True)]
+        tensors = [
+            normalized(crop(image, look), input_format) for image, look in zip(images[some], looks[some], strict=True)
+        ]
         answers = network(np.stack(tensors))
         masks += [mask_of(*each) for each in zip(answers, looks[some], boxes[some], strict=True)]
     return masks
 
 
-def normalized(picture: np.ndarray, form: OnnxFormat) -> np.ndarray:
+def normalized(picture: np.ndarray, input_format: OnnxFormat) -> np.ndarray:
     """A picture (height x width x 3, uint8) as the network wants it: 3 x height x width, float32.
 
     Lanczos is what rembg takes; U2-Net's answers differ by several levels of 255 after another way of resizing.
     """
-    height, width = form.size
+    height, width = input_format.size
     small = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS), np.float32)
-    small = small / (max(float(small.max()), 1.0) if form.per_image else 255.0)
-    tensor = (small - np.array(form.mean, np.float32)) / np.array(form.std, np.float32)
+    small = small / (max(float(small.max()), 1.0) if input_format.per_image else 255.0)
+    tensor = (small - np.array(input_format.mean, np.float32)) / np.array(input_format.std, np.float32)
     return np.ascontiguousarray(tensor.transpose(2, 0, 1))
 
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Which models there are, and where their files come from."""

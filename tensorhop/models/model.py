@@ -1,4 +1,4 @@
-"""TODO tensorhop.models.model."""
+"""What every model class says about itself."""
 
 from typing import Protocol
 

@@ -1,1 +1,1 @@
-"""TODO."""
+"""What a service needs to be served and called over gRPC."""

@@ -1,4 +1,4 @@
-"""TODO tensorhop.rpc.remote."""
+"""A service at an address, with the connections on which it is called."""
 
 import logging
 import threading

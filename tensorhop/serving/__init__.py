@@ -1,1 +1,1 @@
-"""TODO."""
+"""The command line of a service, and the life of its process."""

@@ -1,4 +1,4 @@
-"""TODO tensorhop.serving.shutdown."""
+"""Serving until a signal asks for the end."""
 
 import signal
 import socket

@@ -1,4 +1,4 @@
-"""TODO tensorhop.values.dtypes."""
+"""Element types of tensors, by the names of the Open Inference Protocol."""
 
 import ml_dtypes
 import numpy as np

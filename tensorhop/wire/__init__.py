@@ -1,1 +1,1 @@
-"""TODO."""
+"""Values as messages: tensors, payloads, shared memory."""

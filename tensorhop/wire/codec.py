@@ -2,7 +2,7 @@
 
 The bytes are those of the generated classes, both ways; only the work differs. A payload (any `bytes` field) never goes
 through the generated parser, which would copy it twice: in a `Packet` the message holds a token in its place, and the
-payload lies beside it. One plan for each message type, made from its descriptor, says where payloads can be.
+payload lies beside it. One table of fields for each message type, made from its descriptor, says where payloads can be.
 """
 
 from collections.abc import Callable
@@ -40,13 +40,13 @@ class Packet(NamedTuple, Generic[M]):
 @cache
 def payload_fields(descriptor: Descriptor) -> PayloadFields:
     """Where a message type can hold payloads. No type of the contract holds itself."""
-    plan: PayloadFields = {}
+    fields_held: PayloadFields = {}
     for field in descriptor.fields:
         if field.type == FieldDescriptor.TYPE_BYTES:
-            plan[field.number] = PAYLOAD
+            fields_held[field.number] = PAYLOAD
         elif field.message_type is not None and (inner := payload_fields(field.message_type)):
-            plan[field.number] = inner
-    return plan
+            fields_held[field.number] = inner
+    return fields_held
 
 
 class Stub:
@@ -115,35 +115,37 @@ def encode(packet: Packet) -> bytes:
     return b"".join(parts)
 
 
-def write(message: Message, plan: PayloadFields, payloads: Payloads, parts: list[Any]) -> int:
+def write(message: Message, fields_held: PayloadFields, payloads: Payloads, parts: list[Any]) -> int:
     """Append a message to the parts; returns its length. Fields that can hold payloads come last."""
     fields = message.ListFields()
-    held = [(field, value) for field, value in fields if field.number in plan]
-    parts.append(rest_of(message, held, len(held) == len(fields), plan))
+    held = [(field, value) for field, value in fields if field.number in fields_held]
+    parts.append(rest_of(message, held, len(held) == len(fields), fields_held))
     length = len(parts[-1])
     for field, value in held:
         for one in value if field.is_repeated else (value,):
             place = len(parts)
             parts.append(b"")
-            if plan[field.number] is PAYLOAD:
+            if fields_held[field.number] is PAYLOAD:
                 buffer = payloads.get(one)
                 parts.append(buffer)
                 size = buffer.nbytes
             else:
-                size = write(one, plan[field.number], payloads, parts)
+                size = write(one, fields_held[field.number], payloads, parts)
             parts[place] = varint(field.number << 3 | LENGTH) + varint(size)
             length += len(parts[place]) + size
     return length
 
 
-def rest_of(message: Message, held: list[tuple[FieldDescriptor, Any]], all_held: bool, plan: PayloadFields) -> bytes:
+def rest_of(
+    message: Message, held: list[tuple[FieldDescriptor, Any]], all_held: bool, fields_held: PayloadFields
+) -> bytes:
     """A message without the fields that can hold payloads."""
     if not held:
         return message.SerializeToString()
     known = not len(UnknownFieldSet(message))
     if known and all_held:
         return b""
-    if known and len(held) == 1 and plan[held[0][0].number] is PAYLOAD:  # a tensor: its token is cut off
+    if known and len(held) == 1 and fields_held[held[0][0].number] is PAYLOAD:  # a tensor: its token is cut off
         field, token = held[0]
         whole, end = message.SerializeToString(), varint(field.number << 3 | LENGTH) + varint(len(token)) + token
         if whole.find(end) == len(whole) - len(end):  # nowhere else, as in a later field
@@ -200,7 +202,7 @@ class Reader:
         self.payloads = payloads
         self.left = MAX_REST
 
-    def cut(self, at: int, end: int, plan: PayloadFields, depth: int) -> bytes:
+    def cut(self, at: int, end: int, fields_held: PayloadFields, depth: int) -> bytes:
         """The message in data[at:end], with tokens in place of its payloads."""
         parts: list[Any] = []
         kept = at  # everything before is in the parts
@@ -211,7 +213,7 @@ class Reader:
                 at += 1
             else:
                 tag, at = self.varint(at, end)
-            inner = plan.get(tag >> 3) if tag & 7 == LENGTH else None
+            inner = fields_held.get(tag >> 3) if tag & 7 == LENGTH else None
             if inner is None:
                 at = self.skip(tag, at, end, depth)
                 self.spend(at - start)

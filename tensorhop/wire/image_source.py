@@ -1,4 +1,4 @@
-"""TODO tensorhop.wire.image_source."""
+"""Images of messages as pixels, whether they came as a tensor, as a file's bytes, or as an allowed path."""
 
 from pathlib import Path
 

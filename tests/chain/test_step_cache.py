@@ -169,12 +169,12 @@ def test_nonsense_in_the_store_is_computed_anew(client: PipelineClient) -> None:
     class Scope:
         def check(self) -> None: ...
 
-        def recall(self, step: int, model: object) -> None: ...
+        def cached(self, service: str, model: object) -> None: ...
 
     from tensorhop.v1.detect_pb2 import DetectResponse
 
     store = Memory(1000, 60)
-    seen = step_cache.Recall(Cache(store), np.zeros((2, 2, 3), np.uint8), Scope())  # type: ignore[arg-type]
+    seen = step_cache.StepCache(Cache(store), np.zeros((2, 2, 3), np.uint8), Scope())  # type: ignore[arg-type]
     answer = DetectResponse(warnings=["w"])
     assert seen.message(Stage(), [], DetectResponse, lambda: answer) == answer  # type: ignore[arg-type]
     (key,) = store._entries

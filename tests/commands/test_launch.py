@@ -132,7 +132,9 @@ def test_up_says_when_a_port_is_taken(tmp_path: Path) -> None:
 def test_a_service_starts_as_a_module_too(tmp_path: Path, name: str) -> None:
     address = f"unix:{tmp_path}/socket"
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", f"services.{name}", "--listen", address], cwd=tmp_path, stderr=subprocess.PIPE
+        [sys.executable, "-P", "-m", f"tensorhop.services.{name}", "--listen", address],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
     )
     read_until(process, b"serves")
     with grpc.insecure_channel(address) as channel:

@@ -43,12 +43,13 @@ def test_words_say_the_same_to_serve(choice, monkeypatch):
     import typer
     from typer.testing import CliRunner
 
+    from tensorhop.rpc.registry import services
     from tensorhop.serving import command
 
     served = []
     monkeypatch.setattr(command, "serve", lambda service, listen, choice: served.append(choice))
     app = typer.Typer()
-    app.command()(command.serve_command("detect", lambda: None))
+    app.command()(command.serve_command(services()["detect"]))
     result = CliRunner().invoke(app, serve_arguments(choice))
     assert result.exit_code == 0, result.output
     assert served == [choice]

@@ -17,7 +17,7 @@ from tensorhop.client import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.orchestrator.chain import retries
 from tensorhop.orchestrator.chain.steps import Steps
-from tensorhop.orchestrator.cutouts import pipeline
+from tensorhop.orchestrator.cutouts import objects
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.cutouts.servicer import PipelineServicer
@@ -438,7 +438,7 @@ def test_the_first_object_has_postprocess_to_itself(
 ) -> None:
     entered: list[int] = []
     beside_the_first: list[int] = []
-    finish_object = pipeline.finish_object
+    finish_object = objects.finish_object
 
     def watched(*args: Any) -> Any:
         entered.append(len(entered))
@@ -447,7 +447,7 @@ def test_the_first_object_has_postprocess_to_itself(
             beside_the_first.extend(entered[1:])
         return finish_object(*args)
 
-    monkeypatch.setattr(pipeline, "finish_object", watched)
+    monkeypatch.setattr(objects, "finish_object", watched)
     mask = np.zeros(cat.shape[:2], np.uint8)
     mask[20:60, 20:60] = 255
     events = list(client.process(cat, masks=[mask] * 3))

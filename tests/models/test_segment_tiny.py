@@ -118,7 +118,7 @@ def test_half_precision_is_near(tiny: Path) -> None:
 def test_the_files_logits_are_found_out(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         model = OnnxSegmenter(source_of(tiny / "free.onnx"))
-    assert model.form.logits
+    assert model.input_format.logits
     assert "logits=True" in caplog.text
 
 

@@ -57,7 +57,7 @@ def describe_fault(error):
     ids=lambda error: type(error).__name__,
 )
 def test_a_fault_arrives_as_it_was_sent(error):
-    assert describe_fault(error) == fault_of(error, pb.STEP_DESCRIBE)
+    assert describe_fault(error) == fault_of(error, "describe")
 
 
 def test_a_fault_of_another_service_arrives_as_it_was_sent():
@@ -102,7 +102,7 @@ def test_no_server_is_unavailable_and_retryable():
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.Describe(describe_pb2.DescribeRequest(), timeout=10)
-    fault = from_error(caught.value, pb.STEP_DESCRIBE).fault
+    fault = from_error(caught.value, "describe").fault
     assert (fault.step, fault.code, fault.retryable) == (pb.STEP_DESCRIBE, pb.CODE_UNAVAILABLE, True)
     assert fault.message
 
@@ -122,9 +122,13 @@ def test_a_status_without_a_fault_becomes_one(code, retryable):
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.Describe(describe_pb2.DescribeRequest(), timeout=10)
-    error = from_error(caught.value, pb.STEP_DETECT)
+    error = from_error(caught.value, "detect")
     assert error.fault == pb.Fault(
-        step=pb.STEP_DETECT, code=pb.Code.Value(f"CODE_{code}"), message="said so", retryable=retryable
+        step=pb.STEP_DETECT,
+        service="detect",
+        code=pb.Code.Value(f"CODE_{code}"),
+        message="said so",
+        retryable=retryable,
     )
     assert str(error) == "said so"
 
@@ -137,7 +141,7 @@ def test_the_step_that_failed_is_not_overwritten_by_the_step_that_asked():
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.Describe(describe_pb2.DescribeRequest(), timeout=10)
-    assert from_error(caught.value, pb.STEP_POSTPROCESS).fault.step == pb.STEP_DESCRIBE
+    assert from_error(caught.value, "postprocess").fault.step == pb.STEP_DESCRIBE
 
 
 def test_a_deadline_is_a_fault_too():
@@ -185,7 +189,7 @@ def test_a_message_over_the_limit_names_it(field, asked, answered, server, clien
         running.stop(0).wait()
     finally:
         settings.cache_clear()
-    fault = from_error(caught.value, pb.STEP_DESCRIBE).fault
+    fault = from_error(caught.value, "describe").fault
     assert (fault.code, fault.field, fault.retryable) == (pb.CODE_RESOURCE_EXHAUSTED, field, False)
     assert fault.message.startswith(f"{field} has 5,242,8")
     assert f"the {who} allows at most 4,194,304 (TENSORHOP_MAX_MESSAGE_BYTES)" in fault.message

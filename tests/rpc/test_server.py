@@ -22,6 +22,7 @@ from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error
 from tensorhop.services.describe.service import SERVICE as DESCRIBE
 from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
+from tensorhop.services.postprocess.servicer import PostprocessServicer
 from tensorhop.settings import settings
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, fault_pb2
 from tensorhop.v1.image_pb2 import Image
@@ -157,7 +158,7 @@ def failure(error, **options):
 def test_an_internal_error_is_logged_with_its_request(caplog):
     code, _ = failure(ZeroDivisionError("a bug"), metadata=[(REQUEST_ID, "request-7")])
     assert code == grpc.StatusCode.INTERNAL
-    (record,) = [record for record in caplog.records if record.name == "tensorhop.server"]
+    (record,) = [record for record in caplog.records if record.name == "tensorhop.rpc.interceptors.faults"]
     assert "request-7" in record.getMessage()
     assert record.exc_info[0] is ZeroDivisionError
 
@@ -344,10 +345,11 @@ import sys
 from types import SimpleNamespace
 
 from tensorhop.services.describe.service import SERVICE
-from tensorhop.payloads import Payloads
-from tensorhop.server import Server, run
+from tensorhop.rpc.server import Server
+from tensorhop.serving.shutdown import run_until_signal
 from tensorhop.v1 import describe_pb2
-from tensorhop.wire import Packet
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.payloads import Payloads
 
 
 def describe(packet, context):
@@ -357,7 +359,7 @@ def describe(packet, context):
 
 
 server = Server(SERVICE, SimpleNamespace(Describe=describe), "127.0.0.1:0")
-run([server], ready=lambda: print(server.address, flush=True))
+run_until_signal([server], ready=lambda: print(server.address, flush=True))
 """
 
 
@@ -435,4 +437,4 @@ def test_another_model_is_made_from_its_source_and_warm(tmp_path):
 
 
 def test_a_service_without_a_model():
-    assert type(POSTPROCESS.load()) is POSTPROCESS.servicer
+    assert type(POSTPROCESS.load()) is PostprocessServicer

@@ -61,7 +61,7 @@ def whole(mask: Mask, photo: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def serving(model: OnnxSegmenter) -> Iterator[segment_pb2_grpc.SegmentServiceStub]:
-    server = Server(SERVICE, SERVICE.servicer(model), "127.0.0.1:0")
+    server = Server(SERVICE, SERVICE.make_servicer(model), "127.0.0.1:0")
     with open_channel(server.address) as channel:
         yield segment_pb2_grpc.SegmentServiceStub(channel)
     server.stop(0).wait()
@@ -74,7 +74,7 @@ def request_of(photo: np.ndarray, *boxes: Box) -> segment_pb2.SegmentRequest:
 
 def test_the_service_answers_what_onnx_runtime_does(cat: np.ndarray) -> None:
     height, width = cat.shape[:2]
-    with serving(SERVICE.model(ModelChoice(str(FILE)))) as stub:
+    with serving(SERVICE.load_model(ModelChoice(str(FILE)))) as stub:
         (answer,) = stub.Segment(request_of(cat, Box(0, 0, width, height)))
     assert answer.model.digest == weights.DIGESTS[weights.U2NETP]
     region, alpha = answer.mask.region, answer.mask.alpha
@@ -99,12 +99,12 @@ def test_nothing_is_stretched(segmenter: OnnxSegmenter) -> None:
 
 
 def test_the_form_is_known_by_name_and_otherwise_found_out(segmenter: OnnxSegmenter, tmp_path: Path) -> None:
-    assert segmenter.form == U2NET
+    assert segmenter.input_format == U2NET
     assert segmenter.largest_batch == 1
     mine = open_model(Path(shutil.copy(FILE, tmp_path / "mine.onnx")))
-    assert mine.form.size == (320, 320), "as the file says, and not BiRefNet's"
-    assert (mine.form.mean, mine.form.std) == (BIREFNET.mean, BIREFNET.std)
-    assert not mine.form.logits, "it ends in a sigmoid"
+    assert mine.input_format.size == (320, 320), "as the file says, and not BiRefNet's"
+    assert (mine.input_format.mean, mine.input_format.std) == (BIREFNET.mean, BIREFNET.std)
+    assert not mine.input_format.logits, "it ends in a sigmoid"
 
 
 def test_too_little_memory_fails_the_box_and_not_the_server(

@@ -40,7 +40,7 @@ def test_a_file_and_its_bytes_run_alike() -> None:
 
 
 def test_threads_are_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "cores", lambda: 1)
+    monkeypatch.setattr(module, "cpu_count", lambda: 1)
     assert open_session(CLASSIFIER).get_session_options().intra_op_num_threads == 1
 
 

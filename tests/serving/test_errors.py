@@ -25,7 +25,7 @@ class SlowModel(TimeoutError):
     ],
 )
 def test_table(error, code, retryable):
-    fault = fault_of(error, pb.STEP_DETECT)
+    fault = fault_of(error, "detect")
     assert pb.Code.Name(fault.code) == f"CODE_{code}"
     assert fault.retryable is retryable
     assert fault.step == pb.STEP_DETECT
@@ -60,7 +60,7 @@ def test_only_invalid_input_names_a_field():
 
 def test_a_service_fault_passes_on_as_it_is():
     fault = pb.Fault(step=pb.STEP_SEGMENT, code=pb.CODE_ABORTED, field="f", message="m", retryable=False)
-    assert fault_of(ServiceFault(fault), pb.STEP_POSTPROCESS) == fault
+    assert fault_of(ServiceFault(fault), "postprocess") == fault
     assert str(ServiceFault(fault)) == "m"
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from tensorhop.client import PipelineClient
-from tensorhop.orchestrator.cutouts import pipeline
+from tensorhop.orchestrator.cutouts import objects
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.server import Server
 from tensorhop.settings import settings
-from tensorhop.values import images
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectResult
+from tensorhop.wire import image_source
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.shared_memory import SMALLEST, SUPPORTED
 
@@ -81,9 +81,9 @@ def test_nothing_is_encoded_or_decoded_in_between(
     client: PipelineClient, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded, encoded = [], []
-    decode, encode = images.decode_image, pipeline.encode
-    monkeypatch.setattr(images, "decode_image", lambda *args: (decoded.append(args[1:]), decode(*args))[1])
-    monkeypatch.setattr(pipeline, "encode", lambda *args: (encoded.append(1), encode(*args))[1])
+    decode, encode = image_source.decode_image, objects.encode_picture
+    monkeypatch.setattr(image_source, "decode_image", lambda *args: (decoded.append(args[1:]), decode(*args))[1])
+    monkeypatch.setattr(objects, "encode_picture", lambda *args: (encoded.append(1), encode(*args))[1])
     events = list(client.process(PHOTO.read_bytes(), boxes=BOXES, cache=False, output=Output("png")))
-    assert decoded == [("images.encoded",)], "by the pipeline, as it came"
+    assert decoded == [("image.encoded",)], "by the pipeline, as it came"
     assert len(encoded) == sum(isinstance(event, ObjectResult) for event in events) == 3

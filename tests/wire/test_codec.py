@@ -819,9 +819,7 @@ def test_an_answer_that_is_no_message_is_refused_by_name(descriptor):
 
     with stock_server(add) as channel:
         call = getattr(Stub(channel, descriptor), method.name)
-        answer = call(Packet(GetMessageClass(method.input_type)(), Payloads()), timeout=GUARD)
-        if method.server_streaming:
-            (answer,) = answer
+        (answer,) = call(Packet(GetMessageClass(method.input_type)(), Payloads()), timeout=GUARD)
         with pytest.raises(InvalidInput, match=method.output_type.full_name):
             readable(answer)
 
@@ -881,13 +879,13 @@ def test_our_stub_calls_a_stock_servicer():
     tensor = to_tensor(GRID, payloads)
     with stock_server(lambda server: echo_pb2_grpc.add_EchoServiceServicer_to_server(StockEcho(), server)) as channel:
         sent = Packet(echo_pb2.EchoRequest(tensor=tensor), payloads)
-        message, received = readable(Stub(channel, ECHO).Echo(sent, timeout=GUARD))
+        message, received = readable(*Stub(channel, ECHO).Echo(sent, timeout=GUARD))
         np.testing.assert_array_equal(to_array(message.tensor, received, "t"), GRID)
     with stock_server(
         lambda server: detect_pb2_grpc.add_DetectServiceServicer_to_server(StockDetect(), server)
     ) as channel:
         sent = Packet(detect_pb2.DetectRequest(image={"tensor": tensor}, phrases=["a"]), payloads)
-        message, _ = readable(Stub(channel, DETECT).Detect(sent, timeout=GUARD))
+        message, _ = readable(*Stub(channel, DETECT).Detect(sent, timeout=GUARD))
         assert [(one.label, one.score) for one in message.detections] == [("a", 60)]
     with stock_server(
         lambda server: segment_pb2_grpc.add_SegmentServiceServicer_to_server(StockSegment(), server)
@@ -903,7 +901,7 @@ def test_our_stub_calls_our_servicer():
     payloads = Payloads()
     sent = Packet(echo_pb2.EchoRequest(tensor=to_tensor(GRID, payloads)), payloads)
     with serving(ECHO, Echo()) as channel:
-        message, received = readable(Stub(channel, ECHO).Echo(sent, timeout=GUARD))
+        message, received = readable(*Stub(channel, ECHO).Echo(sent, timeout=GUARD))
         np.testing.assert_array_equal(to_array(message.tensor, received, "t"), GRID)
 
 

@@ -180,17 +180,17 @@ def test_phrases_are_refused(phrases, field, said):
 
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_a_fraction_is_read(value):
-    assert messages.read_fraction(detect_pb2.DetectOptions(score_threshold=value), "score_threshold") == value
+    assert messages.read_detect(detect_pb2.DetectOptions(score_threshold=value)).score_threshold == value
 
 
 def test_a_fraction_that_was_left_out_is_none():
-    assert messages.read_fraction(detect_pb2.DetectOptions(score_threshold=0.5), "iou_threshold") is None
+    assert messages.read_detect(detect_pb2.DetectOptions(score_threshold=0.5)).iou_threshold is None
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, NAN, INF])
 def test_a_fraction_is_refused(value):
     options = detect_pb2.DetectOptions(iou_threshold=value)
-    assert refusal(messages.read_fraction, options, "iou_threshold", "detect")[0] == "detect.iou_threshold"
+    assert refusal(messages.read_detect, options, "detect")[0] == "detect.iou_threshold"
 
 
 # Finish.
@@ -259,8 +259,8 @@ def test_the_canvas_has_a_limit_that_can_be_set(monkeypatch):
         settings.cache_clear()
 
 
-def test_an_unknown_shadow_is_not_written():
-    assert refusal(messages.write_finish, Finish(shadow="long")) == (
+def test_an_unknown_shadow_is_refused():
+    assert refusal(Finish(shadow="long").check) == (
         "finish.shadow",
         "finish.shadow is 'long'; known are none, contact, cast",
     )

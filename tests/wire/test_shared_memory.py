@@ -126,7 +126,7 @@ def test_a_mapping_that_fails_leaves_nothing(pool, folder, monkeypatch):
 
     opened = open_files()
     with monkeypatch.context() as patch:
-        patch.setattr("tensorhop.shm.mmap.mmap", fail)
+        patch.setattr("tensorhop.wire.shared_memory.mmap.mmap", fail)
         assert pool.take(MIB) is None
     assert files(folder) == []
     assert open_files() == opened
@@ -279,7 +279,7 @@ def test_many_threads_never_share_a_slot(folder):
 OWNER = """
 import sys
 from pathlib import Path
-from tensorhop.shm import Pool
+from tensorhop.wire.shared_memory import Pool
 
 
 pool = Pool(Path(sys.argv[1]), 2**24)
@@ -612,7 +612,7 @@ def test_there_and_back_by_reference(echo, pool):
     request = echo_pb2.EchoRequest(tensor=to_tensor(array, payloads))
     request.lent.extend(payloads.lend(pool.take(array.nbytes)))
     assert payloads.nbytes == 0
-    message, received = echo(Packet(request, payloads), timeout=GUARD)
+    ((message, received),) = echo(Packet(request, payloads), timeout=GUARD)
     assert message.tensor.shared_memory.name == payloads.slots[1].path.name
     assert received.nbytes == 0
     np.testing.assert_array_equal(to_array(message.tensor, received, "t"), array)
@@ -625,7 +625,7 @@ def test_a_slot_that_the_service_cannot_open_is_a_failed_precondition(echo, pool
     request = echo_pb2.EchoRequest(tensor=to_tensor(np.ones(SMALLEST, np.uint8), payloads))
     payloads.slots[0].path.unlink()
     with pytest.raises(grpc.RpcError) as caught:
-        echo(Packet(request, payloads), timeout=GUARD)
+        next(echo(Packet(request, payloads), timeout=GUARD))
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert from_error(caught.value).fault.field == "tensor.shared_memory"
     pool.give_back(payloads.slots[0])
@@ -636,7 +636,7 @@ def test_a_slot_cut_short_is_an_invalid_argument(echo, pool):
     request = echo_pb2.EchoRequest(tensor=to_tensor(np.ones(SMALLEST, np.uint8), payloads))
     os.truncate(payloads.slots[0].path, 100)
     with pytest.raises(grpc.RpcError) as caught:
-        echo(Packet(request, payloads), timeout=GUARD)
+        next(echo(Packet(request, payloads), timeout=GUARD))
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     pool.give_back(payloads.slots[0])
 

@@ -16,10 +16,11 @@ from typing import Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.channel import open_channel
 
 HERE = Path(__file__).parent
-STEPS = ("describe", "detect", "segment", "postprocess")
+STEPS = PIPELINE.calls
 START_SECONDS = 120.0
 TARGET = "ipv4:"  # several addresses, as a name with several entries would resolve to
 
@@ -123,14 +124,14 @@ class Cluster:
                 command = [*prefix, *self._command(name, where, seconds, embedded)]
                 self.services[name].append(self._process(name, where, command, base, number))
         address = f"{host}:{free_port(host)}"
-        command = [sys.executable, "-P", "-m", "orchestrator", "serve", "pipeline", "--listen", address]
+        command = [sys.executable, "-P", "-m", "tensorhop.orchestrator", "serve", "pipeline", "--listen", address]
         for name, processes in self.services.items():
             command += [f"--{name}", TARGET + ",".join(one.address for one in processes)]
         self.pipeline = self._process("pipeline", address, command, {**base, **(pipeline_env or {})}, 0)
 
     def _command(self, name: str, address: str, seconds: float, embedded: bool) -> list[str]:
         if embedded or name == "postprocess":
-            return [sys.executable, "-P", "-m", "orchestrator", "serve", name, "--listen", address]
+            return [sys.executable, "-P", "-m", "tensorhop.orchestrator", "serve", name, "--listen", address]
         return [sys.executable, str(HERE / "instant.py"), name, "--listen", address, "--seconds", str(seconds)]
 
     def _process(self, name: str, address: str, command: list[str], env: Mapping[str, str], number: int) -> Process:

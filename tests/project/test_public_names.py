@@ -1,0 +1,48 @@
+"""What programs import from `tensorhop`: the list, and that it costs nothing until it is used."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tensorhop
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
+PUBLIC = [
+    "FINISH_PRESETS", "Batcher", "Box", "Call", "DescribeOptions", "Description", "Detection", "Detections", "Event",
+    "Finish", "InvalidInput", "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet", "Payloads",
+    "PipelineClient", "Placement", "Region", "Security", "Service", "ServiceFault", "Size", "StepSummary", "Summary",
+    "keep_large_buffers", "read_image", "to_array", "to_tensor", "write_image", "write_model",
+]  # fmt: skip
+
+
+def test_the_list_is_what_was_promised() -> None:
+    assert tensorhop.__all__ == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_there(name: str) -> None:
+    assert getattr(tensorhop, name) is not None
+    assert name in dir(tensorhop)
+
+
+def test_another_name_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        tensorhop.Nothing  # noqa: B018
+
+
+def test_the_package_alone_imports_no_library() -> None:
+    code = "import sys, tensorhop; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "grpc", "cv2", "google", "pydantic"} & set(loaded)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_pages_import_public_names_alone(page: Path) -> None:
+    for module, names in re.findall(r"^from (tensorhop[\w.]*) import (.+)$", page.read_text(), re.MULTILINE):
+        if not module.startswith("tensorhop.v1"):  # the contract's stubs
+            assert module == "tensorhop", f"{page.name}: from {module}"
+            assert {name.strip() for name in names.split(",")} <= set(PUBLIC)
