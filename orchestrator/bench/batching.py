@@ -20,7 +20,7 @@ from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.rpc.registry import steps_of
 from tensorhop.rpc.remote import Remote
 from tensorhop.v1 import detect_pb2, image_pb2, segment_pb2
-from tensorhop.wire.codec import Packet
+from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.messages import write_image
 from tensorhop.wire.payloads import Payloads
 
@@ -70,9 +70,8 @@ def callers_of(service: str, address: str) -> Iterator[Callable[[int, int], Load
         def call(piece: int) -> None:
             payloads = Payloads()
             packet = Packet(request(service, write_image(photo, payloads)), payloads)
-            answer = remote.method(name, packet)(packet)
-            if service == "segment":
-                list(answer)
+            for answer in remote.method(name, packet)(packet):
+                readable(answer)
 
         yield lambda calls, callers: under_load(call, range(calls), callers)
 
