@@ -9,7 +9,7 @@ import typer
 
 from bench_peers.methods import INSTALL, peer_methods
 from tensorhop.orchestrator.bench.cli import AsJson, Chosen, Rounds, chosen
-from tensorhop.orchestrator.bench.payload import PAYLOADS
+from tensorhop.orchestrator.bench.payload import PAYLOADS as SIZES
 from tensorhop.orchestrator.bench.table import show
 
 bench = typer.Typer(
@@ -21,7 +21,7 @@ bench = typer.Typer(
 
 PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photos" / "coffee.jpg"
 
-One = Annotated[str, typer.Option("--payload", metavar="NAME", help=f"One of {', '.join(PAYLOADS)}.")]
+One = Annotated[str, typer.Option("--payload", metavar="NAME", help=f"One of {', '.join(SIZES)}.")]
 Photo = Annotated[
     Path, typer.Option("--photo", metavar="FILE", help="A photo of one object.", show_default="coffee.jpg")
 ]
@@ -43,20 +43,23 @@ def throughput_command(
     rounds: Rounds = 1,
     callers: Annotated[int, typer.Option(min=1, help="How many send photos at once.")] = 8,
     seconds: Annotated[
-        float, typer.Option(min=1, help="End after about this time: turns then have fewer photos than 24.")
+        float, typer.Option(min=1, help="End after about this time, with fewer photos and turns if need be.")
     ] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Time many callers, of the services and of the monolith behind Flask."""
     if find_spec("flask") is None:
         raise typer.BadParameter(f"Flask is not installed; {INSTALL} brings it")
-    from bench_chain.throughput import throughput
+    from bench_chain.throughput import PAYLOADS, throughput
 
     files = sorted(photos.glob("*.jpg"))
     if not files:
         raise typer.BadParameter(f"there is no .jpg file in {photos}", param_hint="--photos")
     rows = throughput([pixels_of(file) for file in files], rounds, callers, seconds=seconds)
     show(rows, f"{callers} callers at once", as_json)
+    for payload in PAYLOADS:
+        if payload not in {row["payload"] for row in rows}:
+            say(f"There was no time for {payload!r}; give it some with --seconds.")
 
 
 @bench.command("batching")
