@@ -8,7 +8,7 @@ import typer
 
 from tensorhop.options.kinds import BOOLEAN, BOXES
 from tensorhop.options.table import OPTIONS, Option
-from tensorhop.orchestrator.run.photo_request import OVERLAY, PhotoOptions
+from tensorhop.orchestrator.run.own_options import OVERLAY
 from tensorhop.serving.options import add_options
 
 # Where a run knows the default better than the table.
@@ -16,7 +16,7 @@ SHOWN_DEFAULTS = {"format": "as --out or --name ends, else png"}
 
 
 def photo_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of the table to a command, which gets them as `chosen`, `phrases` and `boxes`."""
+    """Add the options of the table to a command, which gets them as `values`, `phrases` and `boxes`."""
     options = {option.name: typer_option(option) for option in (*OPTIONS, OVERLAY)}
     return add_options(command, options, collect, first=True)
 
@@ -50,7 +50,7 @@ def collect(given: dict[str, Any]) -> dict[str, Any]:
     phrases, texts = given.pop("phrases", []), given.pop("boxes", [])
     values = {name: value.value if isinstance(value, StrEnum) else value for name, value in given.items()}
     boxes = [box for text in texts for box in read_boxes(text)]
-    return {"chosen": PhotoOptions(**values), "phrases": phrases, "boxes": boxes}
+    return {"values": values, "phrases": phrases, "boxes": boxes}
 
 
 def read_boxes(text: str) -> list[tuple[float, ...]]:

@@ -1,16 +1,12 @@
 """The options of `tensorhop run` that are for the run itself, and what is refused among them."""
 
-import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from tensorhop.errors import InvalidInput
 from tensorhop.options.table import LOOK, OUTPUT
-from tensorhop.orchestrator.run.files import TEMPLATE, WrongUse, check_writable
+from tensorhop.orchestrator.run.files import TEMPLATE
 from tensorhop.serving.command import TrustRemoteCode
 
 
@@ -115,45 +111,3 @@ Endpoint = Annotated[
         envvar="TENSORHOP_ENDPOINT",
     ),
 ]
-
-
-def check_out(
-    out: str, single: bool, inputs: int, overlay: bool | None, as_json: bool, resume: bool, manifest: bool
-) -> None:
-    """Raises WrongUse: an --out that the other options contradict, or that cannot be written to."""
-    if out != "-":
-        check_writable(Path(out).parent if single else Path(out), "--out")
-    if not single:
-        return
-    if inputs > 1:
-        raise WrongUse(f"--out {out} is one file, and there are {inputs} photos; name a directory")
-    for given, name in ((overlay, "--overlay"), (resume, "--resume"), (manifest, "--manifest")):
-        if given:
-            raise WrongUse(f"{name} needs a directory; --out is {out}")
-    if out == "-" and as_json:
-        raise WrongUse("--json and --out - both want standard output")
-    if out == "-" and sys.stdout.isatty():
-        raise WrongUse("--out - would print a picture on the terminal; send it to a file or a pipe")
-
-
-def check_manifest(images: Sequence[str], manifest: str | None, only_images: Mapping[str, object]) -> None:
-    """Raises WrongUse: neither images nor a manifest, or both, or options beside a manifest that are for images."""
-    if not images and manifest is None:
-        raise WrongUse("name an IMAGE, a directory or a --manifest")
-    if manifest is None:
-        return
-    if images:
-        raise WrongUse(f"--manifest names the photos; {images[0]} cannot be given beside it")
-    for name, value in only_images.items():
-        if value:
-            raise WrongUse(f"{name} has no place beside --manifest, whose lines say that")
-
-
-def read_mask_file(path: Path) -> np.ndarray:
-    """Raises WrongUse: the file cannot be read or is no picture."""
-    from tensorhop.values.images import decode_mask
-
-    try:
-        return decode_mask(path.read_bytes(), f"--mask {path}")
-    except (OSError, InvalidInput) as error:
-        raise WrongUse(str(error)) from error

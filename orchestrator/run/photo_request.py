@@ -12,19 +12,11 @@ from pydantic import ConfigDict, Field, create_model
 
 from tensorhop.errors import InvalidInput
 from tensorhop.options.arguments import default_arguments, process_arguments
-from tensorhop.options.kinds import BOOLEAN
-from tensorhop.options.table import OPTIONS, OUTPUT, Option
+from tensorhop.options.table import OPTIONS, Option
 from tensorhop.orchestrator.run.files import TEMPLATE, Input, WrongUse, check_template, encoding_of, suffix_of
+from tensorhop.orchestrator.run.own_options import OVERLAY
 from tensorhop.values.detect_options import DetectOptions
 
-OVERLAY = Option(
-    "overlay",
-    "",
-    BOOLEAN,
-    "Write an overview with boxes and labels too.",
-    panel=OUTPUT,
-    default_text="on for a directory",
-)
 # Options that are lists belong to a photo itself: in a manifest they are beside its options.
 PHOTO_OPTIONS = {option.name: option for option in (*OPTIONS, OVERLAY) if not option.kind.many}
 WITHOUT_EFFECT = ("max_parallel", "cache", "ordered")  # on the files
