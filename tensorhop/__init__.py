@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     )
     from tensorhop.wire.allocator import keep_large_buffers
     from tensorhop.wire.codec import Packet
+    from tensorhop.wire.image_source import read_image
+    from tensorhop.wire.messages import write_image, write_model
     from tensorhop.wire.payloads import Payloads
     from tensorhop.wire.tensor import to_array, to_tensor
 
@@ -71,8 +73,11 @@ __all__ = [
     "StepSummary",
     "Summary",
     "keep_large_buffers",
+    "read_image",
     "to_array",
     "to_tensor",
+    "write_image",
+    "write_model",
 ]
 
 _HOMES = {
@@ -92,6 +97,8 @@ _HOMES = {
     ),
     "wire.allocator": ("keep_large_buffers",),
     "wire.codec": ("Packet",),
+    "wire.image_source": ("read_image",),
+    "wire.messages": ("write_image", "write_model"),
     "wire.payloads": ("Payloads",),
     "wire.tensor": ("to_array", "to_tensor"),
 }

@@ -26,7 +26,7 @@ from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.channel import open_channel
-from tensorhop.rpc.registry import services, steps_of
+from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 from tensorhop.values.geometry import Region, size_of
@@ -63,16 +63,18 @@ class Instant:
 def instant() -> Iterator[dict[str, Server]]:
     """The services with models that answer at once; postprocess has none, and is as it is."""
     servers = {}
-    for name, step in steps_of(PIPELINE).items():
-        servers[name] = Server(step, step.make_servicer(*[Instant(name)] if step.models else ()), HOST)
-    stages = Steps.connect(PIPELINE, {name: server.address for name, server in servers.items()})
-    servers["pipeline"] = Server(PIPELINE, PIPELINE.make_servicer(stages), HOST)
+    for name, service in services().items():
+        if not service.calls:
+            known = service.models and name in PIPELINE.calls
+            servers[name] = Server(service, service.make_servicer(Instant(name)) if known else service.load(), HOST)
+    steps = Steps.connect(PIPELINE, {name: server.address for name, server in servers.items()})
+    servers[PIPELINE.name] = Server(PIPELINE, PIPELINE.make_servicer(steps), HOST)
     try:
         yield servers
     finally:
         for server in servers.values():
             server.stop(0).wait()
-        stages.close()
+        steps.close()
 
 
 def serve(models: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from PIL import Image
@@ -37,6 +37,7 @@ TEXTS = (
     "%s{}",
 )
 
+KINDS = {FieldDescriptor.TYPE_STRING: "string", FieldDescriptor.TYPE_BYTES: "bytes"}
 METHODS = {  # by path: the request's class, and whether answers come as a stream
     f"/{service.full_name}/{method.name}": (GetMessageClass(method.input_type), method.server_streaming)
     for service in (*(service.descriptor for service in services().values()), INFO)
@@ -99,7 +100,29 @@ def valid() -> dict[str, list[Message]]:
             pipeline_pb2.ProcessRequest(**common, phrases=["cup"], merge=True, detect=thresholds),
             pipeline_pb2.ProcessRequest(**common, describe=look),
         ]
-    return {path: [request for request in requests if isinstance(request, kind)] for path, (kind, _) in METHODS.items()}
+    return {
+        path: [request for request in requests if isinstance(request, kind)] or [sample(kind.DESCRIPTOR, images[0])]
+        for path, (kind, _) in METHODS.items()
+    }
+
+
+def sample(kind: Descriptor, image: ImageMessage) -> Message:
+    """A likely request of a service of which nothing is known: every field is set, once."""
+    request = GetMessageClass(kind)()
+    for field in kind.fields:
+        if field.message_type is None:
+            value = {"string": "word", "bytes": b"bytes"}.get(KINDS.get(field.type, ""), 1)
+        elif field.message_type is ImageMessage.DESCRIPTOR:
+            value = image
+        else:
+            value = sample(field.message_type, image)
+        if field.is_repeated:
+            getattr(request, field.name).append(value)
+        elif field.message_type is None:
+            setattr(request, field.name, value)
+        else:
+            getattr(request, field.name).CopyFrom(value)
+    return request
 
 
 class Hostile:

@@ -19,6 +19,7 @@ from tensorhop.orchestrator.bench.table import Row
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.rpc.registry import steps_of
 from tensorhop.rpc.remote import Remote
+from tensorhop.settings import current_settings
 from tensorhop.v1 import detect_pb2, image_pb2, segment_pb2
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.messages import write_image
@@ -46,7 +47,7 @@ def batching(
         with processes() as start:
             methods = {}
             for method, largest in (("unbatched", 1), ("batched", LARGEST_BATCH)):
-                server = start(serve_step, service, partial(MODELS[service], largest_batch=largest), {})
+                server = start(serve_step, service, partial(MODELS[service], largest_batch=largest), current_settings())
                 methods[method] = start(callers_of, service, server.answer())
             for process in methods.values():
                 process.answer()

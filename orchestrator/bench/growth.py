@@ -21,6 +21,7 @@ from tensorhop.orchestrator.bench.product_chain import caller, files, start_chai
 from tensorhop.orchestrator.bench.simulated import MODELS, cells
 from tensorhop.orchestrator.bench.table import Row
 from tensorhop.orchestrator.bench.turn import Want
+from tensorhop.settings import Settings
 from tensorhop.values.encoding import encode_png
 from tensorhop.wire.allocator import keep_large_buffers
 
@@ -62,9 +63,9 @@ def growth(
         for count in objects:
             boxes = cells(whole, side * side)[:count]
             yield measured("objects", count, rounds, servers, client, file, Want(boxes=boxes, most=count))
-    limits = {"TENSORHOP_MAX_CALLS": str(MOST_CALLERS), "TENSORHOP_MAX_QUEUE": str(MOST_CALLERS)}
+    settings = Settings(max_calls=MOST_CALLERS, max_queue=MOST_CALLERS)
     with processes() as start:
-        address, servers = start_chain(start, MODELS, limits)
+        address, servers = start_chain(start, MODELS, settings)
         client = start(callers_of, address, encode_png(photo), Want(most=1, finish=SMALL))
         client.answer()
         client.ask(2, 2)  # not counted

@@ -12,7 +12,6 @@ from tensorhop.orchestrator.bench.echo import SERVICE
 from tensorhop.orchestrator.bench.method import Echo
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.server import Server
-from tensorhop.settings import settings
 from tensorhop.v1 import echo_pb2 as pb
 from tensorhop.wire.allocator import keep_large_buffers
 from tensorhop.wire.codec import Packet, readable
@@ -87,7 +86,7 @@ def shared(*addresses: str, copy_out: bool = True) -> Iterator[Echo]:
 
     The last answer is copied out; without that it is read in place, as the pipeline does, until the next call.
     """
-    pool = Pool(Path(settings().shm_dir), settings().shm_bytes)
+    pool = Pool.of()
     with remotes(addresses) as connected, closing(pool):
 
         def echo(array: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from tensorhop.orchestrator.run.manifest import Line, count_lines, open_manifest
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, PhotoRequest, PhotoTask, photo_request
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.orchestrator.run.runner import FAILED, JOBS, run
-from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.security import Security
 from tensorhop.serving.command import TrustRemoteCode
 from tensorhop.serving.settings_options import sharing_client_options
 from tensorhop.wire.allocator import keep_large_buffers
@@ -77,7 +77,7 @@ def run_command(
     3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
     keep_large_buffers()
-    security = from_environment()
+    security = Security.of()
     try:
         start_tracing("tensorhop-run")
         choices = model_choices(model or [], device or [], dtype or [], revision or [], trust_remote_code)

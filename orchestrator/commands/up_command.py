@@ -38,7 +38,7 @@ def up(
     from tensorhop.address import reachable
     from tensorhop.orchestrator.launch import in_process, processes
     from tensorhop.orchestrator.launch.model_choices import model_choices
-    from tensorhop.rpc.security import from_environment
+    from tensorhop.rpc.security import Security
     from tensorhop.rpc.server import GRACE_SECONDS
     from tensorhop.serving.shutdown import run_until_signal
     from tensorhop.wire.allocator import keep_large_buffers
@@ -53,7 +53,7 @@ def up(
         names.remove(HTTP)
     addresses = {name: f"{host}:{ports()[name]}" for name in names}
     try:
-        from_environment().check_client()  # the pipeline is a client of the services
+        Security.of().check_client()  # the pipeline is a client of the services
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
     try:

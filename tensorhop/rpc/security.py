@@ -13,7 +13,7 @@ import grpc
 
 from tensorhop.address import is_loopback
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import Settings, settings
+from tensorhop.settings import Settings, current_settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,8 +60,9 @@ class Security:
     reflection: bool = True
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """What the environment says."""
+    def of(cls, settings: Settings | None = None) -> Self:
+        """What settings say of security; this process's if not given."""
+        settings = settings or current_settings()
         return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
 
     def check(self) -> None:
@@ -180,11 +181,6 @@ class _Renewal(Generic[T]):
             return None
         log.info("the certificate in %s is used from now on", self._security.tls_cert)
         return made
-
-
-def from_environment() -> Security:
-    """The security of this process."""
-    return Security.of(settings())
 
 
 def stamp_of(path: str) -> tuple[int, int, int] | None:

@@ -9,7 +9,6 @@ import typer
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.service import Service
 from tensorhop.serving.settings_options import server_options
-from tensorhop.settings import settings
 
 if TYPE_CHECKING:
     from tensorhop.models.sources import ModelChoice
@@ -91,8 +90,10 @@ def start_observing(name: str) -> None:
     from tensorhop.observe.logs import start_logging
     from tensorhop.observe.metrics import serve_metrics
     from tensorhop.observe.tracing import start_tracing
+    from tensorhop.settings import current_settings
 
-    start_logging(settings().log_format)
+    settings = current_settings()
+    start_logging(settings.log_format)
     start_tracing(name)
-    if settings().metrics:
-        serve_metrics(settings().metrics)
+    if settings.metrics:
+        serve_metrics(settings.metrics)

@@ -1,16 +1,17 @@
-"""The options that set a TENSORHOP_... variable, for this process and its children, by the commands that have them."""
+"""The options that become settings of the process, and of its children, by the commands that have them."""
 
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tensorhop.errors import InvalidInput
 from tensorhop.serving.options import add_options
-from tensorhop.settings import settings
+
+if TYPE_CHECKING:
+    from tensorhop.settings import Settings
 
 SECURITY, SEEING = "Security", "Seeing"
 
@@ -25,7 +26,7 @@ def _flag(text: str, name: str, panel: str | None = SECURITY) -> Any:
 
 LogFormat = StrEnum("LogFormat", ["text", "json"])
 
-# By the setting that an option sets: its type, and what a flag makes of the setting.
+# By setting, the type of its option.
 SHARING = {
     "shm_dir": _path("Folder of shared memory, the same for all services of a host.", "DIR", None),
     "shm_bytes": _flag("Send all tensors inside the messages.", "--no-shm", None),
@@ -62,7 +63,7 @@ PIPELINE = SERVER | {
         ),
     ]
 }
-FLAG_VALUES = {
+FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
     "require_client_cert": True,
     "open_health": False,
@@ -92,25 +93,31 @@ def sharing_client_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
-    def collect(given: dict[str, Any]) -> dict[str, Any]:
-        for name, value in given.items():
-            if isinstance(value, Path):
-                value = value.absolute()
-            os.environ[f"TENSORHOP_{name.upper()}"] = str(FLAG_VALUES.get(name, value))
-        settings.cache_clear()
-        check(client="require_client_cert" not in options)
+    def install(given: dict[str, Any]) -> dict[str, Any]:
+        from tensorhop.settings import Settings, use_settings
+
+        settings = Settings(**{name: _value(name, value) for name, value in given.items()})
+        check(settings, client="require_client_cert" not in options)
+        use_settings(settings)
         return {}
 
-    return add_options(command, options, collect)
+    return add_options(command, options, install)
 
 
-def check(client: bool) -> None:
+def _value(name: str, given: Any) -> Any:
+    """What a setting becomes by its option."""
+    if isinstance(given, Path):
+        return str(given.absolute())
+    return FLAG_VALUES.get(name, given)
+
+
+def check(settings: "Settings", client: bool) -> None:
     """End with a message, before anything starts, if what the options name cannot be used."""
-    from tensorhop.rpc.security import from_environment
+    from tensorhop.rpc.security import Security
     from tensorhop.rpc.tokens import Tokens
 
     try:
-        security = from_environment()
+        security = Security.of(settings)
         security.check()
         if client:
             security.check_client()

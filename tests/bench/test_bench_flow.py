@@ -27,6 +27,7 @@ from tensorhop.orchestrator.bench.simulated import (
     ellipse,
 )
 from tensorhop.orchestrator.bench.turn import Want, timed
+from tensorhop.settings import use_settings
 from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Box, Region
 from tensorhop.values.output_options import Output
@@ -61,11 +62,11 @@ def here() -> Iterator[Callable[..., Here]]:
 
 
 @pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (pipeline, throughput, batching, growth):
         monkeypatch.setattr(module, "processes", here)
-    for name in ("TENSORHOP_MAX_CALLS", "TENSORHOP_MAX_QUEUE"):  # which a job sets
-        monkeypatch.setenv(name, "64")
+    yield
+    use_settings(None)  # a job sets them
 
 
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")

@@ -15,7 +15,7 @@ PUBLIC = [
     "FINISH_PRESETS", "Batcher", "Box", "Call", "DescribeOptions", "Description", "Detection", "Detections", "Event",
     "Finish", "InvalidInput", "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet", "Payloads",
     "PipelineClient", "Placement", "Region", "Security", "Service", "ServiceFault", "Size", "StepSummary", "Summary",
-    "keep_large_buffers", "to_array", "to_tensor",
+    "keep_large_buffers", "read_image", "to_array", "to_tensor", "write_image", "write_model",
 ]  # fmt: skip
 
 

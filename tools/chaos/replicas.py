@@ -106,7 +106,12 @@ def one(arguments: argparse.Namespace) -> Iterator[Row]:
             told = take(tally, expected)
             problem = "" if recovered is not None else "no good answer after it was back"
             yield Row(
-                f"SIGKILL of the only {victim.name}", tally, told, recovered, "recovery from when it serves", problem
+                f"SIGKILL of the only {victim.name}",
+                tally,
+                told,
+                recovered,
+                "measured from when it is healthy again",
+                problem,
             )
 
 
@@ -137,7 +142,7 @@ def parent(arguments: argparse.Namespace) -> Iterator[Row]:
         for pid in alive:
             os.kill(pid, signal.SIGKILL)
     problem = f"{len(alive)} of {len(children)} lived on" if alive or len(children) != len(ports()) else ""
-    note = f"its {len(children)} children ended after {took:.1f} s"
+    note = f"its {len(children)} child processes ended after {took:.1f} s"
     yield Row("SIGKILL of tensorhop up", Tally(), note=note, problem=problem)
 
 

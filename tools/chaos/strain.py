@@ -189,7 +189,9 @@ def crowd(arguments: argparse.Namespace) -> Iterator[Row]:
             load.one(client, 0, after)
         problem = watch.problem() or ("" if after.done else f"the next request failed: {after.reasons}")
         note = f"{len(tally.done)} answered; {watch.note()}"
-        yield Row(f"{arguments.crowd:,} requests at once", tally, tally.refused, time.monotonic() - at, note, problem)
+        yield Row(
+            f"{arguments.crowd:,} simultaneous requests", tally, tally.refused, time.monotonic() - at, note, problem
+        )
 
 
 def callers(arguments: argparse.Namespace) -> Iterator[Row]:
@@ -269,7 +271,9 @@ def vanishing(how: str, cluster: Cluster, prefix: list[str], network: Namespace 
             one.kill()
             one.communicate()
     problem = "" if tally.done else "their work goes on after a minute"
-    return Row(f"callers who {how}", tally, tally.refused, tally.recovered(at), "the next gets their room", problem)
+    return Row(
+        f"callers that {how}", tally, tally.refused, tally.recovered(at), "the next caller takes their place", problem
+    )
 
 
 def sizes(arguments: argparse.Namespace) -> Iterator[Row]:
