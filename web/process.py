@@ -14,13 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from tensorhop.client import Call, PipelineClient
 from tensorhop.errors import InvalidInput
+from tensorhop.options.kinds import SECONDS
 from tensorhop.request_id import new_id, usable
 from tensorhop.rpc.tokens import KEY, Tokens
 from tensorhop.settings import Settings
 from tensorhop.web import answers, upload
 from tensorhop.web.accept import OFFERS, PICTURES, TENSOR, choose
-from tensorhop.web.kinds import SECONDS
-from tensorhop.web.parameters import TABLE, Wish, wish
+from tensorhop.web.parameters import PARAMETERS, Wish, wish
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.stream import Incoming, Stream, while_there
 
@@ -82,7 +82,6 @@ class Process:
                 received.image,
                 **wanted.keywords,
                 masks=received.masks,
-                finish=wanted.finish,
                 output=wanted.output,
                 request_id=wanted.request_id or request.headers.get(REQUEST_ID, "") or request.state.request_id,
                 timeout=max(0.0, timeout - (time.monotonic() - started)),
@@ -147,7 +146,7 @@ def timeout_of(request: Request, wanted: Wish) -> float:
         return wanted.timeout
     text = request.headers.get(TIMEOUT)
     try:
-        return TABLE["timeout"].default if text is None else SECONDS.from_text(text)
+        return PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text)
     except ValueError as error:
         raise InvalidInput(TIMEOUT, f"is {text!r}; it must be {SECONDS.expects}") from error
 

@@ -13,10 +13,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from tensorhop.errors import InvalidInput
+from tensorhop.options.kinds import read_json
 from tensorhop.settings import Settings
 from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import decode_mask
-from tensorhop.web.kinds import read_json
 from tensorhop.web.parameters import read
 from tensorhop.web.problem import Refused
 from tensorhop.wire.payloads import Payloads

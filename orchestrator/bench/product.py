@@ -76,8 +76,7 @@ def send(remote: Remote, array: np.ndarray) -> np.ndarray:
     """An array there and back inside of messages."""
     payloads = Payloads()
     packet = Packet(pb.EchoRequest(tensor=to_tensor(array, payloads)), payloads)
-    message, answered = readable(remote.method("Echo", packet)(packet))
-    return to_array(message.tensor, answered, "tensor")
+    return answer_to(remote, packet)
 
 
 @contextmanager
@@ -111,7 +110,14 @@ def call(remote: Remote, packet: Packet) -> np.ndarray:
     """What the service answers; the slots count as carried until it does."""
     for slot in packet.payloads.slots:
         slot.enter()
-    message, answered = readable(remote.method("Echo", packet)(packet))
+    back = answer_to(remote, packet)
     for slot in packet.payloads.slots:
         slot.leave()
+    return back
+
+
+def answer_to(remote: Remote, packet: Packet) -> np.ndarray:
+    """The array that the service sends back; a unary method's call has one answer."""
+    (answer,) = remote.method("Echo", packet)(packet)
+    message, answered = readable(answer)
     return to_array(message.tensor, answered, "tensor")

@@ -1,74 +1,75 @@
 """`tensorhop run`: what its options mean."""
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, TextIO
 
 import typer
 
 from tensorhop.client import PipelineClient
 from tensorhop.errors import InvalidInput
+from tensorhop.models.sources import ModelChoice
 from tensorhop.observe.tracing import start_tracing
 from tensorhop.orchestrator.commands import run_options
+from tensorhop.orchestrator.commands.photo_options import photo_options
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.launch.model_choices import model_choices
 from tensorhop.orchestrator.run.files import STDIN, WrongUse, find_inputs
 from tensorhop.orchestrator.run.manifest import Line, count_lines, open_manifest, open_results, read_tasks
-from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, PhotoRequest, PhotoTask, photo_request
+from tensorhop.orchestrator.run.photo_request import (
+    OVERLAY,
+    Destination,
+    PhotoOptions,
+    PhotoRequest,
+    PhotoTask,
+    photo_request,
+)
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.orchestrator.run.runner import FAILED, JOBS, run
 from tensorhop.rpc.security import Security
-from tensorhop.serving.command import TrustRemoteCode
+from tensorhop.serving.options import add_options
 from tensorhop.serving.settings_options import sharing_client_options
 from tensorhop.wire.allocator import keep_large_buffers
 
 INTERRUPTED, TERMINATED = 130, 143
 
 
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name models to a command, which gets them as `choices`: a ModelChoice by step."""
+
+    def collect(given: dict[str, Any]) -> dict[str, Any]:
+        models, devices, dtypes, revisions = (given.get(name, []) for name in ("model", "device", "dtype", "revision"))
+        trusted = given.get("trust_remote_code", False)
+        try:
+            return {"choices": model_choices(models, devices, dtypes, revisions, trusted)}
+        except InvalidInput as error:
+            raise typer.BadParameter(str(error)) from error
+
+    return add_options(command, run_options.MODELS, collect)
+
+
 @sharing_client_options
+@photo_options
+@model_options
 def run_command(
+    chosen: PhotoOptions,
+    phrases: list[str],
+    boxes: list[tuple[float, ...]],
+    choices: dict[str, ModelChoice],
     images: run_options.Images = None,
     manifest: run_options.ManifestFile = None,
-    prompt: run_options.Prompt = None,
-    look: run_options.LookOption = None,
-    describe_prompt: run_options.DescribePrompt = "",
-    box: run_options.BoxText = None,
     mask: run_options.MaskFile = None,
-    max_objects: run_options.MaxObjects = 4,
-    max_parallel: run_options.MaxParallel = 4,
-    merge: run_options.Merge = False,
     recursive: run_options.Recursive = False,
-    preset: run_options.PresetName = None,
-    center: run_options.Center = None,
-    canvas: run_options.Canvas = None,
-    fill: run_options.Fill = None,
-    max_scale: run_options.MaxScale = None,
-    refine: run_options.Refine = None,
-    decontaminate: run_options.Decontaminate = None,
-    shadow: run_options.Shadow = None,
-    rot: run_options.Rot = None,
-    shadow_length: run_options.ShadowLength = None,
-    shadow_softness: run_options.ShadowSoftness = None,
-    shadow_opacity: run_options.ShadowOpacity = None,
-    encoding: run_options.Format = None,
-    quality: run_options.Quality = None,
-    background: run_options.Background = None,
     out: run_options.Out = "out",
     name: run_options.NameTemplate = None,
-    overlay: run_options.Overlay = None,
     as_json: run_options.AsJson = False,
     save_steps: run_options.SaveSteps = None,
     jobs: run_options.Jobs = JOBS,
     resume: run_options.Resume = False,
     fail_fast: run_options.FailFast = False,
     endpoint: run_options.Endpoint = None,
-    no_cache: run_options.NoCache = False,
-    model: run_options.StepModel = None,
-    device: run_options.StepDevice = None,
-    dtype: run_options.StepDtype = None,
-    revision: run_options.StepRevision = None,
-    trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Cut the objects out of photos.
 
@@ -80,88 +81,89 @@ def run_command(
     security = Security.of()
     try:
         start_tracing("tensorhop-run")
-        choices = model_choices(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if endpoint and choices:
             raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
-        run_options.check_manifest(images or [], manifest, {"--box": box, "--mask": mask, "--recursive": recursive})
+        only_images = {"--box": boxes, "--mask": mask, "--recursive": recursive}
+        run_options.check_manifest(images or [], manifest, only_images)
         inputs = find_inputs(images or [], recursive, out)
-        if len(inputs) > 1 and (box or mask):
+        if len(inputs) > 1 and (boxes or mask):
             raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
-        single = out == "-" or (Path(out).suffix != "" and not Path(out).is_dir())
-        run_options.check_out(out, single, len(inputs), overlay, as_json, resume, manifest is not None)
-        place = Destination(None if out == "-" else Path(out), single, name, save_steps)
-        chosen = PhotoOptions(
-            look=look,
-            describe_prompt=describe_prompt,
-            cache=not no_cache,
-            max_objects=max_objects,
-            max_parallel=max_parallel,
-            merge=merge,
-            preset=preset,
-            center=center,
-            canvas=canvas,
-            fill=fill,
-            max_scale=max_scale,
-            refine=refine,
-            decontaminate=decontaminate,
-            shadow=shadow,
-            rot=rot,
-            shadow_length=shadow_length,
-            shadow_softness=shadow_softness,
-            shadow_opacity=shadow_opacity,
-            format=encoding,
-            quality=quality,
-            background=background,
-            overlay=overlay,
-        )
-        plan = photo_request(
-            chosen,
-            place,
-            phrases=prompt or [],
-            boxes=[run_options.parse_box(text) for text in box or []],
-            masks=[run_options.read_mask_file(path) for path in mask or []],
-        )
-
-        def plan_line(line: Line) -> PhotoRequest:
-            return photo_request(
-                chosen.under(line.options), place, phrases=line.phrases or prompt or [], boxes=line.boxes
-            )
-
+        place, overlay = destination(out, name, save_steps), chosen.values().get(OVERLAY.name)
+        run_options.check_out(out, place.single, len(inputs), overlay, as_json, resume, manifest is not None)
+        masks = [run_options.read_mask_file(path) for path in mask or []]
+        plan = photo_request(chosen, place, phrases=phrases, boxes=boxes, masks=masks)
         tasks: Iterable[PhotoTask] = [PhotoTask(photo, plan) for photo in inputs]
         total: int | None = len(inputs)
+        results: TextIO | None = None
         if manifest is not None:
-            folder = Path() if manifest == STDIN else Path(manifest).parent
-            tasks, total = read_tasks(open_manifest(manifest), folder, plan_line), count_lines(manifest)
-        results = None if manifest is None else open_results(Path(out))
+            tasks, total = manifest_tasks(manifest, chosen, place, phrases), count_lines(manifest)
+            results = open_results(Path(out))
     except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error
+
+    def work(stack: ExitStack) -> int:
+        if results:
+            stack.enter_context(results)
+        client = stack.enter_context(connection(endpoint, choices, security))
+        reporter = stack.enter_context(Reporter(as_json, total, results))
+        return run(tasks, client, reporter, jobs=jobs, resume=resume, fail_fast=fail_fast)
+
+    raise typer.Exit(until_signal(work))
+
+
+def destination(out: str, template: str | None, steps: Path | None) -> Destination:
+    """Where results go. An --out with a suffix is one file, unless it is a directory; - is standard output."""
+    single = out == "-" or (Path(out).suffix != "" and not Path(out).is_dir())
+    return Destination(None if out == "-" else Path(out), single, template, steps)
+
+
+def manifest_tasks(manifest: str, chosen: PhotoOptions, place: Destination, phrases: list[str]) -> Iterator[PhotoTask]:
+    """A task a line of the manifest; what a line does not say, the command line does. Raises WrongUse: no such file."""
+
+    def plan_line(line: Line) -> PhotoRequest:
+        return photo_request(chosen.under(line.options), place, phrases=line.phrases or phrases, boxes=line.boxes)
+
+    folder = Path() if manifest == STDIN else Path(manifest).parent
+    return read_tasks(open_manifest(manifest), folder, plan_line)
+
+
+@contextmanager
+def connection(
+    endpoint: str | None, choices: Mapping[str, ModelChoice], security: Security
+) -> Iterator[PipelineClient]:
+    """A client of the pipeline at the endpoint; without one, of a pipeline that runs in this process until the end.
+
+    Raises:
+        InvalidInput: a model cannot be loaded.
+    """
+    with ExitStack() as stack:
+        if endpoint is None:
+            from tensorhop.orchestrator.launch.in_process import one_process
+
+            security = Security()  # nobody else is there
+            addresses = dict.fromkeys((*PIPELINE.calls, PIPELINE.name), "127.0.0.1:0")
+            servers = stack.enter_context(one_process(addresses, choices, security=security))
+            endpoint = servers[PIPELINE.name].address
+        yield stack.enter_context(PipelineClient(endpoint, security=security))
+
+
+def until_signal(work: Callable[[ExitStack], int]) -> int:
+    """The exit code of work, which a signal ends. What the work enters into its stack is left before this returns."""
     try:
         with ExitStack() as stack:
             stack.enter_context(signals())
-            if results:
-                stack.enter_context(results)
-            if endpoint is None:
-                from tensorhop.orchestrator.launch.in_process import one_process
-
-                security = Security()  # nobody else is there
-                addresses = dict.fromkeys((*PIPELINE.calls, PIPELINE.name), "127.0.0.1:0")
-                servers = stack.enter_context(one_process(addresses, choices, security=security))
-                endpoint = servers[PIPELINE.name].address
-            client = stack.enter_context(PipelineClient(endpoint, security=security))
-            reporter = stack.enter_context(Reporter(as_json, total, results))
-            code = run(tasks, client, reporter, jobs=jobs, resume=resume, fail_fast=fail_fast)
+            return work(stack)
     except Terminated:
         typer.echo("terminated", err=True)
-        code = TERMINATED
+        return TERMINATED
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
-        code = INTERRUPTED
+        return INTERRUPTED
     except BrokenPipeError:
         raise  # the reader of standard output has gone; typer ends the process quietly
     except OSError as error:  # the results of a manifest cannot be written any more
         typer.echo(f"Error: {error}", err=True)
-        code = FAILED
-    raise typer.Exit(code)
+        return FAILED
 
 
 class Terminated(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""`tensorhop bench growth`: what a photo costs as work grows, and what memory all servers together take for it.
+"""`make bench-growth`: what a photo costs as work grows, and what memory all servers together take for it.
 
 Objects and megapixels grow on the embedded models, on one photo at a time. Callers grow on the simulated accelerator,
 with small cut-outs without a shadow: 256 callers of the embedded models would be waiting for each other for hours.
@@ -13,14 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench_chain.load import Load, under_load
+from bench_chain.monolith import Models
+from bench_chain.product_chain import caller, files, start_chain
+from bench_chain.simulated import MODELS, cells
+from bench_chain.turn import Want
 from tensorhop.client import PipelineClient
-from tensorhop.orchestrator.bench.load import Load, under_load
-from tensorhop.orchestrator.bench.monolith import Models
 from tensorhop.orchestrator.bench.process import Process, processes
-from tensorhop.orchestrator.bench.product_chain import caller, files, start_chain
-from tensorhop.orchestrator.bench.simulated import MODELS, cells
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.orchestrator.bench.turn import Want
 from tensorhop.settings import Settings
 from tensorhop.values.encoding import encode_png
 from tensorhop.wire.allocator import keep_large_buffers

@@ -4,22 +4,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
+from bench_chain.monolith import Models
+from bench_chain.turn import Turn, Want, timed
 from tensorhop.client import PipelineClient
-from tensorhop.orchestrator.bench.monolith import Models
 from tensorhop.orchestrator.bench.process import Process
-from tensorhop.orchestrator.bench.turn import Turn, Want, timed
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
-from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
-from tensorhop.rpc.registry import services, steps_of
+from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings, current_settings, use_settings
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectFault, ObjectResult
 from tensorhop.wire.allocator import keep_large_buffers
-
-STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 ADDRESS = "127.0.0.1:0"
 
@@ -35,7 +32,7 @@ def start_chain(
         settings: of all of them; this process's if not given.
     """
     settings = settings or current_settings()
-    found = {step: start(serve_step, step, models.get(step), settings) for step in STEPS}
+    found = {step: start(serve_step, step, models.get(step), settings) for step in CUTOUTS.calls}
     pipeline = start(serve_pipeline, {step: process.answer() for step, process in found.items()}, settings)
     return pipeline.answer(), [*found.values(), pipeline]
 
@@ -59,7 +56,7 @@ def serve_pipeline(services: Mapping[str, str], settings: Settings) -> Iterator[
     use_settings(settings)
     keep_large_buffers()
     with closing(Steps.connect(CUTOUTS, services)) as stages:
-        server = Server(PIPELINE, PIPELINE.make_servicer(stages), ADDRESS)
+        server = Server(CUTOUTS, CUTOUTS.make_servicer(stages), ADDRESS)
         try:
             yield server.address
         finally:
