@@ -9,10 +9,12 @@ BIN := .venv/bin
 # Docker Compose, and what its build is told: make BUILD_ARGS="--build-arg PIP_INDEX_URL=..." compose-verify
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 BUILD_ARGS ?=
+ARGS ?=
 
 .PHONY: help run test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify
 .PHONY: compare-hop compare-foreground compare-refinement
+.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-mixed bench-soak
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -78,8 +80,29 @@ compose-verify: .venv/installed  ## build the image, start docker-compose.yml, k
 	$(COMPOSE) build $(BUILD_ARGS) pipeline
 	COMPOSE="$(COMPOSE)" $(BIN)/python tools/verify_compose.py
 
-compare-hop: .venv-hop/installed  ## time a hop between processes against what people use today
-	.venv-hop/bin/tensorhop bench hop --against
+# Options of a bench: make bench-growth ARGS="--plot growth.svg"; --help lists them.
+BENCH := .venv-bench/bin/python tools/bench
+
+bench-pipeline: .venv-bench/installed  ## time one photo through the services, against all models in one process
+	$(BENCH) pipeline $(ARGS)
+
+bench-throughput: .venv-bench/installed  ## time eight callers, against all models behind Flask; takes two minutes
+	$(BENCH) throughput $(ARGS)
+
+bench-batching: .venv-bench/installed  ## time callers of a simulated accelerator, batched and not
+	$(BENCH) batching $(ARGS)
+
+bench-growth: .venv-bench/installed  ## time and weigh the chain as photos, objects and callers grow
+	$(BENCH) growth $(ARGS)
+
+bench-mixed: .venv-bench/installed  ## time small calls while large messages run
+	$(BENCH) mixed $(ARGS)
+
+bench-soak: .venv-bench/installed  ## echo large messages for ten minutes, and watch the memory
+	$(BENCH) soak $(ARGS)
+
+compare-hop: .venv-bench/installed  ## time a hop between processes against what people use today
+	$(BENCH) hop $(ARGS)
 
 compare-foreground: .venv-compare/installed  ## compare decontaminate with other methods; takes some minutes
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_foreground.py
@@ -103,9 +126,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@$(INSTALL) .
 	@touch $@
 
-.venv-hop/installed: pyproject.toml
-	$(PYTHON) -m venv .venv-hop
-	.venv-hop/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+.venv-bench/installed: pyproject.toml hatch_build.py tools/bench/requirements.txt $(wildcard protos/tensorhop/v1/*.proto)
+	$(PYTHON) -m venv .venv-bench
+	@echo "installing into .venv-bench; the first time takes about a minute"
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
+		--requirement tools/bench/requirements.txt
 	@touch $@
 
 .venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)

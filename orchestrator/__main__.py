@@ -2,11 +2,15 @@
 
 import sys
 
+from tensorhop.orchestrator.version import version_line
 from tensorhop.rpc.registry import RegistryError
 
 
 def main() -> None:
     """Run the command line. Ends the process."""
+    if sys.argv[1:] == ["--version"]:  # without the commands, whose import takes half a second
+        print(version_line())
+        return
     try:
         from tensorhop.orchestrator.cli import app
     except RegistryError as error:  # its commands are made from the registry

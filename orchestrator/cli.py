@@ -1,5 +1,7 @@
 """The `tensorhop` command."""
 
+from typing import Annotated
+
 import typer
 
 from tensorhop.orchestrator.bench.cli import bench
@@ -8,16 +10,28 @@ from tensorhop.orchestrator.commands.run_command import run_command
 from tensorhop.orchestrator.commands.serve_command import serve
 from tensorhop.orchestrator.commands.status_command import status_command
 from tensorhop.orchestrator.commands.up_command import up
+from tensorhop.orchestrator.version import version_line
 
-app = typer.Typer(
-    help="Photo in, finished object cut-outs out.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("run")(run_command)
 app.command("up")(up)
 app.command("status")(status_command)
 app.add_typer(serve, name="serve")
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
+
+
+def show_version(asked: bool) -> None:
+    """Print the version and end the command, if it was asked for."""
+    if asked:
+        typer.echo(version_line())
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Photo in, finished object cut-outs out."""

@@ -11,8 +11,9 @@ import numpy as np
 from tensorhop.errors import InvalidInput, service_of
 from tensorhop.observe import tracing
 from tensorhop.rpc.remote import Remote
-from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.security import Security
 from tensorhop.rpc.status import from_error
+from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
@@ -60,17 +61,25 @@ class PipelineClient:
 
     Args:
         endpoint: "host:port", "unix:/path" or any other name that gRPC resolves.
-        security: TLS and token. Default: those in the TENSORHOP_... variables.
+        security: TLS and token. Default: those in `settings`.
+        settings: how large a message may be. Default: those in the TENSORHOP_... variables.
 
     Raises:
         InvalidInput: a file of `security` cannot be used, or there is a client certificate but no authority to trust.
     """
 
-    def __init__(self, endpoint: str = "localhost:50050", *, security: Security | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: str = "localhost:50050",
+        *,
+        security: Security | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
-        security = from_environment() if security is None else security
+        settings = settings or current_settings()
+        security = security or Security.of(settings)
         security.check_client()
-        self._remote = Remote(endpoint, service, security)
+        self._remote = Remote(endpoint, service, security, settings)
 
     def __enter__(self) -> Self:
         return self

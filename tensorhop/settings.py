@@ -1,6 +1,5 @@
-"""Ports, and settings that an operator can set by environment variables: TENSORHOP_MAX_PIXELS=100000000."""
+"""Settings: what an operator can set by an option or an environment variable (TENSORHOP_MAX_PIXELS=100000000)."""
 
-from functools import cache
 from typing import Literal
 
 from pydantic import Field
@@ -8,7 +7,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """How a process behaves, and what it accepts. Each refusal names the limit."""
+    """How a process behaves, and what it accepts. Each refusal names the limit.
+
+    What is not given is read from the environment: Settings(max_calls=8) has the other values from there.
+    """
 
     model_config = SettingsConfigDict(env_prefix="TENSORHOP_")
 
@@ -28,7 +30,7 @@ class Settings(BaseSettings):
     # Shared memory: the folder of the slots, and how many bytes of them an owner may have; 0 turns it off.
     shm_dir: str = "/dev/shm"
     shm_bytes: int = Field(1024 * 1024 * 1024, ge=0)
-    # Whether malloc keeps large buffers; tensorhop/memory.py says what that costs.
+    # Whether malloc keeps large buffers; tensorhop/wire/allocator.py says what that costs.
     keep_buffers: bool = True
     # Where the pipeline keeps descriptions, detections and masks: memory, none, or a redis:// URL; how many bytes of
     # them (in memory), and for how many seconds.
@@ -49,7 +51,7 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(128 * 1024 * 1024, ge=1)
     max_upload_seconds: float = Field(120, gt=0)
     max_requests: int = Field(16, ge=1)
-    # TLS, client certificates and tokens; tensorhop/security.py says what each is.
+    # TLS, client certificates and tokens; tensorhop/rpc/security.py says what each is.
     tls_cert: str = ""
     tls_key: str = ""
     tls_ca: str = ""
@@ -62,8 +64,29 @@ class Settings(BaseSettings):
     metrics: str = ""
     log_format: Literal["text", "json"] = "text"
 
+    def environment(self) -> dict[str, str]:
+        """The environment variables from which a child process reads the same settings."""
+        return {f"{self.model_config['env_prefix']}{name.upper()}": str(value) for name, value in self}
 
-@cache
-def settings() -> Settings:
-    """The settings of this process, read from its environment once."""
-    return Settings()
+
+_current: Settings | None = None
+
+
+def current_settings() -> Settings:
+    """The settings of this process: what `use_settings` was given, or else the environment, read once."""
+    global _current
+    if _current is None:
+        _current = Settings()
+    return _current
+
+
+def use_settings(settings: Settings | None) -> None:
+    """Set the settings of this process.
+
+    Objects made before keep the settings that they were made with.
+
+    Args:
+        settings: None has the environment read again.
+    """
+    global _current
+    _current = settings

@@ -1,7 +1,9 @@
 """Real photos, real weights, real sockets: what most tests share."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from tensorhop.client import PipelineClient
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
 from tensorhop.rpc.server import Server
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, use_settings
 from tensorhop.values.images import decode_image
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
@@ -50,14 +52,26 @@ def http(servers: dict[str, Server]) -> Iterator[str]:
 
 
 @pytest.fixture
-def limit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Sets limits for one test: limit(max_upload_bytes=1000)."""
+def http_with(servers: dict[str, Server]) -> Iterator[Callable[..., str]]:
+    """Address of an HTTP server in front of the pipeline, with limits of its own: http_with(max_upload_bytes=1000)."""
+    from tensorhop.web.serve import HttpServer
 
-    def change(**values: object) -> None:
-        for name, value in values.items():
-            monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(value))
-        settings.cache_clear()
+    with ExitStack() as stack:
+
+        def start(**limits: Any) -> str:
+            server = HttpServer("127.0.0.1:0", servers["pipeline"].address, settings=Settings(**limits))
+            stack.callback(lambda: server.stop(1).wait())
+            return server.address
+
+        yield start
+
+
+@pytest.fixture
+def limit() -> Iterator[Callable[..., None]]:
+    """Sets limits of this process for one test: limit(max_boxes=10)."""
+
+    def change(**limits: Any) -> None:
+        use_settings(Settings(**limits))
 
     yield change
-    monkeypatch.undo()
-    settings.cache_clear()
+    use_settings(None)

@@ -10,6 +10,7 @@ import numpy as np
 from tensorhop.errors import InvalidInput, Overloaded, ServiceFault
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.rpc.server import Server
+from tensorhop.settings import Settings
 from tensorhop.v1 import fault_pb2, tensor_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.web.serve import HttpServer
@@ -88,11 +89,13 @@ FIELDS = {pb.Detections: "detections", pb.ObjectResult: "object", pb.ObjectFault
 
 
 @contextmanager
-def serving(origins: tuple[str, ...] = ()) -> Iterator[tuple[FakePipeline, str, HttpServer]]:
+def serving(
+    origins: tuple[str, ...] = (), settings: Settings | None = None
+) -> Iterator[tuple[FakePipeline, str, HttpServer]]:
     """The fake, the address of an HTTP server in front of it, and that server."""
     fake = FakePipeline()
     pipeline = Server(SERVICE, fake, "127.0.0.1:0")
-    http = HttpServer("127.0.0.1:0", pipeline.address, origins)
+    http = HttpServer("127.0.0.1:0", pipeline.address, origins, settings=settings)
     try:
         yield fake, http.address, http
     finally:

@@ -19,6 +19,7 @@ from tensorhop.client import PipelineClient
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens
+from tensorhop.settings import Settings
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.web import page
 from tensorhop.web.answers import CANVAS, REGION
@@ -50,9 +51,9 @@ curl -F image=@photo.jpg -H 'Accept: image/png' -o cutout.png http://HOST:PORT/p
 class Application:
     """Everything that answers, and the connections behind it."""
 
-    def __init__(self, pipeline: str, origins: Sequence[str], security: Security) -> None:
-        self._client = PipelineClient(pipeline, security=security)
-        self._channel = open_channel(pipeline, security=security)
+    def __init__(self, pipeline: str, origins: Sequence[str], security: Security, settings: Settings) -> None:
+        self._client = PipelineClient(pipeline, security=security, settings=settings)
+        self._channel = open_channel(pipeline, security=security, settings=settings)
         tokens = Tokens(security.token_file) if security.token_file else None
         self._health = health_pb2_grpc.HealthStub(self._channel)
         middleware = [Middleware(Fixed)]
@@ -68,7 +69,7 @@ class Application:
         self.app = Starlette(
             routes=[
                 *page.routes(FRONT),
-                Route("/process", Process(self._client, origins, tokens), methods=["POST"]),
+                Route("/process", Process(self._client, settings, origins, tokens), methods=["POST"]),
                 Route("/openapi.json", openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),

@@ -5,14 +5,20 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from tensorhop.settings import settings
-
 
 class Connection(H11Protocol):
     """uvicorn's, closed when it is busy with no request for longer than an upload may take.
 
     That is: it has sent nothing, or headers bit by bit, or what is left of a body whose request was answered.
+
+    Args:
+        most_seconds: how long an upload may take.
+        given: what uvicorn makes a connection from.
     """
+
+    def __init__(self, *, most_seconds: float, **given: Any) -> None:
+        super().__init__(**given)
+        self._most_seconds = most_seconds
 
     _timer: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None  # while there is more to send than the client takes
@@ -27,7 +33,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall = self.loop.call_later(settings().max_upload_seconds, self._check, self._unsent())
+        self._stall = self.loop.call_later(self._most_seconds, self._check, self._unsent())
 
     def resume_writing(self) -> None:
         if self._stall is not None:
@@ -42,7 +48,7 @@ class Connection(H11Protocol):
         if self._unsent() >= before:
             self.transport.abort()
         else:
-            self._stall = self.loop.call_later(settings().max_upload_seconds, self._check, self._unsent())
+            self._stall = self.loop.call_later(self._most_seconds, self._check, self._unsent())
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._stall):
@@ -56,7 +62,7 @@ class Connection(H11Protocol):
                 self._timer.cancel()
             self._timer = None
         elif self._timer is None:
-            self._timer = self.loop.call_later(settings().max_upload_seconds, self._expire)
+            self._timer = self.loop.call_later(self._most_seconds, self._expire)
 
     def _working(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -5,10 +5,11 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+from tensorhop.options.kinds import FOUR
+from tensorhop.options.table import Option
 from tensorhop.v1 import fault_pb2
 from tensorhop.web.accept import EVENTS, JSON, PICTURES, TENSOR, ZIP
 from tensorhop.web.answers import CANVAS, REGION
-from tensorhop.web.kinds import FOUR
 from tensorhop.web.parameters import PARAMETERS
 from tensorhop.web.problem import MEDIA_TYPE, STATUSES
 from tensorhop.web.process import REQUEST_ID, TIMEOUT
@@ -92,12 +93,18 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
+NOTES = {"max_objects": " Where one picture is asked for: 1."}
+
+
 def parameter_schemas() -> dict[str, Schema]:
-    schemas = {one.name: {**one.kind.schema, "description": one.text} for one in PARAMETERS}
-    for one in PARAMETERS:
-        if one.default is not None:
-            schemas[one.name]["default"] = one.default
-    return schemas
+    return {name: parameter_schema(name, option) for name, option in PARAMETERS.items()}
+
+
+def parameter_schema(name: str, option: Option) -> Schema:
+    default_text = f" Default: {option.default_text}." if option.default_text else ""
+    text = option.help + default_text + NOTES.get(name, "")
+    default = {} if option.default is None else {"default": option.default}
+    return {**option.kind.schema, "description": text, **default}
 
 
 def request_body() -> Schema:

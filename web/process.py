@@ -14,13 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from tensorhop.client import Call, PipelineClient
 from tensorhop.errors import InvalidInput
+from tensorhop.options.kinds import SECONDS
 from tensorhop.request_id import new_id, usable
 from tensorhop.rpc.tokens import KEY, Tokens
-from tensorhop.settings import settings
+from tensorhop.settings import Settings
 from tensorhop.web import answers, upload
 from tensorhop.web.accept import OFFERS, PICTURES, TENSOR, choose
-from tensorhop.web.kinds import SECONDS
-from tensorhop.web.parameters import TABLE, Wish, wish
+from tensorhop.web.parameters import PARAMETERS, Wish, wish
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.stream import Incoming, Stream, while_there
 
@@ -32,9 +32,11 @@ BUSY_SECONDS = 1.0  # after which a client that was refused may try again
 class Process:
     """The endpoint. It knows no step and checks no value: the pipeline does."""
 
-    def __init__(self, client: PipelineClient, origins: Sequence[str] = (), tokens: Tokens | None = None) -> None:
-        self._client, self._origins, self._tokens = client, origins, tokens
-        self._most = settings().max_requests
+    def __init__(
+        self, client: PipelineClient, settings: Settings, origins: Sequence[str] = (), tokens: Tokens | None = None
+    ) -> None:
+        self._client, self._settings, self._origins, self._tokens = client, settings, origins, tokens
+        self._most = settings.max_requests
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="pipeline")
         self._active = 0
 
@@ -57,7 +59,7 @@ class Process:
                 await send_early(response, incoming, send)
                 return
             with contextlib.suppress(TimeoutError):  # the server closes what was not sent to its end
-                async with asyncio.timeout(request.state.seconds + settings().max_upload_seconds):
+                async with asyncio.timeout(request.state.seconds + self._settings.max_upload_seconds):
                     await response(scope, incoming, send)
 
     async def _answer(self, request: Request, incoming: Incoming, stack: contextlib.ExitStack) -> Response:
@@ -67,9 +69,9 @@ class Process:
         self._check_token(request)
         accept = ", ".join(request.headers.getlist("accept"))
         media_of(accept, OFFERS)
-        kind = upload.check(request)
+        kind = upload.check(request, self._settings)
         self._take_place(stack)
-        received = await upload.receive(request, kind)
+        received = await upload.receive(request, kind, self._settings)
         wanted = wish(received.values)
         request.state.request_id = readable_id(wanted.request_id or request.state.request_id)
         media, wanted = agree(accept, wanted)
@@ -80,7 +82,6 @@ class Process:
                 received.image,
                 **wanted.keywords,
                 masks=received.masks,
-                finish=wanted.finish,
                 output=wanted.output,
                 request_id=wanted.request_id or request.headers.get(REQUEST_ID, "") or request.state.request_id,
                 timeout=max(0.0, timeout - (time.monotonic() - started)),
@@ -145,7 +146,7 @@ def timeout_of(request: Request, wanted: Wish) -> float:
         return wanted.timeout
     text = request.headers.get(TIMEOUT)
     try:
-        return TABLE["timeout"].default if text is None else SECONDS.from_text(text)
+        return PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text)
     except ValueError as error:
         raise InvalidInput(TIMEOUT, f"is {text!r}; it must be {SECONDS.expects}") from error
 

@@ -6,13 +6,15 @@ import stat
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 
 from tensorhop.address import check_free, split
-from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import GRACE_SECONDS
+from tensorhop.settings import Settings, current_settings
 from tensorhop.web.app import Application
 from tensorhop.web.connection import Connection
 
@@ -26,7 +28,9 @@ class HttpServer:
         address: "host:port" or "unix:path"; port 0 takes a free one.
         pipeline: the address of the pipeline.
         origins: of pages that may call it, as "https://shop.example"; "*" for all.
-        security: TLS and tokens, here and in calls to the pipeline; what the environment says if not given.
+        security: TLS and tokens, here and in calls to the pipeline; what `settings` say if not given.
+        settings: how large and slow uploads may be, and how many requests are worked on at once; this process's if not
+            given.
 
     Raises:
         InvalidInput: a file of `security` cannot be used.
@@ -34,9 +38,15 @@ class HttpServer:
     """
 
     def __init__(
-        self, address: str, pipeline: str, origins: Sequence[str] = (), security: Security | None = None
+        self,
+        address: str,
+        pipeline: str,
+        origins: Sequence[str] = (),
+        security: Security | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        security = from_environment() if security is None else security
+        settings = settings or current_settings()
+        security = security or Security.of(settings)
         context = security.https_context()
         security.warn_if_open("http", address)
         try:
@@ -44,10 +54,10 @@ class HttpServer:
             sockets, self.address = listen(address)
         except OSError as error:
             raise OSError(f"http cannot listen on {address}: {error}") from error
-        self._application = Application(pipeline, origins, security)
+        self._application = Application(pipeline, origins, security, settings)
         config = uvicorn.Config(
             self._application.app,
-            http=Connection,
+            http=partial(Connection, most_seconds=settings.max_upload_seconds),  # type: ignore[arg-type]  # uvicorn calls it
             ssl_context_factory=(lambda config, default: context) if context else None,
             ws="none",
             lifespan="off",

@@ -13,10 +13,10 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
+from tensorhop.options.kinds import read_json
+from tensorhop.settings import Settings
 from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import decode_mask
-from tensorhop.web.kinds import read_json
 from tensorhop.web.parameters import read
 from tensorhop.web.problem import Refused
 from tensorhop.wire.payloads import Payloads
@@ -37,11 +37,11 @@ class Upload:
     masks: list[np.ndarray] = field(default_factory=list)
 
 
-def most_bytes() -> int:
-    return min(settings().max_upload_bytes, settings().max_message_bytes)
+def most_bytes(settings: Settings) -> int:
+    return min(settings.max_upload_bytes, settings.max_message_bytes)
 
 
-def check(request: Request) -> str:
+def check(request: Request, settings: Settings) -> str:
     """The kind of content, before any of it is read.
 
     Raises:
@@ -54,28 +54,29 @@ def check(request: Request) -> str:
     if encoding := request.headers.get("content-encoding", ""):
         raise Refused(415, "INVALID_ARGUMENT", f"Content-Encoding is {encoding[:100]}; send the content as it is")
     length = request.headers.get("content-length", "")  # of digits alone: the HTTP server has seen to that
-    if length and int(length) > most_bytes():
-        raise too_large(f"{int(length):,}")
+    most = most_bytes(settings)
+    if length and int(length) > most:
+        raise too_large(f"{int(length):,}", most)
     return kind
 
 
-def too_large(size: str) -> Refused:
-    return Refused(413, "RESOURCE_EXHAUSTED", f"the request has {size} bytes; at most {most_bytes():,} are allowed")
+def too_large(size: str, most: int) -> Refused:
+    return Refused(413, "RESOURCE_EXHAUSTED", f"the request has {size} bytes; at most {most:,} are allowed")
 
 
-async def receive(request: Request, kind: str) -> Upload:
+async def receive(request: Request, kind: str, settings: Settings) -> Upload:
     """Read the whole request.
 
     Raises:
         Refused: it grows over the limit, or takes too long.
         InvalidInput: it is broken, has not exactly one image, or a parameter that is not allowed.
     """
-    seconds = settings().max_upload_seconds
+    seconds, chunks = settings.max_upload_seconds, _chunks(request, most_bytes(settings))
     try:
         async with asyncio.timeout(seconds):
             if kind == FORM:
-                return await _form(request)
-            body = b"".join([chunk async for chunk in _chunks(request)])
+                return await _form(request, chunks, settings.max_boxes + 2)
+            body = b"".join([chunk async for chunk in chunks])
     except TimeoutError as error:
         message = f"the request was not there within {seconds:g} s"
         raise Refused(408, "DEADLINE_EXCEEDED", message, headers={"Connection": "close"}) from error
@@ -83,12 +84,12 @@ async def receive(request: Request, kind: str) -> Upload:
     return await asyncio.to_thread(read_body, request, body)
 
 
-async def _chunks(request: Request) -> AsyncGenerator[bytes, None]:
+async def _chunks(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > most_bytes():
-            raise too_large(f"over {most_bytes():,}")
+        if size > most:
+            raise too_large(f"over {most:,}", most)
         yield chunk
 
 
@@ -96,9 +97,9 @@ class _Parser(MultiPartParser):
     spool_max_size = 2**31  # in memory: its size is bounded already, and no photo goes to a disk
 
 
-async def _form(request: Request) -> Upload:
+async def _form(request: Request, chunks: AsyncGenerator[bytes, None], max_files: int) -> Upload:
     try:
-        parser = _Parser(request.headers, _chunks(request), max_files=settings().max_boxes + 2)
+        parser = _Parser(request.headers, chunks, max_files=max_files)
         items = (await parser.parse()).multi_items()
     except (MultiPartException, UnicodeError) as error:
         raise InvalidInput("form", f"is no multipart/form-data: {error}") from error

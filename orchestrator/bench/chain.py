@@ -23,10 +23,8 @@ from tensorhop.orchestrator.bench.process import processes
 from tensorhop.orchestrator.bench.table import Row, rows_of
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.launch.in_process import one_process
-from tensorhop.rpc.registry import ports, steps_of
+from tensorhop.rpc.registry import ports
 from tensorhop.wire.allocator import keep_large_buffers
-
-STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 METHODS = (
     Method("stock", stock.connect, stock.serve),
@@ -37,7 +35,7 @@ METHODS = (
 
 def chain(payloads: Sequence[Payload], rounds: int, photo: np.ndarray | None = None) -> list[Row]:
     """Time every method. With a photo, beside it stands the real chain's time on the embedded models for this size."""
-    rows = rows_of(measure(METHODS, payloads, rounds, servers=len(STEPS)), ("stock",))
+    rows = rows_of(measure(METHODS, payloads, rounds, servers=len(CUTOUTS.calls)), ("stock",))
     if photo is None:
         return rows
     with processes() as start:

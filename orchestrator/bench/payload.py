@@ -1,9 +1,13 @@
 """What the benchmarks send: arrays of the sizes that travel between models."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -16,10 +20,14 @@ class Payload:
 
     @property
     def nbytes(self) -> int:
+        import numpy as np
+
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def make(self) -> np.ndarray:
         """Smooth with a little noise, as a camera's picture is: some of the methods compress."""
+        import numpy as np
+
         rows, columns, *_ = (np.linspace(0, 6, size, dtype=np.float32) for size in self.shape)
         smooth = (np.sin(rows)[:, None] * np.cos(columns) + 1) * 120
         noise = np.random.default_rng(0).integers(0, 8, self.shape, dtype=np.uint8)

@@ -12,7 +12,6 @@ from tensorhop.orchestrator.bench.echo import SERVICE
 from tensorhop.orchestrator.bench.method import Echo
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.server import Server
-from tensorhop.settings import settings
 from tensorhop.v1 import echo_pb2 as pb
 from tensorhop.wire.allocator import keep_large_buffers
 from tensorhop.wire.codec import Packet, readable
@@ -77,8 +76,7 @@ def send(remote: Remote, array: np.ndarray) -> np.ndarray:
     """An array there and back inside of messages."""
     payloads = Payloads()
     packet = Packet(pb.EchoRequest(tensor=to_tensor(array, payloads)), payloads)
-    message, answered = readable(remote.method("Echo", packet)(packet))
-    return to_array(message.tensor, answered, "tensor")
+    return answer_to(remote, packet)
 
 
 @contextmanager
@@ -87,7 +85,7 @@ def shared(*addresses: str, copy_out: bool = True) -> Iterator[Echo]:
 
     The last answer is copied out; without that it is read in place, as the pipeline does, until the next call.
     """
-    pool = Pool(Path(settings().shm_dir), settings().shm_bytes)
+    pool = Pool.of()
     with remotes(addresses) as connected, closing(pool):
 
         def echo(array: np.ndarray) -> np.ndarray:
@@ -112,7 +110,14 @@ def call(remote: Remote, packet: Packet) -> np.ndarray:
     """What the service answers; the slots count as carried until it does."""
     for slot in packet.payloads.slots:
         slot.enter()
-    message, answered = readable(remote.method("Echo", packet)(packet))
+    back = answer_to(remote, packet)
     for slot in packet.payloads.slots:
         slot.leave()
+    return back
+
+
+def answer_to(remote: Remote, packet: Packet) -> np.ndarray:
+    """The array that the service sends back; a unary method's call has one answer."""
+    (answer,) = remote.method("Echo", packet)(packet)
+    message, answered = readable(answer)
     return to_array(message.tensor, answered, "tensor")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import grpc
@@ -19,7 +18,7 @@ from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error
-from tensorhop.settings import Settings, settings
+from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2, info_pb2, model_pb2, pipeline_pb2
 from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.shared_memory import Pool, carry
@@ -36,13 +35,16 @@ class Step:
     Args:
         service: which it is.
         address: where it is.
-        security: TLS and token; what the environment says if not given.
+        security: TLS and token; what `settings` say if not given.
+        settings: how large a message may be; this process's if not given.
     """
 
-    def __init__(self, service: Service, address: str, security: Security | None = None) -> None:
+    def __init__(
+        self, service: Service, address: str, security: Security | None = None, settings: Settings | None = None
+    ) -> None:
         self.name, self.address = service.name, address
         self.transport = pipeline_pb2.TRANSPORT_UNSPECIFIED  # of the last call that succeeded
-        self._remote = Remote(address, service.descriptor, security)
+        self._remote = Remote(address, service.descriptor, security, settings)
         self.retry = Retry(self._remote.ready)
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
@@ -151,24 +153,25 @@ class Steps(Mapping[str, Step]):
         chain: Service,
         addresses: Mapping[str, str],
         security: Security | None = None,
-        limits: Settings | None = None,
+        settings: Settings | None = None,
     ) -> Self:
         """Connect to the services that a chain calls.
 
         Args:
             addresses: by name; one that is left out is at its default port on this machine.
-            limits: of shared memory and cache; this process's if not given.
+            security: TLS and token; what `settings` say if not given.
+            settings: of messages, shared memory and cache; this process's if not given.
 
         Raises:
             InvalidInput: a file of `security` cannot be used, or the cache is none.
         """
-        known, limits = services(), limits or settings()
+        known, settings = services(), settings or current_settings()
         steps = {
-            name: Step(known[name], addresses.get(name) or f"localhost:{known[name].port}", security)
+            name: Step(known[name], addresses.get(name) or f"localhost:{known[name].port}", security, settings)
             for name in chain.calls
         }
-        cache = open_cache(limits.cache, limits.cache_bytes, limits.cache_seconds)
-        return cls(steps, Pool(Path(limits.shm_dir), limits.shm_bytes), cache)
+        cache = open_cache(settings.cache, settings.cache_bytes, settings.cache_seconds)
+        return cls(steps, Pool.of(settings), cache)
 
     def __getitem__(self, name: str) -> Step:
         return self.steps[name]

@@ -22,12 +22,14 @@ STARTED = (*PIPELINE.calls, PIPELINE.name, HTTP)  # in this order, unless --only
 
 @pipeline_options
 def up(
-    host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
+    host: Annotated[str, option("Listen on this host name or address.", metavar="HOST")] = "localhost",
     only: Annotated[
         list[str] | None,
         option("Start only this service; repeatable.", metavar="NAME", show_default=", ".join(STARTED)),
     ] = None,
-    one_process: Annotated[bool, option("All in one process, with one CUDA context.", "--one-process")] = False,
+    one_process: Annotated[
+        bool, option("Run all services in one process, with one CUDA context.", "--one-process")
+    ] = False,
     model: run_options.StepModel = None,
     device: run_options.StepDevice = None,
     dtype: run_options.StepDtype = None,
@@ -38,7 +40,7 @@ def up(
     from tensorhop.address import reachable
     from tensorhop.orchestrator.launch import in_process, processes
     from tensorhop.orchestrator.launch.model_choices import model_choices
-    from tensorhop.rpc.security import from_environment
+    from tensorhop.rpc.security import Security
     from tensorhop.rpc.server import GRACE_SECONDS
     from tensorhop.serving.shutdown import run_until_signal
     from tensorhop.wire.allocator import keep_large_buffers
@@ -53,7 +55,7 @@ def up(
         names.remove(HTTP)
     addresses = {name: f"{host}:{ports()[name]}" for name in names}
     try:
-        from_environment().check_client()  # the pipeline is a client of the services
+        Security.of().check_client()  # the pipeline is a client of the services
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
     try:

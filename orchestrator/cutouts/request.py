@@ -8,7 +8,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.chain.cache import Cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.step_cache import StepCache
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import detect_pb2, image_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.values.describe_options import DescribeOptions
@@ -79,7 +79,7 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
         raise InvalidInput("masks", "came with boxes; give one or the other")
     phrases = read_phrases(request.phrases)
     boxes = read_boxes(request.boxes, size_of(photo))
-    check_count(len(request.masks), settings().max_boxes, "masks")
+    check_count(len(request.masks), current_settings().max_boxes, "masks")
     masks = [read_mask(mask, payloads, size_of(photo), f"masks[{index}]") for index, mask in enumerate(request.masks)]
     boxes += [Box(*mask.region) for mask in masks]
     if boxes and phrases and len(phrases) != len(boxes):
@@ -112,8 +112,8 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
         return_layers=request.output.layers,
         merge=request.merge,
         ordered=request.ordered,
-        max_objects=read_count(request, "max_objects", MAX_OBJECTS, settings().max_objects),
-        max_parallel=read_count(request, "max_parallel", MAX_PARALLEL, settings().max_parallel),
+        max_objects=read_count(request, "max_objects", MAX_OBJECTS, current_settings().max_objects),
+        max_parallel=read_count(request, "max_parallel", MAX_PARALLEL, current_settings().max_parallel),
         cache=StepCache(None if request.no_cache else cache, photo, scope),
     )
 

@@ -27,7 +27,7 @@ def one_process(
         listen: an address each, by the service's name.
         choices: by service, which model it runs; the embedded one if it says nothing.
         grace: seconds that calls in flight get at the end.
-        security: of all servers and of the connections between them; what the environment says if not given.
+        security: of all servers and of the connections between them; what this process's settings say if not given.
 
     Raises:
         InvalidInput: a model cannot be loaded.

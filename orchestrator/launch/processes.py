@@ -1,5 +1,6 @@
 """Services in processes of their own: started, supervised and stopped."""
 
+import os
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from tensorhop.orchestrator.launch.model_choices import serve_arguments
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import HTTP, ports, services
 from tensorhop.rpc.server import GRACE_SECONDS
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, current_settings
 
 PIPELINE = SERVICE.name
 START_SECONDS = 900.0  # how long a child may take until it serves: large models take minutes to load
@@ -32,6 +33,7 @@ class Child:
     name: str
     address: str
     command: list[str]
+    settings: Settings
     process: subprocess.Popen | None = None
     backoff: float = FIRST_BACKOFF
     start_at: float = 0.0
@@ -39,7 +41,8 @@ class Child:
     def start(self) -> None:
         # A group of its own: Ctrl-C is for the parent, which then ends its children in order.
         # The pipe ends when the parent does, in whatever way, and with it the child.
-        self.process = subprocess.Popen(self.command, start_new_session=True, stdin=subprocess.PIPE)
+        environment = os.environ | self.settings.environment()
+        self.process = subprocess.Popen(self.command, start_new_session=True, stdin=subprocess.PIPE, env=environment)
 
     def serves(self) -> bool:
         if self.name == HTTP:
@@ -60,11 +63,18 @@ def lives(address: str) -> bool:
         return False
 
 
-def children(listen: Mapping[str, str], choices: Mapping[str, ModelChoice]) -> list[Child]:
+def children(
+    listen: Mapping[str, str], choices: Mapping[str, ModelChoice], settings: Settings | None = None
+) -> list[Child]:
     """A child for each name, to listen on its address; the pipeline is told where the steps among them are.
 
-    Their metrics, if they are wanted, are on consecutive ports, in the order of the registry.
+    Args:
+        listen: an address each, by name.
+        choices: by service, which model it runs; the embedded one if it says nothing.
+        settings: of each child; this process's if not given. Metrics, if they are wanted, are on consecutive ports from
+            the one stated, in the order of the registry.
     """
+    settings = settings or current_settings()
     told = {name: reachable(address) for name, address in listen.items()}
     found = []
     for name, address in listen.items():
@@ -85,10 +95,11 @@ def children(listen: Mapping[str, str], choices: Mapping[str, ModelChoice]) -> l
             command += [word for step in calls if step in told for word in (f"--{step}", told[step])]
         elif name in choices:
             command += serve_arguments(choices[name])
-        if settings().metrics:
-            host, port = split(settings().metrics)
-            command += ["--metrics", f"{host}:{port + list(ports()).index(name)}"]
-        found.append(Child(name, told[name], command))
+        own = settings
+        if settings.metrics:
+            host, port = split(settings.metrics)
+            own = settings.model_copy(update={"metrics": f"{host}:{port + list(ports()).index(name)}"})
+        found.append(Child(name, told[name], command, own))
     return found
 
 

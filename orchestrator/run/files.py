@@ -5,12 +5,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
 from tensorhop.values.geometry import Box
-from tensorhop.values.results import Detection
+
+if TYPE_CHECKING:
+    from tensorhop.values.results import Detection
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo"}
 STDIN = "-"
@@ -37,7 +38,9 @@ class Input:
             OSError: it cannot be read.
             InvalidInput: it has more bytes than a message may have.
         """
-        most = settings().max_message_bytes
+        from tensorhop.settings import current_settings
+
+        most = current_settings().max_message_bytes
         try:
             with standard_input() if self.path is None and self.name == STDIN else self._open() as file:
                 data = file.read(most + 1)
@@ -126,6 +129,8 @@ def expand(name: str, recursive: bool, out: str = "") -> Iterator[str]:
 
 def check_template(template: str) -> None:
     """Raises WrongUse: a template that cannot be filled in, or that gives two objects one name."""
+    from tensorhop.values.results import Detection
+
     samples = [(stem, index) for stem in ("a", "b", "a1", "a-1", "1a") for index in (0, 1, 10, 11)]
     names = {fill(template, stem, Detection(index, "label", 0, 0.5, Box(0, 0, 1, 1))) for stem, index in samples}
     if len(names) < len(samples):
@@ -156,7 +161,7 @@ def encoding_of(path: str, option: str, given: str | None) -> str:
     return encoding
 
 
-def fill(template: str, stem: str, detection: Detection) -> str:
+def fill(template: str, stem: str, detection: "Detection") -> str:
     """The template with {stem}, {index}, {label} and {score} filled in."""
     label = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in detection.label)[:60]
     try:

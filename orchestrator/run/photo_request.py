@@ -4,16 +4,22 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from blake3 import blake3
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, create_model
 
 from tensorhop.errors import InvalidInput
-from tensorhop.orchestrator.commands import run_options
-from tensorhop.orchestrator.run.files import TEMPLATE, Input, check_template, suffix_of
-from tensorhop.values.describe_options import LOOKS, DescribeOptions
+from tensorhop.options.arguments import default_arguments, process_arguments
+from tensorhop.options.table import OPTIONS, Option
+from tensorhop.orchestrator.run.files import TEMPLATE, Input, WrongUse, check_template, encoding_of, suffix_of
+from tensorhop.orchestrator.run.own_options import OVERLAY
+from tensorhop.values.detect_options import DetectOptions
+
+# Options that are lists belong to a photo itself: in a manifest they are beside its options.
+PHOTO_OPTIONS = {option.name: option for option in (*OPTIONS, OVERLAY) if not option.kind.many}
+WITHOUT_EFFECT = ("max_parallel", "cache", "ordered")  # on the files
 
 
 def dashed(name: str) -> str:
@@ -21,37 +27,28 @@ def dashed(name: str) -> str:
     return name.replace("_", "-")
 
 
-class PhotoOptions(BaseModel):
-    """The options that may differ from photo to photo, by their names on the command line."""
+def _field(option: Option) -> Any:
+    kind = Literal[option.kind.choices] if option.kind.choices else option.kind.type
+    return kind | None, Field(None, ge=option.least)
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=dashed, populate_by_name=True)
 
-    look: run_options.LookAt | None = None
-    describe_prompt: str = ""
-    cache: bool = True
-    max_objects: int = Field(4, ge=1)
-    max_parallel: int = Field(4, ge=1)
-    merge: bool = False
-    preset: run_options.Preset | None = None  # here and below, None is what was not given
-    center: bool | None = None
-    canvas: str | None = None
-    fill: float | None = None
-    max_scale: float | None = None
-    refine: bool | None = None
-    decontaminate: bool | None = None
-    shadow: run_options.ShadowKind | None = None
-    rot: float | None = None
-    shadow_length: float | None = None
-    shadow_softness: float | None = None
-    shadow_opacity: float | None = None
-    format: run_options.Encoding | None = None
-    quality: int | None = None
-    background: str | None = None
-    overlay: bool | None = None
+_FromTable: Any = create_model(
+    "_FromTable",
+    __config__=ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=dashed, populate_by_name=True),
+    **{name: _field(option) for name, option in PHOTO_OPTIONS.items()},
+)
+
+
+class PhotoOptions(_FromTable):
+    """The options that may differ from photo to photo, by their names in the table. None is the default."""
 
     def under(self, given: "PhotoOptions") -> "PhotoOptions":
         """These options, but where `given` says something, that."""
         return self.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
+
+    def values(self) -> dict[str, Any]:
+        """What was chosen, by name, as JSON has it."""
+        return {name: value for name, value in self if value is not None}
 
 
 @dataclass(frozen=True)
@@ -75,9 +72,7 @@ class PhotoRequest:
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what comes out, as JSON can hold it; masks as digests."""
-        request = {
-            name: request_json(value) for name, value in self.request.items() if name not in ("max_parallel", "cache")
-        }
+        request = {name: request_json(value) for name, value in self.request.items() if name not in WITHOUT_EFFECT}
         steps = None if self.place.steps is None else str(self.place.steps)
         return request | {"name": self.template, "overlay": self.overlay, "save_steps": steps}
 
@@ -105,44 +100,50 @@ def photo_request(
         WrongUse: they contradict each other.
         InvalidInput: a value is out of its range.
     """
-    finish = run_options.finish(
-        chosen.preset,
-        center=chosen.center,
-        canvas=run_options.parse_canvas(chosen.canvas),
-        fill=chosen.fill,
-        max_scale=chosen.max_scale,
-        refine=chosen.refine,
-        decontaminate=chosen.decontaminate,
-        shadow=chosen.shadow,
-        rot=chosen.rot,
-        length=chosen.shadow_length,
-        softness=chosen.shadow_softness,
-        opacity=chosen.shadow_opacity,
-    )
-    file = "" if not place.single else "-" if place.out is None else str(place.out)
-    output = run_options.output(chosen.preset, chosen.format, file, place.template, chosen.quality, chosen.background)
-    template = place.template or TEMPLATE + suffix_of(output.encoding)
+    values = {name: read_option(PHOTO_OPTIONS[name], value) for name, value in chosen.values().items()}
+    check_canvas_options(values)
+    if encoding := encoding_of_names(place, values.get("format")):
+        values["format"] = encoding
+    overlay = values.get("overlay", not place.single)
+    request = default_arguments() | process_arguments(values)
+    DetectOptions(request.get("score_threshold"), request.get("iou_threshold")).check("detect")
+    request["describe"].check("describe")
+    request["finish"].check()
+    request["output"].check()
+    template = place.template or TEMPLATE + suffix_of(request["output"].encoding)
     check_template(template)
-    overlay = not place.single if chosen.overlay is None else chosen.overlay
-    return PhotoRequest(
-        request={
-            "phrases": list(phrases),
-            "boxes": [tuple(box) for box in boxes],
-            "masks": list(masks),
-            "max_objects": chosen.max_objects,
-            "max_parallel": chosen.max_parallel,
-            "merge": chosen.merge,
-            "describe": DescribeOptions(look=chosen.look or LOOKS[0], prompt=chosen.describe_prompt),
-            "cache": chosen.cache,
-            "finish": finish,
-            "output": output,
-            "return_masks": overlay or place.steps is not None,
-            "return_layers": place.steps is not None,
-        },
-        place=place,
-        template=template,
-        overlay=overlay,
-    )
+    request |= {
+        "phrases": list(phrases),
+        "boxes": [tuple(box) for box in boxes],
+        "masks": list(masks),
+        "return_masks": overlay or place.steps is not None,
+        "return_layers": place.steps is not None,
+    }
+    return PhotoRequest(request, place, template, overlay)
+
+
+def read_option(option: Option, value: Any) -> Any:
+    """A value as the option's kind reads it. Raises WrongUse: it is of another kind."""
+    try:
+        return option.kind.from_json(value)
+    except (ValueError, OverflowError) as error:
+        raise WrongUse(f"{option.flags} {value!r} is not {option.kind.metavar}; give {option.kind.expects}") from error
+
+
+def check_canvas_options(values: dict[str, Any]) -> None:
+    """Raises WrongUse: a canvas for an object that stays where it is."""
+    if values.get("center") is False and (lost := values.keys() & {"canvas", "fill", "max_scale"}):
+        names = " and ".join(PHOTO_OPTIONS[name].flags for name in sorted(lost))
+        raise WrongUse(f"{names} would have no effect with --no-center: the canvas is the photo")
+
+
+def encoding_of_names(place: Destination, given: str | None) -> str | None:
+    """The encoding that the names of the files ask for, if they do. Raises WrongUse: another one was given."""
+    if place.single:
+        return None if place.out is None else encoding_of(str(place.out), "--out", given)
+    if place.template and Path(place.template).suffix:
+        return encoding_of(place.template, "--name", given)
+    return None
 
 
 def request_json(value: Any) -> Any:

@@ -13,6 +13,7 @@ from tensorhop.client import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of, service_of
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
+from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.orchestrator.run.photo import Listener, process_photo
 from tensorhop.orchestrator.run.photo_request import PhotoTask
 from tensorhop.orchestrator.run.reporter import Reporter
@@ -24,7 +25,6 @@ PIPELINE = SERVICE.name
 DONE, FAILED, WRONG, NOTHING, UNREACHABLE = 0, 1, 2, 3, 4  # exit codes
 FILE_CODES = {FileNotFoundError: fault_pb2.CODE_NOT_FOUND, IsADirectoryError: fault_pb2.CODE_INVALID_ARGUMENT}
 CODES = {summary.DONE: DONE, summary.NOTHING: NOTHING, summary.FAILED: FAILED}
-JOBS = 3  # photos at once
 WINDOW = 4  # photos that may be begun but not reported, for each job
 POLL_SECONDS = 0.1  # a signal does not wake a thread from a lock
 STOP_SECONDS = 5.0  # how long a photo under way may take to notice that the run is over

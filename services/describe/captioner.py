@@ -15,7 +15,7 @@ from tensorhop.services.embedded.central import CentralObject
 from tensorhop.services.embedded.pixels import float32
 from tensorhop.services.runtime.checkpoint import load
 from tensorhop.services.runtime.device import memory_of
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.values.describe_options import MAX_NEW_TOKENS, NUM_BEAMS, DescribeOptions
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description
@@ -135,7 +135,7 @@ class Captioner:
 
 def one_line(text: str) -> str:
     """A caption as a phrase: one line without a final dot, cut to the longest length of a phrase; "object" if empty."""
-    line = " ".join(text.removeprefix(PIECE).split())[: settings().max_phrase_characters]
+    line = " ".join(text.removeprefix(PIECE).split())[: current_settings().max_phrase_characters]
     return line.rstrip(" .") or UNSAID
 
 

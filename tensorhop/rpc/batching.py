@@ -13,7 +13,7 @@ from typing import Any
 
 from tensorhop.errors import Abandoned, Overloaded
 from tensorhop.observe import metrics
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, current_settings
 
 Outcome = tuple[int, Any | Exception]  # an item's index in its request, and its result or what it failed of
 OnLeave = Callable[
@@ -57,9 +57,8 @@ class Batcher:
         name: of the service, for the metrics.
         predict: the model on a batch: items and the key that they share; a result each, in their order.
         largest: how many items go together at most.
-        most_waiting: items that may wait; TENSORHOP_MAX_QUEUE if not given.
-        max_wait: seconds that a batch which is not full waits for more; TENSORHOP_MAX_WAIT_MS if not given.
         workers: threads that run the model side by side.
+        settings: how many items may wait, and how long a batch waits to be full; this process's if not given.
     """
 
     def __init__(
@@ -67,13 +66,13 @@ class Batcher:
         name: str,
         predict: Predict,
         largest: int,
-        most_waiting: int | None = None,
-        max_wait: float | None = None,
         workers: int = 1,
+        settings: Settings | None = None,
     ) -> None:
         self._name, self._predict, self._largest, self._workers = name, predict, largest, workers
-        self.most_waiting = settings().max_queue if most_waiting is None else most_waiting
-        self._max_wait = settings().max_wait_ms / 1000 if max_wait is None else max_wait
+        settings = settings or current_settings()
+        self.most_waiting = settings.max_queue  # items
+        self._max_wait = settings.max_wait_ms / 1000  # seconds that a batch which is not full waits for more
         self._turns: OrderedDict[int, PendingItems] = OrderedDict()  # requests with items that wait; the first is next
         self._waiting = 0
         self._seconds = 0.0  # that a batch takes, smoothed

@@ -9,9 +9,9 @@ import grpc
 from grpc.experimental import ChannelOptions
 
 from tensorhop.address import is_loopback
-from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens, TokenSender
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
 from tensorhop.wire.codec import Packet, Stub, readable
 from tensorhop.wire.payloads import Payloads
@@ -34,27 +34,35 @@ REPLICAS = [
 ]
 
 
-def message_options() -> list[tuple[str, Any]]:
+def message_options(settings: Settings) -> list[tuple[str, Any]]:
     """gRPC's receive limit is 4 MiB by default, and each end has its own."""
-    size = settings().max_message_bytes
+    size = settings.max_message_bytes
     return [("grpc.max_receive_message_length", size), ("grpc.max_send_message_length", size)]
 
 
-def open_channel(address: str, service: str = "", security: Security | None = None) -> grpc.Channel:
+def open_channel(
+    address: str, service: str = "", security: Security | None = None, settings: Settings | None = None
+) -> grpc.Channel:
     """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used.
 
     Args:
         service: full name of a service that may have several replicas behind the address (dns:///segment:50053): calls
             go to those in turn whose health says SERVING; a dead one is noticed, and a new one found, within seconds.
-        security: TLS and token; what the environment says if not given. gRPC asks for health without a token: where
-            health is not open, its answer is not looked at.
+        security: TLS and token; what `settings` say if not given. gRPC asks for health without a token: where health
+            is not open, its answer is not looked at.
+        settings: how large a message may be; this process's if not given.
 
     Raises:
         InvalidInput: a file of `security` cannot be used.
     """
-    security = from_environment() if security is None else security
+    settings = settings or current_settings()
+    security = security or Security.of(settings)
     # Without a pool of its own, a second channel to the same address would share the first one's connection.
-    options: list[tuple[str, int | str]] = [*message_options(), ("grpc.use_local_subchannel_pool", 1), SINGLE_THREADED]
+    options: list[tuple[str, int | str]] = [
+        *message_options(settings),
+        ("grpc.use_local_subchannel_pool", 1),
+        SINGLE_THREADED,
+    ]
     if is_loopback(address):
         options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
     if service:

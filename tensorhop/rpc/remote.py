@@ -11,7 +11,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.channel import info_of, open_channel
-from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.security import Security
+from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
 from tensorhop.wire.codec import Packet, Stub
 
@@ -26,13 +27,24 @@ class Remote:
 
     Certificates and authorities that change are used from the next call on, by new connections.
 
+    Args:
+        security: TLS and token; what `settings` say if not given.
+        settings: how large a message may be; this process's if not given.
+
     Raises:
         InvalidInput: a file of `security` cannot be used.
     """
 
-    def __init__(self, address: str, service: ServiceDescriptor, security: Security | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        service: ServiceDescriptor,
+        security: Security | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         self._address, self._service = address, service
-        self._security = from_environment() if security is None else security
+        self._settings = settings or current_settings()
+        self._security = security or Security.of(self._settings)
         self._channels: list[grpc.Channel] = []  # old ones too: calls may still be under way on them
         self._lock = threading.Lock()
         self._stamp = self._security.stamp()
@@ -66,9 +78,10 @@ class Remote:
 
     def _connect(self) -> None:
         name = self._service.full_name
-        self._small, self._bulk = (open_channel(self._address, name, self._security) for _ in range(2))
-        # Questions of another kind would take every second turn of two replicas.
-        self._info = open_channel(self._address, name, self._security)
+        # Questions of another kind would take every second turn of two replicas: hence a third.
+        self._small, self._bulk, self._info = (
+            open_channel(self._address, name, self._security, self._settings) for _ in range(3)
+        )
         self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(self._bulk, self._service)
         self._channels += [self._small, self._bulk, self._info]
 

@@ -13,7 +13,7 @@ import grpc
 
 from tensorhop.address import is_loopback
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import Settings, settings
+from tensorhop.settings import Settings, current_settings
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -62,8 +62,9 @@ class Security:
     reflection: bool = True
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """The security that settings state."""
+    def of(cls, settings: Settings | None = None) -> Self:
+        """The security that settings state. Default: the settings of this process."""
+        settings = settings or current_settings()
         return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
 
     def check(self) -> None:
@@ -182,11 +183,6 @@ class _Renewal(Generic[T]):
             return None
         log.info("the certificate in %s is used from now on", self._security.tls_cert)
         return made
-
-
-def from_environment() -> Security:
-    """The security of this process."""
-    return Security.of(settings())
 
 
 def stamp_of(path: str) -> tuple[int, int, int] | None:

@@ -15,10 +15,10 @@ from tensorhop.rpc.interceptors.authentication import AuthenticationInterceptor
 from tensorhop.rpc.interceptors.call_limit import CallLimit
 from tensorhop.rpc.interceptors.faults import FaultInterceptor
 from tensorhop.rpc.interceptors.observation import ObservationInterceptor
-from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.tokens import Tokens
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, current_settings
 from tensorhop.wire.codec import handlers
 
 CONNECTIONS = [
@@ -41,22 +41,31 @@ class Server:
     """A running service.
 
     Args:
-        security: TLS, tokens, and what is open to everybody; what the environment says if not given.
+        security: TLS, tokens, and what is open to everybody; what `settings` say if not given.
+        settings: how many calls it works on at once, and how large a message may be; this process's if not given.
 
     Raises:
         OSError: the address cannot be listened on.
         InvalidInput: a file of `security` cannot be used.
     """
 
-    def __init__(self, service: Service, servicer: object, address: str, security: Security | None = None) -> None:
-        security = from_environment() if security is None else security
+    def __init__(
+        self,
+        service: Service,
+        servicer: object,
+        address: str,
+        security: Security | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        settings = settings or current_settings()
+        security = security or Security.of(settings)
         security.check()
         try:
             check_free(address)
         except OSError as error:
             raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
-        options = [*message_options(), *CONNECTIONS]
-        most = settings().max_calls
+        options = [*message_options(settings), *CONNECTIONS]
+        most = settings.max_calls
         limit = CallLimit(most)
         workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
         self.service = service

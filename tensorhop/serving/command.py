@@ -9,19 +9,28 @@ import typer
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.service import Service
 from tensorhop.serving.settings_options import server_options
-from tensorhop.settings import settings
 
 if TYPE_CHECKING:
     from tensorhop.models.sources import ModelChoice
 
 log = logging.getLogger(__name__)
 
-Listen = Annotated[str | None, typer.Option(metavar="ADDRESS", help="HOST:PORT, or unix:PATH.", show_default=False)]
-Model = Annotated[str, typer.Option(metavar="NAME", help="embedded, a preset, a hub id, a directory or an .onnx file.")]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
-Dtype = Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")]
+Listen = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Listen here: HOST:PORT, or unix:PATH.", show_default=False)
+]
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Run this model: embedded, a preset, a hub id, a directory or an .onnx file."),
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Run it on this device: auto, cpu, cuda or cuda:N.")]
+Dtype = Annotated[
+    str, typer.Option(metavar="NAME", help="Run it with this number type: auto, float32, bfloat16 or float16.")
+]
 Revision = Annotated[
-    str, typer.Option(metavar="COMMIT", help="Branch, tag or commit of a hub id.", show_default="the hub's default")
+    str,
+    typer.Option(
+        metavar="COMMIT", help="Take this branch, tag or commit of a hub id.", show_default="the hub's default"
+    ),
 ]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the Python code that the model's repository brings.")
@@ -91,8 +100,10 @@ def start_observing(name: str) -> None:
     from tensorhop.observe.logs import start_logging
     from tensorhop.observe.metrics import serve_metrics
     from tensorhop.observe.tracing import start_tracing
+    from tensorhop.settings import current_settings
 
-    start_logging(settings().log_format)
+    settings = current_settings()
+    start_logging(settings.log_format)
     start_tracing(name)
-    if settings().metrics:
-        serve_metrics(settings().metrics)
+    if settings.metrics:
+        serve_metrics(settings.metrics)

@@ -1,18 +1,19 @@
-"""The options that set a TENSORHOP_... variable, for this process and its children, by the commands that have them."""
+"""The options that become settings of the process, and of its children, by the commands that have them."""
 
-import os
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tensorhop.errors import InvalidInput
 from tensorhop.serving.options import add_options
-from tensorhop.settings import settings
 
-SECURITY, SEEING = "Security", "Seeing"
+if TYPE_CHECKING:
+    from tensorhop.settings import Settings
+
+SECURITY, OBSERVE = "Security", "Observability"
 
 
 def _path(text: str, metavar: str = "FILE", panel: str | None = SECURITY) -> Any:
@@ -25,31 +26,41 @@ def _flag(text: str, name: str, panel: str | None = SECURITY) -> Any:
 
 LogFormat = StrEnum("LogFormat", ["text", "json"])
 
-# By the setting that an option sets: its type, and what a flag makes of the setting.
+# By setting, the type of its option.
 SHARING = {
-    "shm_dir": _path("Folder of shared memory, the same for all services of a host.", "DIR", None),
+    "shm_dir": _path("Keep shared memory in this folder, the same for all services of a host.", "DIR", None),
     "shm_bytes": _flag("Send all tensors inside the messages.", "--no-shm", None),
 }
 CLIENT = {
-    "tls_ca": _path("Certificates (PEM) of the authorities to trust; connections are encrypted."),
-    "tls_cert": _path("Certificate (PEM, with its chain) to show."),
-    "tls_key": _path("Its key (PEM)."),
-    "token_file": _path("Tokens, one a line: the first is sent, any is taken."),
+    "tls_ca": _path("Trust the authorities whose certificates (PEM) are in this file, and encrypt connections."),
+    "tls_cert": _path("Show this certificate (PEM, with its chain)."),
+    "tls_key": _path("Use this key (PEM) of the certificate."),
+    "token_file": _path(
+        "Read tokens from this file, one per line. A client sends the first; a server accepts any of them."
+    ),
 }
 SERVER = {
     **SHARING,
     "allow_path": _path("Let callers name image files in this folder; otherwise they cannot.", "ROOT", None),
     **CLIENT,
-    "require_client_cert": _flag("Refuse clients without a certificate of --tls-ca.", "--require-client-cert"),
-    "open_health": _flag("Health needs a token, too.", "--closed-health"),
-    "open_reflection": _flag("Reflection needs no token.", "--open-reflection"),
-    "reflection": _flag("Do not tell what is served.", "--no-reflection"),
+    "require_client_cert": _flag("Refuse clients whose certificate --tls-ca has not signed.", "--require-client-cert"),
+    "open_health": _flag("Ask for a token in health checks too.", "--closed-health"),
+    "open_reflection": _flag("Answer reflection without a token.", "--open-reflection"),
+    "reflection": _flag("Turn reflection off.", "--no-reflection"),
     "metrics": Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Metrics for Prometheus.", rich_help_panel=SEEING, show_default="off"),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve metrics for Prometheus at this address.",
+            rich_help_panel=OBSERVE,
+            show_default="off",
+        ),
     ],
     "log_format": Annotated[
-        LogFormat | None, typer.Option(help="How the log looks.", rich_help_panel=SEEING, show_default="text")
+        LogFormat | None,
+        typer.Option(
+            help="Write the log as text, or as one JSON object per line.", rich_help_panel=OBSERVE, show_default="text"
+        ),
     ],
 }
 PIPELINE = SERVER | {
@@ -57,12 +68,12 @@ PIPELINE = SERVER | {
         str | None,
         typer.Option(
             metavar="WHERE",
-            help="Where intermediate results are kept: memory, none, or redis://HOST:PORT/DB for several pipelines.",
+            help="Keep intermediate results here: memory, none, or redis://HOST:PORT/DB for several pipelines.",
             show_default="memory",
         ),
     ]
 }
-FLAG_VALUES = {
+FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
     "require_client_cert": True,
     "open_health": False,
@@ -92,25 +103,31 @@ def sharing_client_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
-    def collect(given: dict[str, Any]) -> dict[str, Any]:
-        for name, value in given.items():
-            if isinstance(value, Path):
-                value = value.absolute()
-            os.environ[f"TENSORHOP_{name.upper()}"] = str(FLAG_VALUES.get(name, value))
-        settings.cache_clear()
-        check(client="require_client_cert" not in options)
+    def install(given: dict[str, Any]) -> dict[str, Any]:
+        from tensorhop.settings import Settings, use_settings
+
+        settings = Settings(**{name: _value(name, value) for name, value in given.items()})
+        check(settings, client="require_client_cert" not in options)
+        use_settings(settings)
         return {}
 
-    return add_options(command, options, collect)
+    return add_options(command, options, install)
 
 
-def check(client: bool) -> None:
+def _value(name: str, given: Any) -> Any:
+    """What a setting becomes by its option."""
+    if isinstance(given, Path):
+        return str(given.absolute())
+    return FLAG_VALUES.get(name, given)
+
+
+def check(settings: "Settings", client: bool) -> None:
     """End with a message, before anything starts, if what the options name cannot be used."""
-    from tensorhop.rpc.security import from_environment
+    from tensorhop.rpc.security import Security
     from tensorhop.rpc.tokens import Tokens
 
     try:
-        security = from_environment()
+        security = Security.of(settings)
         security.check()
         if client:
             security.check_client()

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
 from tensorhop.values.geometry import Size
 
 SHADOWS = ("none", "contact", "cast")
@@ -50,7 +49,9 @@ class Finish:
 
 def check_canvas(canvas: Size, field: str = "finish.canvas") -> None:
     """Raises InvalidInput: the canvas is empty or over the limits."""
-    side, pixels = settings().max_canvas_side, settings().max_pixels
+    from tensorhop.settings import current_settings  # here, because `--help` needs the presets but not pydantic
+
+    side, pixels = current_settings().max_canvas_side, current_settings().max_pixels
     if not (1 <= canvas.width <= side and 1 <= canvas.height <= side):
         raise InvalidInput(field, f"is {canvas.width} x {canvas.height} pixels; a side must be from 1 to {side:,}")
     if canvas.width * canvas.height > pixels:

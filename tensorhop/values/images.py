@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # check_size has its own limit
@@ -57,7 +57,8 @@ def open_image(data: bytes | memoryview, field: str) -> Image.Image:
         raise
     except Image.DecompressionBombError as error:
         pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow raises before it gives the size
-        raise InvalidInput(field, f"has {pixels:,} pixels; at most {settings().max_pixels:,} are allowed") from error
+        most = current_settings().max_pixels
+        raise InvalidInput(field, f"has {pixels:,} pixels; at most {most:,} are allowed") from error
     except Image.UnidentifiedImageError as error:
         raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS)}") from error
     except Exception as error:  # Pillow's decoders can raise anything on a broken file
@@ -109,7 +110,7 @@ def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 def check_size(width: int, height: int, field: str) -> None:
     """Raises InvalidInput: the size is empty or over the limits."""
-    most = settings()
+    most = current_settings()
     if width < 1 or height < 1:
         raise InvalidInput(field, f"is {width} x {height} pixels; at least 1 x 1 is needed")
     if width * height > most.max_pixels:

@@ -3,8 +3,6 @@
 import re
 from dataclasses import dataclass
 
-from PIL import ImageColor
-
 from tensorhop.errors import InvalidInput
 from tensorhop.values.geometry import Size
 
@@ -52,6 +50,8 @@ class Output:
         """The colour of the background; None if it is transparent. Raises InvalidInput: it is not a colour."""
         if not self.background:
             return (255, 255, 255) if self.encoding == "jpeg" else None
+        from PIL import ImageColor  # not above: `--help` needs the encodings, and not Pillow
+
         try:
             if not COLOUR.fullmatch(self.background):
                 raise ValueError

@@ -3,7 +3,7 @@
 import ctypes
 import sys
 
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 
 # glibc's <malloc.h>.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
@@ -22,7 +22,7 @@ def keep_large_buffers() -> bool:
     Returns:
         Whether the options were set; False with another C library, or if TENSORHOP_KEEP_BUFFERS is 0.
     """
-    if not settings().keep_buffers or not sys.platform.startswith("linux"):
+    if not current_settings().keep_buffers or not sys.platform.startswith("linux"):
         return False
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import image_pb2 as pb
 from tensorhop.values.images import check_size, decode_image
 from tensorhop.wire.payloads import Payloads
@@ -43,14 +43,14 @@ def read_path(path: str, field: str) -> bytes:
     Raises:
         InvalidInput: paths are off, the path leaves the root, or there is no file that can be read.
     """
-    if not settings().allow_path:
+    if not current_settings().allow_path:
         raise InvalidInput(field, "is given, but paths are off; start the service with --allow-path, or send encoded")
-    root = Path(settings().allow_path).resolve()
+    root = Path(current_settings().allow_path).resolve()
     try:
         if not (root / path).resolve().is_relative_to(root):
             raise InvalidInput(field, "leaves the allowed folder")
         found = (root / path).resolve(strict=True)
-        most = settings().max_message_bytes
+        most = current_settings().max_message_bytes
         if found.stat().st_size > most or not found.is_file():
             raise InvalidInput(field, f"must name a file of at most {most:,} bytes")
         with found.open("rb") as file:

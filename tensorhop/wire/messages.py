@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.model import Model
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import describe_pb2, detect_pb2, image_pb2, model_pb2, pipeline_pb2, postprocess_pb2
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
@@ -52,7 +52,7 @@ def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
 
 def read_boxes(messages: Sequence[image_pb2.Box], photo: Size, field: str = "boxes") -> list[Box]:
     """The boxes of a message, clipped to the photo. Raises InvalidInput: too many boxes, or as `read_box` does."""
-    check_count(len(messages), settings().max_boxes, field)
+    check_count(len(messages), current_settings().max_boxes, field)
     return [read_box(message, photo, f"{field}[{index}]") for index, message in enumerate(messages)]
 
 
@@ -69,7 +69,7 @@ def read_mask(message: image_pb2.Mask, payloads: Payloads, photo: Size, field: s
 
 def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
     """The phrases, checked. Raises InvalidInput: there are too many, or one is empty or too long."""
-    most = settings()
+    most = current_settings()
     check_count(len(phrases), most.max_phrases, field)
     for index, phrase in enumerate(phrases):
         if not phrase.strip():

@@ -15,12 +15,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 import grpc
 
 from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.observe import metrics
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import tensor_pb2 as pb
 
 try:
@@ -95,6 +96,12 @@ class Pool:
         metrics.watch_pool(self)
         if SUPPORTED:
             remove_orphans(folder)
+
+    @classmethod
+    def of(cls, settings: Settings | None = None) -> Self:
+        """A pool in the folder and of the size that settings state; this process's if not given."""
+        settings = settings or current_settings()
+        return cls(Path(settings.shm_dir), settings.shm_bytes)
 
     @property
     def used(self) -> int:
@@ -257,7 +264,7 @@ class Attachments:
             raise NotShared(field, "names a slot, and this platform has no shared memory")
         self._drop_dead()
         try:
-            path = Path(settings().shm_dir) / name
+            path = Path(current_settings().shm_dir) / name
             file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise NotShared(field, f"names a slot that cannot be opened here: {error.strerror}") from error

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tensorhop.orchestrator.bench import against, chain, hop, mixed, soak
+from bench_peers.methods import peer_methods
+from bench_wire import mixed, soak
+from tensorhop.orchestrator.bench import chain, hop
 from tensorhop.orchestrator.bench.cli import bench
 from tensorhop.orchestrator.bench.method import Method, client
 from tensorhop.orchestrator.bench.payload import PAYLOADS, Payload
@@ -17,7 +19,7 @@ from tensorhop.orchestrator.bench.table import rows_of, show
 
 TINY = Payload("tiny", "uint8", (160, 160, 3))  # large enough for shared memory
 FLOATS = Payload("floats", "float32", (80, 80, 3))
-OTHERS = against.others(lambda text: None)
+OTHERS = peer_methods(lambda text: None)
 
 
 def test_an_answer_that_differs_is_noticed() -> None:
@@ -68,7 +70,7 @@ def test_nothing_is_left_in_shared_memory(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_missing_packages_are_named() -> None:
     said: list[str] = []
-    against.others(said.append)
+    peer_methods(said.append)
     assert ("flask" in " ".join(said)) == (find_spec("flask") is None)
 
 

@@ -1,6 +1,11 @@
 """The benchmarks of the whole chain: both sides do the same work, and the rows have the shape that was promised."""
 
+import json
 import os
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -12,13 +17,11 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tensorhop.client import PipelineClient
-from tensorhop.orchestrator.bench import batching, growth, pipeline, throughput
-from tensorhop.orchestrator.bench.cli import bench
-from tensorhop.orchestrator.bench.load import Load, under_load
-from tensorhop.orchestrator.bench.monolith import Monolith
-from tensorhop.orchestrator.bench.plot import growth_svg
-from tensorhop.orchestrator.bench.simulated import (
+from bench_chain import batching, growth, pipeline, throughput
+from bench_chain.load import Load, under_load
+from bench_chain.monolith import Monolith
+from bench_chain.plot import growth_svg
+from bench_chain.simulated import (
     MODELS,
     SimulatedDescriber,
     SimulatedDetector,
@@ -26,7 +29,10 @@ from tensorhop.orchestrator.bench.simulated import (
     cells,
     ellipse,
 )
-from tensorhop.orchestrator.bench.turn import Want, timed
+from bench_chain.turn import Want, timed
+from bench_commands import bench
+from tensorhop.client import PipelineClient
+from tensorhop.settings import use_settings
 from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Box, Region
 from tensorhop.values.output_options import Output
@@ -61,12 +67,14 @@ def here() -> Iterator[Callable[..., Here]]:
 
 
 @pytest.fixture(autouse=True)
-def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for module in (pipeline, throughput, batching, growth):
         monkeypatch.setattr(module, "processes", here)
-    for name in ("TENSORHOP_MAX_CALLS", "TENSORHOP_MAX_QUEUE"):  # which a job sets
-        monkeypatch.setenv(name, "64")
+    yield
+    use_settings(None)  # a job sets them
 
+
+ROOT = Path(__file__).parents[2]
 
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 
@@ -92,7 +100,7 @@ def test_rows_of_a_pipeline(coffee: np.ndarray) -> None:
         assert 0 < row["first_median_ms"] < row["median_ms"]
 
 
-@pytest.mark.skipif(find_spec("flask") is None, reason="Flask comes with the extra bench")
+@pytest.mark.skipif(find_spec("flask") is None, reason="Flask comes with tools/bench/requirements.txt")
 def test_rows_of_throughput(cat: np.ndarray) -> None:
     rows = throughput.throughput([cat[::4, ::4]], 1, callers=2, requests=3, models=SIMULATED)
     assert [(row["payload"], row["method"]) for row in rows] == [
@@ -152,6 +160,19 @@ def test_all_work_is_done_once_and_a_fault_is_told() -> None:
         under_load(lambda piece: 1 // piece, [1, 0, 1], 2)
 
 
+def test_a_caller_begins_nothing_that_would_not_be_done_in_time() -> None:
+    load = under_load(lambda piece: time.sleep(0.05), range(1000), 2, most_seconds=0.2)
+    assert 2 <= len(load.each) <= 8
+    assert load.rate == len(load.each) / load.seconds
+    assert len(under_load(time.sleep, [0.001] * 9, 3, most_seconds=0).each) == 3  # the first of each
+
+
+def test_throughput_out_of_time_counts_a_photo_of_each_caller_and_leaves_the_rest_out(cat: np.ndarray) -> None:
+    pytest.importorskip("flask")
+    rows = throughput.throughput([cat[::4, ::4]], 1, callers=2, requests=50, seconds=0, models=SIMULATED)
+    assert [(row["payload"], row["photos"]) for row in rows] == [("all different", 2)] * 2
+
+
 def test_percentiles() -> None:
     load = Load(1.0, [float(value) for value in range(100, 0, -1)])
     assert [load.percentile(percent) for percent in (0, 50, 99, 100)] == [1, 51, 100, 100]
@@ -170,3 +191,16 @@ def test_simulated_models_answer_what_was_asked() -> None:
     mask = ellipse(Region(10, 10, 50, 40))
     assert mask.alpha[15, 20] == 255
     assert mask.alpha[0].max() == 0
+
+
+def test_every_bench_has_a_make_target() -> None:
+    targets = re.findall(r"^bench-([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    commands = [str(command.name) for command in bench.registered_commands]
+    assert sorted([*targets, "hop"]) == sorted(commands)  # hop is `make compare-hop`
+
+
+@linux
+def test_the_tool_runs_as_a_folder_and_so_do_its_processes() -> None:
+    command = [sys.executable, "tools/bench", "soak", "--seconds", "1", "--payload", "150KB", "--json"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60, text=True)
+    assert json.loads(done.stdout)["calls"] > 0

@@ -8,7 +8,7 @@ from tensorhop.errors import ServiceFault
 from tensorhop.orchestrator.chain import retries
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.retries import MOST_TRIES, TOKENS, Retry
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import fault_pb2
 
 
@@ -119,7 +119,7 @@ def test_successes_fill_the_budget_again(scope):
 
 def test_all_calls_on_a_replica_that_dies_are_tried_again(scope):
     shared = Retry()
-    in_flight = [Failing(1) for _ in range(4 * settings().max_calls)]
+    in_flight = [Failing(1) for _ in range(4 * current_settings().max_calls)]
     assert [shared.call(one, scope) for one in in_flight] == ["answer"] * len(in_flight)
 
 

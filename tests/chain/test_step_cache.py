@@ -1,7 +1,7 @@
 """What the pipeline takes from its cache, and what it must not."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
@@ -14,7 +14,6 @@ from tensorhop.orchestrator.chain.cache import Cache, Memory
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
 from tensorhop.rpc.server import Server
-from tensorhop.settings import settings
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Region, Size
 from tensorhop.values.results import Mask, ObjectResult, Summary
@@ -116,16 +115,14 @@ def test_a_leader_that_is_cancelled_does_not_fail_its_followers(client: Pipeline
 
 
 @pytest.fixture
-def without_redis(servers: dict[str, Server], monkeypatch: pytest.MonkeyPatch) -> Iterator[PipelineClient]:
+def without_redis(servers: dict[str, Server], limit: Callable[..., None]) -> Iterator[PipelineClient]:
     """A pipeline whose Redis is not there."""
-    monkeypatch.setenv("TENSORHOP_CACHE", "redis://127.0.0.1:1/0")
-    settings.cache_clear()
+    limit(cache="redis://127.0.0.1:1/0")
     with (
         one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as running,
         PipelineClient(running["pipeline"].address) as connected,
     ):
         yield connected
-    settings.cache_clear()
 
 
 def test_a_broken_redis_costs_no_answer(without_redis: PipelineClient, photo: np.ndarray) -> None:

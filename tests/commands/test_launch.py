@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import call
 
 from tensorhop.client import PipelineClient
+from tensorhop.orchestrator.launch.processes import children
 from tensorhop.rpc.registry import ports
+from tensorhop.settings import Settings
 from tensorhop.values.results import Summary
 
 CAT = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
@@ -87,6 +90,28 @@ def test_up_serves_and_stops_cleanly(tmp_path: Path, mode: list[str]) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in children.values())
+
+
+def test_children_get_their_parents_settings_and_a_port_each_for_metrics() -> None:
+    settings = Settings(max_calls=3, token_file="tokens", metrics="127.0.0.1:9100")
+    found = children({"pipeline": f"{HOST}:1", "detect": f"{HOST}:2"}, {}, settings)
+    environments = {child.name: child.settings.environment() for child in found}
+    for name, environment in environments.items():
+        assert (environment["TENSORHOP_MAX_CALLS"], environment["TENSORHOP_TOKEN_FILE"]) == ("3", "tokens")
+        assert environment["TENSORHOP_METRICS"] == f"127.0.0.1:{9100 + list(ports()).index(name)}"
+
+
+def test_options_of_up_reach_its_children(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        metrics = free.getsockname()[1] - list(ports()).index("postprocess")
+    arguments = ["--only", "postprocess", "--metrics", f"{HOST}:{metrics}", "--log-format", "json"]
+    with tensorhop("up", "--host", HOST, *arguments, cwd=tmp_path, until=b"ready") as process:
+        (child,) = children_of(process.pid).values()
+        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        assert b"TENSORHOP_LOG_FORMAT=json" in environment
+        address = f"{HOST}:{metrics + list(ports()).index('postprocess')}"
+        assert b"tensorhop" in call(address, "GET", "/metrics").body
 
 
 def test_a_child_that_died_is_started_again(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.cli import app
-from tensorhop.orchestrator.commands import run_options
 from tensorhop.orchestrator.run.files import WrongUse
+from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, photo_request
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.finish_presets import FINISH_PRESETS
 from tensorhop.values.geometry import Size
@@ -18,20 +19,28 @@ from tensorhop.values.output_options import Output
 SHOP = FINISH_PRESETS["marketplace"]
 
 
+def finish(preset: str | None, **given: Any) -> Finish:
+    return photo_request(PhotoOptions(preset=preset, **given), Destination(Path("out"))).request["finish"]
+
+
+def output(preset: str | None, encoding: str | None, file: str, template: str | None, **given: Any) -> Output:
+    """What is made of --format, of --out if it is one file, of --name, and of other options."""
+    place = Destination(Path(file or "out") if file != "-" else None, file != "", template)
+    return photo_request(PhotoOptions(preset=preset, format=encoding, **given), place).request["output"]
+
+
 def test_nothing_given_is_the_default() -> None:
-    assert run_options.finish(None, center=None, fill=None, shadow=None) == Finish()
-    assert run_options.output(None, None, "", None, None, None) == Output()
+    assert finish(None, center=None, fill=None, shadow=None) == Finish()
+    assert output(None, None, "", None) == Output()
 
 
 def test_a_preset_and_what_is_given_beside_it() -> None:
-    assert run_options.finish("marketplace", center=None) == SHOP["finish"]
-    assert run_options.finish("marketplace", fill=0.5, shadow="contact") == replace(
-        SHOP["finish"], fill=0.5, shadow="contact"
-    )
-    assert run_options.output("marketplace", None, "", None, None, None) == SHOP["output"]
-    assert run_options.output("marketplace", None, "", None, 70, "black") == Output("jpeg", 70, "black")
-    assert run_options.output("marketplace", "png", "", None, None, None) == Output("png", None, "white")
-    assert run_options.output("marketplace", None, "a.webp", None, None, None) == Output("webp", None, "white")
+    assert finish("marketplace", center=None) == SHOP["finish"]
+    assert finish("marketplace", fill=0.5, shadow="contact") == replace(SHOP["finish"], fill=0.5, shadow="contact")
+    assert output("marketplace", None, "", None) == SHOP["output"]
+    assert output("marketplace", None, "", None, quality=70, background="black") == Output("jpeg", 70, "black")
+    assert output("marketplace", "png", "", None) == Output("png", None, "white")
+    assert output("marketplace", None, "a.webp", None) == Output("webp", None, "white")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +57,7 @@ def test_a_preset_and_what_is_given_beside_it() -> None:
     ],
 )
 def test_the_suffix_chooses_the_format(given: str | None, file: str, template: str | None, encoding: str) -> None:
-    assert run_options.output(None, given, file, template, None, None).encoding == encoding
+    assert output(None, given, file, template).encoding == encoding
 
 
 @pytest.mark.parametrize(
@@ -61,24 +70,37 @@ def test_the_suffix_chooses_the_format(given: str | None, file: str, template: s
 )
 def test_a_contradiction_is_wrong_use(given: str | None, file: str, template: str | None, says: str) -> None:
     with pytest.raises(WrongUse) as caught:
-        run_options.output(None, given, file, template, None, None)
+        output(None, given, file, template)
     assert says in str(caught.value)
 
 
 def test_what_is_out_of_range_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"finish\.fill is 2"):
-        run_options.finish(None, fill=2.0)
+        finish(None, fill=2.0)
     with pytest.raises(WrongUse, match="--canvas and --max-scale would have no effect with --no-center"):
-        run_options.finish(None, center=False, canvas=Size(5, 5), max_scale=2.0)
-    assert run_options.finish("marketplace", center=False).center is False
+        finish(None, center=False, canvas="5x5", max_scale=2.0)
+    assert finish("marketplace", center=False).center is False
 
 
 def test_canvas() -> None:
-    assert run_options.parse_canvas(None) is None
-    assert run_options.parse_canvas("1200x800") == run_options.parse_canvas("1200X800") == Size(1200, 800)
+    assert finish(None, canvas=None).canvas == Finish().canvas
+    assert finish(None, canvas="1200x800").canvas == finish(None, canvas="1200X800").canvas == Size(1200, 800)
     for text in ("1200", "1200x", "axb", "1x2x3", "1.5x2", ""):
         with pytest.raises(WrongUse, match="--canvas"):
-            run_options.parse_canvas(text)
+            finish(None, canvas=text)
+
+
+def test_the_same_options_have_the_same_facts() -> None:
+    """By which --resume knows them again: a default said aloud, a thing of no effect, and the summaries of before."""
+    place = Destination(Path("out"))
+    silent = photo_request(PhotoOptions(), place).facts()
+    aloud = PhotoOptions(max_objects=4, merge=False, look="central_object", center=True, ordered=True, cache=False)
+    assert photo_request(aloud, place).facts() == silent
+    assert photo_request(PhotoOptions(score_threshold=0.5), place).facts() == silent | {"score_threshold": 0.5}
+    assert silent.keys() == {
+        "phrases", "boxes", "masks", "max_objects", "merge", "describe", "finish", "output", "return_masks",
+        "return_layers", "name", "overlay", "save_steps",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -99,6 +121,11 @@ def test_canvas() -> None:
         ["--shadow-opacity", "1.1"],
         ["--rot", "inf"],
         ["--preset", "none"],
+        ["--score-threshold", "1.5"],
+        ["--iou-threshold", "nan"],
+        ["--max-new-tokens", "0"],
+        ["--num-beams", "9"],
+        ["--look", "around"],
         ["--no-center", "--fill", "0.5"],
     ],
 )

@@ -14,7 +14,7 @@ from tensorhop.rpc.status import from_error
 from tensorhop.services.describe.captioner import one_line
 from tensorhop.services.describe.service import SERVICE
 from tensorhop.services.embedded.central import CentralObject
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, fault_pb2
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.geometry import Region, size_of
@@ -155,7 +155,7 @@ def test_bfloat16(serve: Serve, checkpoints: dict, photos: list) -> None:
 )
 def test_a_caption_becomes_a_phrase(text: str, phrase: str) -> None:
     assert one_line(text) == phrase
-    assert len(phrase) <= settings().max_phrase_characters
+    assert len(phrase) <= current_settings().max_phrase_characters
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 from tensorhop.errors import Overloaded
 from tensorhop.rpc.batching import Batcher
+from tensorhop.settings import Settings
 
 GUARD = 20.0  # seconds until a test that hangs fails
 
@@ -147,7 +148,7 @@ def test_a_request_that_is_cancelled_halfway_stops(model):
 
 
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(model):
-    batcher = Batcher("t", model, 2, most_waiting=3)
+    batcher = Batcher("t", model, 2, settings=Settings(max_queue=3))
     first = model.busy(batcher)
     waiting = batcher.submit([1, 2, 3])
     with pytest.raises(Overloaded, match="t has 3 waiting, of at most 3") as caught:
@@ -160,7 +161,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back(model):
 
 
 def test_cancelled_items_make_room(model):
-    batcher = Batcher("t", model, 1, most_waiting=2)
+    batcher = Batcher("t", model, 1, settings=Settings(max_queue=2))
     first = model.busy(batcher)
     batcher.submit([1, 2]).cancel()
     model.gate.set()
@@ -170,7 +171,7 @@ def test_cancelled_items_make_room(model):
 
 def test_a_batch_may_wait_for_more():
     model = Model()
-    batcher = Batcher("t", model, 3, max_wait=GUARD)
+    batcher = Batcher("t", model, 3, settings=Settings(max_wait_ms=GUARD * 1000))
     tickets = [batcher.submit([number]) for number in range(3)]
     assert [results(ticket) for ticket in tickets] == [{0: 0}, {0: 2}, {0: 4}]
     assert model.batches == [[0, 1, 2]]
@@ -178,13 +179,14 @@ def test_a_batch_may_wait_for_more():
 
 def test_a_batch_does_not_wait_longer_than_it_may():
     model = Model()
-    batcher = Batcher("t", model, 3, max_wait=0.05)
+    batcher = Batcher("t", model, 3, settings=Settings(max_wait_ms=50))
     assert results(batcher.submit([1])) == {0: 2}
 
 
 def test_many_callers_at_once_each_get_their_own():
     model = Model()
-    batcher = Batcher("t", lambda items, key: (time.sleep(0.001), model(items, key))[1], 8, most_waiting=10_000)
+    settings = Settings(max_queue=10_000)
+    batcher = Batcher("t", lambda items, key: (time.sleep(0.001), model(items, key))[1], 8, settings=settings)
     numbers, wrong = count(), []
 
     def caller():

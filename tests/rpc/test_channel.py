@@ -15,7 +15,7 @@ from tensorhop.rpc.server import Server
 from tensorhop.rpc.status import from_error, to_status
 from tensorhop.services.describe.service import SERVICE as DESCRIBE
 from tensorhop.services.segment.service import SERVICE as SEGMENT
-from tensorhop.settings import settings
+from tensorhop.settings import Settings
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, segment_pb2, segment_pb2_grpc
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.wire.codec import Packet
@@ -168,7 +168,7 @@ def test_a_deadline_is_a_fault_too():
         ("response", 0, 5, 8, 4, "client"),
     ],
 )
-def test_a_message_over_the_limit_names_it(field, asked, answered, server, client, who, monkeypatch):
+def test_a_message_over_the_limit_names_it(field, asked, answered, server, client, who):
     """gRPC's own error is the one of an overload, to be tried again, which would not help. Sizes in MiB."""
     mebibyte = 1024 * 1024
 
@@ -176,19 +176,13 @@ def test_a_message_over_the_limit_names_it(field, asked, answered, server, clien
         return Packet(describe_pb2.DescribeResponse(text="x" * answered * mebibyte), Payloads())
 
     def allow(most):
-        monkeypatch.setenv("TENSORHOP_MAX_MESSAGE_BYTES", str(most * mebibyte))
-        settings.cache_clear()
+        return Settings(max_message_bytes=most * mebibyte)
 
-    try:
-        allow(server)
-        running = Server(DESCRIBE, SimpleNamespace(Describe=answer), "127.0.0.1:0")
-        allow(client)
-        request = describe_pb2.DescribeRequest(image={"encoded": b"x" * asked * mebibyte})
-        with open_channel(running.address) as channel, pytest.raises(grpc.RpcError) as caught:
-            describe_pb2_grpc.DescribeServiceStub(channel).Describe(request, timeout=10)
-        running.stop(0).wait()
-    finally:
-        settings.cache_clear()
+    running = Server(DESCRIBE, SimpleNamespace(Describe=answer), "127.0.0.1:0", settings=allow(server))
+    request = describe_pb2.DescribeRequest(image={"encoded": b"x" * asked * mebibyte})
+    with open_channel(running.address, settings=allow(client)) as channel, pytest.raises(grpc.RpcError) as caught:
+        describe_pb2_grpc.DescribeServiceStub(channel).Describe(request, timeout=10)
+    running.stop(0).wait()
     fault = from_error(caught.value, "describe").fault
     assert (fault.code, fault.field, fault.retryable) == (pb.CODE_RESOURCE_EXHAUSTED, field, False)
     assert fault.message.startswith(f"{field} has 5,242,8")

@@ -23,7 +23,7 @@ from tensorhop.rpc.status import from_error
 from tensorhop.services.describe.service import SERVICE as DESCRIBE
 from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
 from tensorhop.services.postprocess.servicer import PostprocessServicer
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, fault_pb2
 from tensorhop.v1.image_pb2 import Image
 from tensorhop.wire.codec import Packet
@@ -61,9 +61,9 @@ class Busy:
 
 
 @contextlib.contextmanager
-def serving(servicer, address="127.0.0.1:0"):
+def serving(servicer, address="127.0.0.1:0", settings=None):
     """A running server and a channel to it."""
-    server = Server(DESCRIBE, servicer, address)
+    server = Server(DESCRIBE, servicer, address, settings=settings)
     try:
         with open_channel(server.address) as channel:
             yield server, channel
@@ -106,8 +106,8 @@ def test_health_answers_while_every_worker_is_busy():
     busy = Busy()
     with serving(busy) as (_, channel):
         stub = describe_pb2_grpc.DescribeServiceStub(channel)
-        calls = [stub.Describe.future(REQUEST, timeout=GUARD) for _ in range(settings().max_calls)]
-        assert all(busy.came.acquire(timeout=GUARD) for _ in range(settings().max_calls))
+        calls = [stub.Describe.future(REQUEST, timeout=GUARD) for _ in range(current_settings().max_calls)]
+        assert all(busy.came.acquire(timeout=GUARD) for _ in range(current_settings().max_calls))
         with pytest.raises(grpc.RpcError) as caught:
             stub.Describe(REQUEST, timeout=GUARD)
         fault = from_error(caught.value).fault
@@ -117,7 +117,7 @@ def test_health_answers_while_every_worker_is_busy():
         for _ in range(5):
             assert check(channel, NAME, timeout=GUARD / 2).status == HEALTH.SERVING
             assert next(watch(channel)).status == HEALTH.SERVING
-            assert info_of(channel, GUARD / 2).calls.under_way == settings().max_calls
+            assert info_of(channel, GUARD / 2).calls.under_way == current_settings().max_calls
         assert not any(call.done() for call in calls)
         busy.go.set()
         assert [call.result().text for call in calls] == ["done"] * len(calls)
@@ -194,16 +194,11 @@ def test_messages_over_grpcs_own_limit_pass_both_ways():
         assert describe(channel, text) == text
 
 
-def test_a_message_over_the_limit_is_refused(monkeypatch):
-    monkeypatch.setenv("TENSORHOP_MAX_MESSAGE_BYTES", str(4 * 1024 * 1024))
-    settings.cache_clear()
-    try:
-        with serving(Echo()) as (server, _):
-            with grpc.insecure_channel(server.address) as stock, pytest.raises(grpc.RpcError) as caught:
-                describe(stock, "x" * (5 * 1024 * 1024))
-            assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-    finally:
-        settings.cache_clear()
+def test_a_message_over_the_limit_is_refused():
+    with serving(Echo(), settings=Settings(max_message_bytes=4 * 1024 * 1024)) as (server, _):
+        with grpc.insecure_channel(server.address) as stock, pytest.raises(grpc.RpcError) as caught:
+            describe(stock, "x" * (5 * 1024 * 1024))
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 # Addresses.

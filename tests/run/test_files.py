@@ -111,7 +111,7 @@ def test_read(folder, monkeypatch):
     for name in ("missing.jpg", "a\0b"):
         with pytest.raises(FileNotFoundError):
             Input(str(folder / name), "missing").read()
-    monkeypatch.setattr("tensorhop.orchestrator.run.files.settings", lambda: SimpleNamespace(max_message_bytes=3))
+    monkeypatch.setattr("tensorhop.settings.current_settings", lambda: SimpleNamespace(max_message_bytes=3))
     (folder / "b.jpg").write_bytes(b"1234")
     with pytest.raises(InvalidInput, match="more than 3 bytes"):
         Input(str(folder / "b.jpg"), "b").read()

@@ -13,7 +13,6 @@ from PIL import Image
 
 from tensorhop.client import PipelineClient
 from tensorhop.errors import ServiceFault
-from tensorhop.orchestrator.commands.run_options import ShadowKind
 from tensorhop.orchestrator.run.files import Input
 from tensorhop.orchestrator.run.manifest import read_tasks
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, PhotoRequest, PhotoTask, photo_request
@@ -23,7 +22,7 @@ from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2
 
 CAT = str(Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg")
-OPTIONS = PhotoOptions(canvas="64x48", shadow=ShadowKind("none"))
+OPTIONS = PhotoOptions(canvas="64x48", shadow="none")
 
 
 class Recorder(Reporter):

@@ -1,6 +1,5 @@
 """Every limit on what a caller may send, through the pipeline's front: the refusal names the field and the limit."""
 
-import os
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -13,7 +12,7 @@ from tensorhop.client import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.status import from_error
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, use_settings
 from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc
 from tensorhop.values.finish_options import Finish
 
@@ -35,18 +34,14 @@ BOX, MASK = (0, 0, 10, 10), np.full((40, 60), 255, np.uint8)
 @pytest.fixture(scope="module")
 def front() -> Iterator[SimpleNamespace]:
     """A pipeline with low limits and nothing behind it: whatever it refuses, it refuses before any work."""
-    for name, value in LOW.items():
-        os.environ[f"TENSORHOP_{name.upper()}"] = str(value)
-    settings.cache_clear()
+    use_settings(Settings(**LOW))
     try:
         with one_process({"pipeline": "127.0.0.1:0"}) as servers:
             address = servers["pipeline"].address
             with PipelineClient(address) as client, grpc.insecure_channel(address) as channel:
                 yield SimpleNamespace(client=client, stub=pipeline_pb2_grpc.PipelineServiceStub(channel))
     finally:
-        for name in LOW:
-            del os.environ[f"TENSORHOP_{name.upper()}"]
-        settings.cache_clear()
+        use_settings(None)
 
 
 def png(width: int, height: int) -> bytes:

@@ -7,22 +7,19 @@ import trustme
 import typer
 from typer.testing import CliRunner
 
-from tensorhop.rpc.security import Security, from_environment
+from tensorhop.rpc.security import Security
 from tensorhop.serving.settings_options import SERVER, client_options, server_options
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings, use_settings
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    """Variables that a command sets are gone after the test."""
+    """No variable is set, and what a command sets is gone after the test."""
     for name in SERVER:
-        monkeypatch.setenv(f"TENSORHOP_{name.upper()}", "")
-        monkeypatch.delenv(f"TENSORHOP_{name.upper()}")
-    settings.cache_clear()
+        monkeypatch.delenv(f"TENSORHOP_{name.upper()}", raising=False)
+    use_settings(None)
     yield
-    for name in SERVER:
-        os.environ.pop(f"TENSORHOP_{name.upper()}", None)
-    settings.cache_clear()
+    use_settings(None)
 
 
 @pytest.fixture
@@ -44,7 +41,7 @@ def run(decorator, *words):
     @app.command()
     @decorator
     def command(own: str = "default") -> None:
-        called.append((own, from_environment(), settings().metrics, settings().log_format))
+        called.append((own, Security.of(), current_settings().metrics, current_settings().log_format))
 
     return CliRunner().invoke(app, words), called
 
@@ -54,6 +51,13 @@ def test_without_options_nothing_is_set():
     assert called == [("x", Security(), "", "text")]
 
 
+def test_options_go_before_the_environment(monkeypatch):
+    monkeypatch.setenv("TENSORHOP_METRICS", "127.0.0.1:8")
+    monkeypatch.setenv("TENSORHOP_LOG_FORMAT", "json")
+    _, called = run(server_options, "--metrics", "127.0.0.1:9")
+    assert called == [("default", Security(), "127.0.0.1:9", "json")]
+
+
 def test_options_become_settings_of_children_too(files):
     words = ["--tls-cert", "cert", "--tls-key", "key", "--tls-ca", "ca", "--token-file", "tokens"]
     words += ["--require-client-cert", "--closed-health", "--open-reflection", "--no-reflection"]
@@ -61,7 +65,8 @@ def test_options_become_settings_of_children_too(files):
     paths = [str(files / name) for name in ("cert", "key", "ca")]
     security = Security(*paths, True, str(files / "tokens"), open_health=False, open_reflection=True, reflection=False)
     assert called == [("default", security, "127.0.0.1:9", "json")]
-    assert os.environ["TENSORHOP_TLS_KEY"] == str(files / "key")
+    assert current_settings().environment()["TENSORHOP_TLS_KEY"] == str(files / "key")
+    assert "TENSORHOP_TLS_KEY" not in os.environ
 
 
 @pytest.mark.parametrize(

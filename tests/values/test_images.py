@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
+from tensorhop.settings import Settings, current_settings
 from tensorhop.v1.image_pb2 import Image as Message
 from tensorhop.v1.tensor_pb2 import Tensor
 from tensorhop.values.images import check_size, decode_image, decode_mask
@@ -331,7 +331,7 @@ def test_noise_in_a_file_is_refused_or_decoded_but_never_a_crash(kind):
 def test_too_many_pixels_are_refused_by_the_header(width, height):
     """The file has no pixels: only the header can have told."""
     message = refused(header_only_png(width, height), "image.encoded")
-    assert f"at most {settings().max_pixels:,}" in message
+    assert f"at most {current_settings().max_pixels:,}" in message
     assert f"{width * height}" in message.replace(",", ""), "what came"
 
 
@@ -339,7 +339,7 @@ def test_too_many_pixels_are_refused_by_the_header(width, height):
 def test_a_side_too_long_is_refused_by_the_header(size):
     message = refused(header_only_png(*size))
     assert f"{size[0]} x {size[1]}" in message
-    assert f"{settings().max_side:,}" in message
+    assert f"{current_settings().max_side:,}" in message
 
 
 @pytest.mark.parametrize("data", [b"", b"nothing", header_only_png(30_000, 30_000)])
@@ -350,7 +350,7 @@ def test_a_mask_is_refused_in_the_same_way(data):
 
 
 def test_check_size_allows_the_limits_themselves():
-    most = settings()
+    most = current_settings()
     check_size(1, 1, "photo")
     check_size(most.max_side, 1, "photo")
     check_size(most.max_pixels // 10_000, 10_000, "photo")
@@ -437,7 +437,7 @@ def test_read_image_refuses(message, field, said):
 
 
 @pytest.fixture
-def root(tmp_path, monkeypatch):
+def root(tmp_path, limit, monkeypatch):
     """A folder that is allowed, with a picture, a folder, links and what is no file; beside it a secret picture."""
     folder = tmp_path / "allowed"
     (folder / "sub").mkdir(parents=True)
@@ -453,11 +453,9 @@ def root(tmp_path, monkeypatch):
     (folder / "text.png").write_text("not a picture")
     (folder / "empty.png").touch()
     os.mkfifo(folder / "fifo")
-    monkeypatch.setenv("TENSORHOP_ALLOW_PATH", str(folder))
+    limit(allow_path=str(folder))
     monkeypatch.chdir(tmp_path)  # what a relative path is not relative to
-    settings.cache_clear()
-    yield folder
-    settings.cache_clear()
+    return folder
 
 
 def path_refused(path):
@@ -468,9 +466,9 @@ def path_refused(path):
     return str(caught.value)
 
 
-def test_paths_are_off_by_default(tmp_path, monkeypatch):
-    monkeypatch.delenv("TENSORHOP_ALLOW_PATH", raising=False)
-    settings.cache_clear()
+def test_paths_are_off_by_default(tmp_path, limit, monkeypatch):
+    assert Settings.model_fields["allow_path"].default == ""
+    limit(allow_path="")
     (tmp_path / "a.png").write_bytes(file_of(PIXELS))
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path / "a.png", "a.png", "missing.png", ""):
@@ -556,18 +554,16 @@ def test_a_fifo_does_not_hang(root):
     assert "must name a file" in said[0]
 
 
-def test_a_file_over_the_limit_of_a_message_is_refused_unread(root, monkeypatch):
-    monkeypatch.setenv("TENSORHOP_MAX_MESSAGE_BYTES", str(4 * 1024 * 1024))
-    settings.cache_clear()
+def test_a_file_over_the_limit_of_a_message_is_refused_unread(root, limit):
+    limit(allow_path=str(root), max_message_bytes=4 * 1024 * 1024)
     with (root / "huge.png").open("wb") as file:
         file.truncate(2**40)  # sparse: it takes no room, but reading it would
     assert "must name a file of at most 4,194,304 bytes" in path_refused("huge.png")
 
 
-def test_the_root_may_itself_be_a_link(root, monkeypatch):
+def test_the_root_may_itself_be_a_link(root, limit):
     (root.parent / "link").symlink_to(root)
-    monkeypatch.setenv("TENSORHOP_ALLOW_PATH", str(root.parent / "link"))
-    settings.cache_clear()
+    limit(allow_path=str(root.parent / "link"))
     np.testing.assert_array_equal(sent(Message(path="a.png")), PIXELS)
     np.testing.assert_array_equal(sent(Message(path=str(root / "a.png"))), PIXELS)
     assert "leaves the allowed folder" in path_refused("../secret.png")

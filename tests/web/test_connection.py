@@ -8,6 +8,8 @@ import pytest
 from fake_pipeline import LARGE, serving
 from http_caller import FORM, QUICK, form, oval, raw, read_all
 
+from tensorhop.settings import Settings
+
 
 def test_one_connection_serves_many_requests(http: str) -> None:
     connection = HTTPConnection(http, timeout=30)
@@ -20,15 +22,15 @@ def test_one_connection_serves_many_requests(http: str) -> None:
 
 
 @pytest.mark.parametrize("first", [b"", b"POST /process HTTP/1.1\r\nHost: he"], ids=["nothing", "half a head"])
-def test_a_connection_that_asks_for_nothing_is_closed(http: str, limit, first: bytes) -> None:
-    limit(max_upload_seconds=0.2)
+def test_a_connection_that_asks_for_nothing_is_closed(http_with, first: bytes) -> None:
+    http = http_with(max_upload_seconds=0.2)
     with raw(http) as opened:
         opened.sendall(first)
         assert read_all(opened) == b""
 
 
-def test_a_kept_connection_is_watched_as_well(http: str, limit) -> None:
-    limit(max_upload_seconds=0.2)
+def test_a_kept_connection_is_watched_as_well(http_with) -> None:
+    http = http_with(max_upload_seconds=0.2)
     with raw(http) as opened:
         opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
         while b"live" not in opened.recv(65536):
@@ -37,9 +39,8 @@ def test_a_kept_connection_is_watched_as_well(http: str, limit) -> None:
         assert read_all(opened) == b""
 
 
-def test_an_answer_that_nobody_reads_is_given_up(limit) -> None:
-    with serving() as (_, address, server):
-        limit(max_upload_seconds=0.5)
+def test_an_answer_that_nobody_reads_is_given_up() -> None:
+    with serving(settings=Settings(max_upload_seconds=0.5)) as (_, address, server):
         body = form({"request_id": "large"}, image=b"x")
         lines = ["POST /process HTTP/1.1", "Host: here", "Accept: image/png", f"Content-Length: {len(body)}"]
         with raw(address) as opened:

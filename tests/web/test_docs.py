@@ -48,8 +48,8 @@ def test_every_command_works(both: tuple[FakePipeline, str], tmp_path: Path, num
 
 
 def test_the_tables_are_whole() -> None:
-    for one in PARAMETERS:
-        assert f"`{one.name}`" in HTTP
+    for name in PARAMETERS:
+        assert f"`{name}`" in HTTP
     for code, status in STATUSES.items():
         assert re.search(rf"{code}\b[^|]*\| {status}\b", HTTP), code
     for name in ("max_upload_bytes", "max_upload_seconds", "max_requests"):

@@ -58,7 +58,7 @@ def test_real_errors_are_as_described(http: str) -> None:
 
 
 def test_every_parameter_is_described_for_every_way_in() -> None:
-    names = {one.name for one in PARAMETERS}
+    names = {*PARAMETERS}
     assert {one["name"] for one in POST["parameters"] if one["in"] == "query"} == names
     for kind in ("multipart/form-data", "application/json"):
         schema = POST["requestBody"]["content"][kind]["schema"]

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from tensorhop.errors import InvalidInput
+from tensorhop.options.arguments import default_arguments
+from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.finish_presets import FINISH_PRESETS
 from tensorhop.values.geometry import Size
@@ -47,6 +49,8 @@ def test_texts_and_json_mean_the_same(name: str, texts: list[str], member: objec
         ("max_objects", "٣"),
         ("rot", "north"),
         ("rot", "1_0"),
+        ("boxes", "1,2,3,inf"),
+        ("look", "around"),
         ("merge", "maybe"),
         ("canvas", "1200"),
         ("canvas", "-1x5"),
@@ -118,7 +122,7 @@ def test_a_query_and_a_member_of_one_name_are_refused() -> None:
 
 def test_nothing_means_the_products_defaults() -> None:
     nothing = wish({})
-    assert (nothing.finish, nothing.output, nothing.keywords) == (Finish(), Output(), {})
+    assert (nothing.output, nothing.keywords) == (Output(), {"describe": DescribeOptions(), "finish": Finish()})
     assert (nothing.continue_on_error, nothing.timeout, nothing.request_id) == (True, None, "")
 
 
@@ -127,28 +131,34 @@ def test_values_become_what_the_client_takes() -> None:
         "canvas": "100x50", "shadow": "contact", "rot": "90", "length": "1", "softness": "0.1", "opacity": "0.5",
         "fill": "0.5", "max_scale": "3", "center": "false", "refine": "false", "decontaminate": "false",
         "format": "jpeg", "quality": "80", "background": "#abc", "max_objects": "2", "score_threshold": "0.5",
+        "look": "whole", "describe_prompt": "a photo of", "max_new_tokens": "5", "num_beams": "2", "cache": "false",
+        "ordered": "true",
     }  # fmt: skip
     wanted = wish(read(texts.items()))
-    assert wanted.finish == Finish(False, False, "contact", 90, Size(100, 50), 0.5, 3, 1, 0.1, 0.5, False)
+    assert wanted.keywords.pop("finish") == Finish(
+        False, False, "contact", 90, Size(100, 50), 0.5, 3, 1, 0.1, 0.5, False
+    )
+    assert wanted.keywords.pop("describe") == DescribeOptions("whole", "a photo of", 5, 2)
     assert wanted.output == Output("jpeg", 80, "#abc")
-    assert wanted.keywords == {"max_objects": 2, "score_threshold": 0.5}
+    assert wanted.keywords == {"max_objects": 2, "score_threshold": 0.5, "cache": False, "ordered": True}
 
 
 def test_what_is_given_wins_over_the_preset() -> None:
     preset = FINISH_PRESETS["marketplace"]
     wanted = wish(read([("preset", "marketplace"), ("fill", "0.5"), ("quality", "70")]))
-    assert wanted.finish == replace(preset["finish"], fill=0.5)
+    assert wanted.keywords["finish"] == replace(preset["finish"], fill=0.5)
     assert wanted.output == replace(preset["output"], quality=70)
 
 
 def test_description_is_a_phrase_and_not_both() -> None:
-    assert wish(read([("description", "a cup")])).keywords == {"phrases": ["a cup"]}
+    assert wish(read([("description", "a cup")])).keywords["phrases"] == ["a cup"]
     with pytest.raises(InvalidInput, match="came with phrases"):
         wish(read([("description", "a cup"), ("phrases", "spoon")]))
 
 
 def test_every_default_of_the_table_is_true() -> None:
     """Saying a default aloud asks for what saying nothing does."""
-    said = {one.name: one.default for one in PARAMETERS if one.default is not None and one.name != "quality"}
+    said = {name: one.default for name, one in PARAMETERS.items() if one.default is not None and name != "quality"}
     told, silent = wish(read([], said)), wish({})
-    assert (told.finish, told.output, told.continue_on_error) == (silent.finish, silent.output, True)
+    assert (told.output, told.continue_on_error) == (silent.output, True)
+    assert told.keywords == default_arguments() | silent.keywords

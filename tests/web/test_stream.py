@@ -7,6 +7,8 @@ import pytest
 from fake_pipeline import FakePipeline, serving
 from http_caller import FORM, Answer, events_of, form, post, raw, read_all
 
+from tensorhop.settings import Settings
+
 
 @pytest.fixture(scope="module")
 def both() -> Iterator[tuple[FakePipeline, str]]:
@@ -152,9 +154,8 @@ def test_one_picture_asks_for_one_object_unless_told_otherwise(fake: FakePipelin
     assert [request.max_objects if request.HasField("max_objects") else None for request in asked] == [1, 3, None, None]
 
 
-def test_more_requests_than_places_are_refused(limit) -> None:
-    limit(max_requests=1)
-    with serving() as (fake, address, _):
+def test_more_requests_than_places_are_refused() -> None:
+    with serving(settings=Settings(max_requests=1)) as (fake, address, _):
         first = threading.Thread(target=ask, args=(address, "waits"))
         first.start()
         assert fake.entered.acquire(timeout=20)

@@ -53,23 +53,23 @@ def test_what_cannot_be_answered_is_406_before_it_is_read(http: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [FORM["Content-Type"], JSON["Content-Type"], RAW["Content-Type"]])
-def test_a_length_over_the_limit_is_413_before_it_is_read(http: str, limit, kind: str) -> None:
-    limit(max_upload_bytes=1000)
+def test_a_length_over_the_limit_is_413_before_it_is_read(http_with, kind: str) -> None:
+    http = http_with(max_upload_bytes=1000)
     with send(http, "POST /process HTTP/1.1", f"Content-Type: {kind}", "Content-Length: 1001") as opened:
         status, told = answer_of(read_all(opened))
     assert (status, told["detail"]) == (413, "the request has 1,001 bytes; at most 1,000 are allowed")
 
 
-def test_the_limit_of_messages_holds_too(http: str, limit) -> None:
-    limit(max_message_bytes=4 * 1024 * 1024)
+def test_the_limit_of_messages_holds_too(http_with) -> None:
+    http = http_with(max_message_bytes=4 * 1024 * 1024)
     length = 4 * 1024 * 1024 + 1
     with send(http, "POST /process HTTP/1.1", "Content-Type: application/json", f"Content-Length: {length}") as opened:
         assert answer_of(read_all(opened))[0] == 413
 
 
 @pytest.mark.parametrize("kind", [FORM["Content-Type"], RAW["Content-Type"]])
-def test_a_chunked_upload_is_cut_off_at_the_limit(http: str, limit, kind: str) -> None:
-    limit(max_upload_bytes=1000)
+def test_a_chunked_upload_is_cut_off_at_the_limit(http_with, kind: str) -> None:
+    http = http_with(max_upload_bytes=1000)
     chunk = b"200\r\n" + b"-" * 0x200 + b"\r\n"
     part = form({}, image=b"x" * 900)[:600]
     first = f"{len(part):x}\r\n".encode() + part + b"\r\n"
@@ -80,16 +80,16 @@ def test_a_chunked_upload_is_cut_off_at_the_limit(http: str, limit, kind: str) -
     assert (status, told["detail"]) == (413, "the request has over 1,000 bytes; at most 1,000 are allowed")
 
 
-def test_a_client_that_sends_on_gets_its_413(http: str, limit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_sends_on_gets_its_413(http_with, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "LINGER_SECONDS", 20)
-    limit(max_upload_bytes=1000)
+    http = http_with(max_upload_bytes=1000)
     answer = call(http, "POST", "/process", b"x" * 3_000_000, JSON)
     assert (answer.status, answer.headers["connection"]) == (413, "close")
 
 
 @pytest.mark.parametrize("kind", [FORM["Content-Type"], RAW["Content-Type"]])
-def test_a_byte_at_a_time_is_cut_off_by_408(http: str, limit, kind: str) -> None:
-    limit(max_upload_seconds=0.3)
+def test_a_byte_at_a_time_is_cut_off_by_408(http_with, kind: str) -> None:
+    http = http_with(max_upload_seconds=0.3)
     body = form({})
     with send(http, "POST /process HTTP/1.1", f"Content-Type: {kind}", f"Content-Length: {len(body)}") as opened:
         opened.settimeout(0.05)
@@ -202,7 +202,7 @@ def test_a_wrong_tensor_is_named(http: str, headers: dict, field: str) -> None:
     assert (answer.status, answer.json["field"]) == (400, field)
 
 
-def test_no_file_is_written(http: str, limit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_is_written(http: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of a photo that Starlette's parser would put on the disk."""
 
     def refuse(*arguments: object, **more: object) -> None:

@@ -1,7 +1,7 @@
 """How many bytes go to each service: the photo once, whatever the number of objects, and crops to postprocess."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,6 @@ from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.server import Server
-from tensorhop.settings import settings
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectResult
 from tensorhop.wire import image_source
@@ -25,12 +24,10 @@ BOXES = [(150.0, 40.0, 330.0, 250.0), (20.0, 20.0, 200.0, 200.0), (100.0, 100.0,
 
 
 @pytest.fixture
-def without_shared_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Server]]:
-    monkeypatch.setenv("TENSORHOP_SHM_BYTES", "0")
-    settings.cache_clear()
+def without_shared_memory(limit: Callable[..., None]) -> Iterator[dict[str, Server]]:
+    limit(shm_bytes=0)
     with one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as running:
         yield running
-    settings.cache_clear()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import (
     describe_pb2,
     detect_pb2,
@@ -491,10 +491,9 @@ def plain_tensor(array):
 
 
 @pytest.fixture
-def slot(tmp_path, monkeypatch):
+def slot(tmp_path, limit):
     """A reference to an image in a slot that this process may open, so that the readers get as far as they can."""
-    monkeypatch.setenv("TENSORHOP_SHM_DIR", str(tmp_path))
-    settings.cache_clear()
+    limit(shm_dir=str(tmp_path))
     pool = Pool(tmp_path, 2**20)
     one = pool.take(100_000)
     assert one is not None
@@ -502,7 +501,6 @@ def slot(tmp_path, monkeypatch):
     yield one.part(64, 60)
     pool.give_back(one)
     pool.close()
-    settings.cache_clear()
 
 
 @each_kind
@@ -629,7 +627,7 @@ def test_as_much_as_is_allowed_beside_the_payloads_passes():
 
 def test_the_limits_of_the_contract_fit_beside_the_payloads():
     """The longest phrases, the most boxes and masks that a request may have."""
-    most = settings()
+    most = current_settings()
     phrases = ["\U0001f408" * most.max_phrase_characters] * most.max_phrases
     box = image_pb2.Box(x0=1.1, y0=1.1, x1=1e4, y1=1e4)
     alpha = tensor_pb2.Tensor(dtype="UINT8", shape=[1000, 1000], data=b"1234")

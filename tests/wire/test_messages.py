@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tensorhop.errors import InvalidInput
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import detect_pb2, image_pb2, pipeline_pb2, postprocess_pb2
 from tensorhop.values.finish_options import SHADOWS, Finish
 from tensorhop.values.geometry import Box, Region, Size
@@ -72,7 +72,7 @@ def test_a_box_is_refused(box, field, said):
 
 
 def test_boxes_keep_their_order_and_have_a_limit():
-    most = settings().max_boxes
+    most = current_settings().max_boxes
     sent = [image_pb2.Box(x1=1 + index / 10, y1=1) for index in range(most + 1)]
     read = messages.read_boxes(sent[:most], PHOTO)
     assert [box.x1 for box in read] == pytest.approx([1 + index / 10 for index in range(most)])
@@ -158,7 +158,7 @@ def test_a_mask_whose_bytes_are_missing():
 
 
 def test_phrases_come_as_they_were_written():
-    written = [" Coffee Mug ", "собака", "x" * settings().max_phrase_characters]
+    written = [" Coffee Mug ", "собака", "x" * current_settings().max_phrase_characters]
     assert messages.read_phrases(written) == written
     assert messages.read_phrases([]) == []
 
@@ -246,17 +246,12 @@ def test_a_finish_is_refused(finish, field, said):
     assert said in message
 
 
-def test_the_canvas_has_a_limit_that_can_be_set(monkeypatch):
-    monkeypatch.setenv("TENSORHOP_MAX_CANVAS_SIDE", "500")
-    settings.cache_clear()
-    try:
-        finish = messages.read_finish(postprocess_pb2.Finish(canvas={"width": 500, "height": 400}))
-        assert finish.canvas == Size(500, 400)
-        sent = postprocess_pb2.Finish(canvas={"width": 501, "height": 400})
-        assert "from 1 to 500" in refusal(messages.read_finish, sent)[1]
-    finally:
-        monkeypatch.undo()
-        settings.cache_clear()
+def test_the_canvas_has_a_limit_that_can_be_set(limit):
+    limit(max_canvas_side=500)
+    finish = messages.read_finish(postprocess_pb2.Finish(canvas={"width": 500, "height": 400}))
+    assert finish.canvas == Size(500, 400)
+    sent = postprocess_pb2.Finish(canvas={"width": 501, "height": 400})
+    assert "from 1 to 500" in refusal(messages.read_finish, sent)[1]
 
 
 def test_an_unknown_shadow_is_refused():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from tensorhop.errors import InvalidInput, NotShared
-from tensorhop.settings import settings
 from tensorhop.v1.tensor_pb2 import SharedMemory
 from tensorhop.wire.payloads import ALIGNMENT, TOKEN_BYTES, Payloads
 from tensorhop.wire.shared_memory import SMALLEST, Pool
@@ -14,13 +13,11 @@ NOBODYS = "tensorhop-" + 32 * "0"
 
 
 @pytest.fixture
-def pool(tmp_path, monkeypatch):
-    monkeypatch.setenv("TENSORHOP_SHM_DIR", str(tmp_path))
-    settings.cache_clear()
+def pool(tmp_path, limit):
+    limit(shm_dir=str(tmp_path))
     pool = Pool(tmp_path, 16 * 1024 * 1024)
     yield pool
     pool.close()
-    settings.cache_clear()
 
 
 @pytest.fixture

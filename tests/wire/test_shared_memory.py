@@ -26,7 +26,7 @@ from tensorhop.rpc.server import Server
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error
 from tensorhop.services.segment.service import SERVICE as SEGMENT
-from tensorhop.settings import settings
+from tensorhop.settings import current_settings
 from tensorhop.v1 import echo_pb2, fault_pb2, pipeline_pb2, segment_pb2
 from tensorhop.v1.tensor_pb2 import SharedMemory
 from tensorhop.values.geometry import Box
@@ -47,14 +47,12 @@ NOBODYS = "tensorhop-" + 32 * "0"
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, limit):
     """A folder for this test's slots instead of /dev/shm."""
     folder = tmp_path / "shm"
     folder.mkdir()
-    monkeypatch.setenv("TENSORHOP_SHM_DIR", str(folder))
-    settings.cache_clear()
-    yield folder
-    settings.cache_clear()
+    limit(shm_dir=str(folder))
+    return folder
 
 
 @pytest.fixture
@@ -575,7 +573,7 @@ def test_in_the_real_folder():
         pytest.skip("it is full")
     slot.memory[:4] = b"real"
     assert stat.S_IMODE(slot.path.stat().st_mode) == 0o600
-    if settings().shm_dir == str(folder):
+    if current_settings().shm_dir == str(folder):
         assert bytes(Attachments().view(slot.part(0, 4), "t")) == b"real"
     pool.give_back(slot)
     assert slot.path.exists()
@@ -679,16 +677,14 @@ def assert_same(events, expected):
 
 
 @pytest.fixture
-def inline(servers, folder, cat, monkeypatch):
+def inline(servers, folder, cat, limit):
     """What the chain answers without shared memory."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TENSORHOP_SHM_BYTES", "0")
-        settings.cache_clear()
-        with Chain(servers) as chain:
-            events = list(chain.client.process(cat, return_masks=True))
-        assert set(transports(events).values()) == {"message"}
-        assert files(folder) == []
-    settings.cache_clear()
+    limit(shm_dir=str(folder), shm_bytes=0)
+    with Chain(servers) as chain:
+        events = list(chain.client.process(cat, return_masks=True))
+    assert set(transports(events).values()) == {"message"}
+    assert files(folder) == []
+    limit(shm_dir=str(folder))
     return events
 
 

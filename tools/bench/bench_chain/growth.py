@@ -1,4 +1,4 @@
-"""`tensorhop bench growth`: what a photo costs as work grows, and what memory all servers together take for it.
+"""`make bench-growth`: what a photo costs as work grows, and what memory all servers together take for it.
 
 Objects and megapixels grow on the embedded models, on one photo at a time. Callers grow on the simulated accelerator,
 with small cut-outs without a shadow: 256 callers of the embedded models would be waiting for each other for hours.
@@ -13,14 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench_chain.load import Load, under_load
+from bench_chain.monolith import Models
+from bench_chain.product_chain import caller, files, start_chain
+from bench_chain.simulated import MODELS, cells
+from bench_chain.turn import Want
 from tensorhop.client import PipelineClient
-from tensorhop.orchestrator.bench.load import Load, under_load
-from tensorhop.orchestrator.bench.monolith import Models
 from tensorhop.orchestrator.bench.process import Process, processes
-from tensorhop.orchestrator.bench.product_chain import caller, files, start_chain
-from tensorhop.orchestrator.bench.simulated import MODELS, cells
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.orchestrator.bench.turn import Want
+from tensorhop.settings import Settings
 from tensorhop.values.encoding import encode_png
 from tensorhop.wire.allocator import keep_large_buffers
 
@@ -62,9 +63,9 @@ def growth(
         for count in objects:
             boxes = cells(whole, side * side)[:count]
             yield measured("objects", count, rounds, servers, client, file, Want(boxes=boxes, most=count))
-    limits = {"TENSORHOP_MAX_CALLS": str(MOST_CALLERS), "TENSORHOP_MAX_QUEUE": str(MOST_CALLERS)}
+    settings = Settings(max_calls=MOST_CALLERS, max_queue=MOST_CALLERS)
     with processes() as start:
-        address, servers = start_chain(start, MODELS, limits)
+        address, servers = start_chain(start, MODELS, settings)
         client = start(callers_of, address, encode_png(photo), Want(most=1, finish=SMALL))
         client.answer()
         client.ask(2, 2)  # not counted

@@ -1,5 +1,6 @@
 """Many callers at once: each takes the next piece of work when it has the answer to its last."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,29 +15,41 @@ class Load:
     seconds: float
     each: list[float]
 
+    @property
+    def rate(self) -> float:
+        """Pieces a second."""
+        return len(self.each) / self.seconds
+
     def percentile(self, percent: float) -> float:
         """The least time within which so many percent of the pieces were done."""
         ordered = sorted(self.each)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-def under_load(call: Callable[[Any], Any], work: Sequence[Any], callers: int) -> Load:
-    """Have so many threads do all the work. Raises what a call raises, once all have ended."""
+def under_load(call: Callable[[Any], Any], work: Sequence[Any], callers: int, most_seconds: float = math.inf) -> Load:
+    """Have so many threads do all the work. Raises what a call raises, once all have ended.
+
+    Args:
+        most_seconds: after its first piece, a caller begins none that would not be done within this time if it took as
+            long as the caller's last.
+    """
     left = iter(list(work))
     turn = threading.Lock()
     each: list[float] = []
     errors: list[Exception] = []
 
     def run() -> None:
+        last = 0.0
         try:
-            while not errors:
+            while not errors and (not last or time.perf_counter() - started + last <= most_seconds):
                 with turn:
                     piece = next(left, None)
                 if piece is None:
                     return
                 began = time.perf_counter()
                 call(piece)
-                each.append(time.perf_counter() - began)
+                last = time.perf_counter() - began
+                each.append(last)
         except Exception as error:
             errors.append(error)
 

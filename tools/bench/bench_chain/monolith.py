@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorhop.orchestrator.bench.turn import Turn, Want, timed
+from bench_chain.turn import Turn, Want, timed
 from tensorhop.rpc.registry import models as services_with_model
 from tensorhop.rpc.registry import services
 from tensorhop.values.compositing import compose

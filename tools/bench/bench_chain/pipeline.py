@@ -1,4 +1,4 @@
-"""`tensorhop bench pipeline`: one photo, through the services and through the monolith that they replace.
+"""`make bench-pipeline`: one photo, through the services and through the monolith that they replace.
 
 The photo is tiled to hold more objects. Of one object and of four, describe and detect find them; of sixteen the boxes
 are given. On the embedded models both compute the same; the services may overlap what the monolith does in turn. Then
@@ -12,12 +12,12 @@ from operator import attrgetter
 
 import numpy as np
 
-from tensorhop.orchestrator.bench.monolith import Models, monolith
+from bench_chain.monolith import Models, monolith
+from bench_chain.product_chain import caller, start_chain
+from bench_chain.simulated import SimulatedDescriber, SimulatedDetector, SimulatedSegmenter, cells
+from bench_chain.turn import Turn, Want
 from tensorhop.orchestrator.bench.process import processes
-from tensorhop.orchestrator.bench.product_chain import caller, start_chain
-from tensorhop.orchestrator.bench.simulated import SimulatedDescriber, SimulatedDetector, SimulatedSegmenter, cells
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.orchestrator.bench.turn import Turn, Want
 from tensorhop.values.encoding import encode_png
 
 OBJECTS = (1, 4, 16)

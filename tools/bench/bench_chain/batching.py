@@ -1,4 +1,4 @@
-"""`tensorhop bench batching`: callers of one service on the simulated accelerator, batched and not.
+"""`make bench-batching`: callers of one service on the simulated accelerator, batched and not.
 
 The product's own server, servicer, batcher and connections; the photos are small, so that nothing but the model costs
 time. Unbatched is the same service with a model whose largest batch is 1.
@@ -11,20 +11,18 @@ from functools import partial
 
 import numpy as np
 
-from tensorhop.orchestrator.bench.load import Load, under_load
+from bench_chain.load import Load, under_load
+from bench_chain.product_chain import serve_step
+from bench_chain.simulated import LARGEST_BATCH, MODELS
 from tensorhop.orchestrator.bench.process import processes
-from tensorhop.orchestrator.bench.product_chain import serve_step
-from tensorhop.orchestrator.bench.simulated import LARGEST_BATCH, MODELS
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
-from tensorhop.rpc.registry import steps_of
+from tensorhop.rpc import registry
 from tensorhop.rpc.remote import Remote
+from tensorhop.settings import current_settings
 from tensorhop.v1 import detect_pb2, image_pb2, segment_pb2
-from tensorhop.wire.codec import Packet
+from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.messages import write_image
 from tensorhop.wire.payloads import Payloads
-
-STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
 CALLERS = (1, 2, 4, 8, 16, 32)
 SERVICES = ("detect", "segment")
@@ -46,7 +44,7 @@ def batching(
         with processes() as start:
             methods = {}
             for method, largest in (("unbatched", 1), ("batched", LARGEST_BATCH)):
-                server = start(serve_step, service, partial(MODELS[service], largest_batch=largest), {})
+                server = start(serve_step, service, partial(MODELS[service], largest_batch=largest), current_settings())
                 methods[method] = start(callers_of, service, server.answer())
             for process in methods.values():
                 process.answer()
@@ -64,15 +62,15 @@ def batching(
 def callers_of(service: str, address: str) -> Iterator[Callable[[int, int], Load]]:
     """The job of the callers' process: its function has so many calls made by so many callers."""
     photo = np.full(PHOTO, 127, np.uint8)
-    with closing(Remote(address, STEPS[service])) as remote:
-        (name,) = (method.name for method in STEPS[service].methods)
+    contract = registry.services()[service].descriptor
+    (name,) = (method.name for method in contract.methods)
+    with closing(Remote(address, contract)) as remote:
 
         def call(piece: int) -> None:
             payloads = Payloads()
             packet = Packet(request(service, write_image(photo, payloads)), payloads)
-            answer = remote.method(name, packet)(packet)
-            if service == "segment":
-                list(answer)
+            for answer in remote.method(name, packet)(packet):
+                readable(answer)
 
         yield lambda calls, callers: under_load(call, range(calls), callers)
 
@@ -91,7 +89,7 @@ def rows_about(payload: str, loads: dict[str, list[Load]]) -> list[Row]:
         row: Row = {
             "payload": payload,
             "method": method,
-            "calls_a_second": statistics.median(len(load.each) / load.seconds for load in taken),
+            "calls_a_second": statistics.median(load.rate for load in taken),
             "p50_ms": statistics.median(load.percentile(50) for load in taken) * 1000,
             "p99_ms": statistics.median(load.percentile(99) for load in taken) * 1000,
         }

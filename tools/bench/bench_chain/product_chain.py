@@ -1,50 +1,46 @@
 """The product's pipeline and services, each in a process of its own as `tensorhop up` starts them, and its callers."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
+from bench_chain.monolith import Models
+from bench_chain.turn import Turn, Want, timed
 from tensorhop.client import PipelineClient
-from tensorhop.orchestrator.bench.monolith import Models
 from tensorhop.orchestrator.bench.process import Process
-from tensorhop.orchestrator.bench.turn import Turn, Want, timed
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
-from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
-from tensorhop.rpc.registry import services, steps_of
+from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
+from tensorhop.settings import Settings, current_settings, use_settings
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectFault, ObjectResult
 from tensorhop.wire.allocator import keep_large_buffers
 
-STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
-
 ADDRESS = "127.0.0.1:0"
 
 
 def start_chain(
-    start: Callable[..., Process], models: Models, limits: Mapping[str, str] | None = None
+    start: Callable[..., Process], models: Models, settings: Settings | None = None
 ) -> tuple[str, list[Process]]:
     """Start the services and the pipeline; returns the pipeline's address, and all processes.
 
     Args:
         start: what `processes` yields.
         models: by step, what makes its model, where it is not the embedded one.
-        limits: environment variables of tensorhop/settings.py.
+        settings: of all of them; this process's if not given.
     """
-    found = {step: start(serve_step, step, models.get(step), limits or {}) for step in STEPS}
-    pipeline = start(serve_pipeline, {step: process.answer() for step, process in found.items()}, limits or {})
+    settings = settings or current_settings()
+    found = {step: start(serve_step, step, models.get(step), settings) for step in CUTOUTS.calls}
+    pipeline = start(serve_pipeline, {step: process.answer() for step, process in found.items()}, settings)
     return pipeline.answer(), [*found.values(), pipeline]
 
 
 @contextmanager
-def serve_step(
-    step: str, model: Callable[[], Any] | None, limits: Mapping[str, str], address: str = ADDRESS
-) -> Iterator[str]:
+def serve_step(step: str, model: Callable[[], Any] | None, settings: Settings, address: str = ADDRESS) -> Iterator[str]:
     """The job of a service's process."""
-    os.environ |= limits
+    use_settings(settings)
     keep_large_buffers()
     found = services()[step]
     server = Server(found, found.make_servicer(model()) if model else found.load(), address)
@@ -55,12 +51,12 @@ def serve_step(
 
 
 @contextmanager
-def serve_pipeline(services: Mapping[str, str], limits: Mapping[str, str]) -> Iterator[str]:
+def serve_pipeline(services: Mapping[str, str], settings: Settings) -> Iterator[str]:
     """The job of the pipeline's process."""
-    os.environ |= limits
+    use_settings(settings)
     keep_large_buffers()
     with closing(Steps.connect(CUTOUTS, services)) as stages:
-        server = Server(PIPELINE, PIPELINE.make_servicer(stages), ADDRESS)
+        server = Server(CUTOUTS, CUTOUTS.make_servicer(stages), ADDRESS)
         try:
             yield server.address
         finally:

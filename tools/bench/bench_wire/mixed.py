@@ -1,4 +1,4 @@
-"""`tensorhop bench mixed`: how long small calls take while large messages run, on one connection and on two."""
+"""`make bench-mixed`: how long small calls take while large messages run, on one connection and on two."""
 
 import statistics
 import threading

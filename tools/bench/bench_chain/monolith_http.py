@@ -6,9 +6,9 @@ from urllib.request import Request, urlopen
 
 from flask import Flask, Response, request
 
-from tensorhop.orchestrator.bench.flask_http import TIMEOUT_SECONDS, serving
-from tensorhop.orchestrator.bench.monolith import Models, Monolith
-from tensorhop.orchestrator.bench.turn import Want
+from bench_chain.monolith import Models, Monolith
+from bench_chain.turn import Want
+from bench_peers.flask_http import TIMEOUT_SECONDS, serving
 from tensorhop.wire.allocator import keep_large_buffers
 
 

@@ -1,4 +1,4 @@
-"""What a parameter's value can be: how it is written in a form or query, in JSON, and in the description of both."""
+"""What an option's value can be: how it is read from text, how from JSON, and how its JSON is described."""
 
 import json
 import math
@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from tensorhop.values.geometry import Size
 
 INT32 = 2**31
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -19,8 +21,11 @@ class Kind:
     expects: str  # "a number": what an error says was expected
     from_text: Callable[[str], Any]
     from_json: Callable[[Any], Any]
+    type: type  # of the JSON member in Python
     schema: dict[str, Any]  # of the JSON member; of text too, where it is no list
+    metavar: str | None = None  # what stands for the value in --help; None for the words of `choices` and for flags
     many: bool = False  # text may be given several times; values are lists
+    choices: tuple[str, ...] = ()  # the only values, if they are a closed set
 
 
 def _of_type(value: Any, *types: type) -> Any:
@@ -45,8 +50,14 @@ def _number(text: str) -> float:
     return float(text)
 
 
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
 def _seconds(value: float) -> float:
-    if not (math.isfinite(value) and value > 0):
+    if not _finite(value) > 0:
         raise ValueError
     return value
 
@@ -62,11 +73,11 @@ def _words(value: str) -> str:
     return value
 
 
-def _size(text: str) -> tuple[int, int]:
+def _size(text: str) -> Size:
     found = re.fullmatch(r"([0-9]{1,9})[xX]([0-9]{1,9})", text)
     if not found:
         raise ValueError
-    return int(found[1]), int(found[2])
+    return Size(int(found[1]), int(found[2]))
 
 
 def _box(value: Any) -> tuple[float, ...]:
@@ -78,7 +89,7 @@ def _box(value: Any) -> tuple[float, ...]:
 def _boxes_text(text: str) -> list[tuple[float, ...]]:
     """x0,y0,x1,y1; or JSON: such a list of four, or a list of those."""
     if not text.lstrip().startswith("["):
-        text = f"[{text}]"
+        return _boxes([[_finite(_number(part)) for part in text.split(",")]])
     value = read_json(text)
     return _boxes(value if value and isinstance(value[0], list) else [value])
 
@@ -112,36 +123,48 @@ def choice(names: Sequence[str]) -> Kind:
         return value
 
     listed = ", ".join(names)
-    return Kind(f"one of {listed}", one_of, one_of, {"type": "string", "enum": [*names]})
+    return Kind(f"one of {listed}", one_of, one_of, str, {"type": "string", "enum": [*names]}, choices=tuple(names))
 
 
-TEXT = Kind("text", _words, lambda value: _words(_of_type(value, str)), {"type": "string"})
+TEXT = Kind("text", _words, lambda value: _words(_of_type(value, str)), str, {"type": "string"}, "TEXT")
 TEXTS = Kind(
     "a list of texts",
     lambda text: [_words(text)],
     lambda value: [_words(_of_type(one, str)) for one in _of_type(value, list)],
+    list,
     {"type": "array", "items": {"type": "string"}},
+    "TEXT",
     many=True,
 )
 BOXES = Kind(
     "boxes: x0,y0,x1,y1, or in JSON [[x0, y0, x1, y1], ...]",
     _boxes_text,
     _boxes,
+    list,
     {"type": "array", "items": FOUR},
+    "X0,Y0,X1,Y1",
     many=True,
 )
-WHOLE = Kind("a whole number", _whole, lambda value: _whole(_of_type(value, int, float)), {"type": "integer"})
-NUMBER = Kind("a number", _number, lambda value: float(_of_type(value, int, float)), {"type": "number"})
+WHOLE = Kind(
+    "a whole number", _whole, lambda value: _whole(_of_type(value, int, float)), int, {"type": "integer"}, "NUMBER"
+)
+NUMBER = Kind(
+    "a number", _number, lambda value: float(_of_type(value, int, float)), float, {"type": "number"}, "NUMBER"
+)
 SECONDS = Kind(
     "a number of seconds above 0",
     lambda text: _seconds(_number(text)),
     lambda value: _seconds(float(_of_type(value, int, float))),
+    float,
     {"type": "number", "exclusiveMinimum": 0},
+    "SECONDS",
 )
-BOOLEAN = Kind("true or false", _boolean, lambda value: _of_type(value, bool), {"type": "boolean"})
+BOOLEAN = Kind("true or false", _boolean, lambda value: _of_type(value, bool), bool, {"type": "boolean"})
 SIZE = Kind(
-    "a width and a height in pixels, as 1200x800",
+    "a width and a height in pixels, such as 1200x800",
     _size,
     lambda value: _size(_of_type(value, str)),
+    str,
     {"type": "string", "pattern": "^[0-9]{1,9}[xX][0-9]{1,9}$"},
+    "WxH",
 )
