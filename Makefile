@@ -63,8 +63,9 @@ lint: .venv/tested  ## check style, spelling and the protos, and that they break
 format-docs: .venv/tested  ## format the Markdown files
 	$(BIN)/mdformat $(MARKDOWN)
 
-types: .venv/tested  ## check types
+types: .venv/tested  ## check types, of the package and of tests and tools
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 protos: .venv/tested  ## generate tensorhop/v1 from protos/
 	$(BIN)/python hatch_build.py
