@@ -179,9 +179,9 @@ def test_wrong_use() -> None:
 
 def test_the_table_says_it_for_people(pipeline: str, nowhere: str, servers: dict[str, Server]) -> None:
     statuses = status.look({"pipeline": pipeline, "describe": nowhere})
-    console = Console(width=120, file=io.StringIO())
-    console.print(view(statuses))
-    text = console.file.getvalue()
+    printed = io.StringIO()
+    Console(width=120, file=printed).print(view(statuses))
+    text = printed.getvalue()
     for name in servers:
         assert name in text
     assert servers["segment"].address in text

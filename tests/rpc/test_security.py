@@ -387,6 +387,7 @@ def http_front(security):
 def post(address, context=None, **headers):
     """Status, headers and problem of a photo that is sent."""
     host, _, port = address.rpartition(":")
+    connection: http.client.HTTPConnection
     if context:
         connection = http.client.HTTPSConnection(host, int(port), timeout=GUARD, context=context)
     else:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_the_same_error_as_over_grpc(
 ) -> None:
     with pytest.raises((ServiceFault, InvalidInput)) as caught:
         list(client.process(CAT, **arguments))
-    error = caught.value
+    error: Any = caught.value
     field = error.field if isinstance(error, InvalidInput) else error.fault.field
     answer = post(http, fields)
     assert (answer.status, answer.json["code"]) == (400, "INVALID_ARGUMENT")

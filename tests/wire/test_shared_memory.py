@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -851,7 +852,7 @@ def test_slots_come_back_when_the_last_worker_is_done_with_them(servers, folder,
     whole = write_box(Box(0, 0, width, height))
     request = pipeline_pb2.ProcessRequest(image=write_image(cat, payloads), boxes=[whole, whole], max_parallel=1)
     try:
-        events = PipelineServicer(stages).Process(Packet(request, payloads), Context())
+        events: Any = PipelineServicer(stages).Process(Packet(request, payloads), Context())
         assert next(events).message.WhichOneof("event") == "detections"
         assert next(events).message.WhichOneof("event") == "object"
         assert pool.asked.wait(GUARD)

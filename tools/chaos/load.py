@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -81,7 +82,7 @@ class Tally:
 class Load:
     """Requests to a pipeline, checked against the answers that it gave when all was well."""
 
-    def __init__(self, address: str, files: Sequence[bytes] = (), **request: object) -> None:
+    def __init__(self, address: str, files: Sequence[bytes] = (), **request: Any) -> None:
         self.address, self.request = address, {"cache": False, "output": PNG, **request}
         self.files = list(files) or photos()
         with PipelineClient(address) as client:
