@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tensorhop.client import Call, PipelineClient
+from tensorhop.client.pipeline import Call, PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import SECONDS
 from tensorhop.request_id import new_id, usable

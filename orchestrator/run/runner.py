@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of, service_of
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
