@@ -10,7 +10,7 @@ from grpc_health.v1 import health
 WORKERS = ThreadPoolExecutor(2, thread_name_prefix="health")  # for calls that must be answered at any time
 
 
-class HealthServicer(health.HealthServicer):
+class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has no types
     """Health with threads of its own: calls that wait for a model fill the workers, and it must answer all the same.
 
     gRPC looks for the pool on the handler's function; the base class sets it for Watch alone.

@@ -99,17 +99,17 @@ def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
 # Out.
 
 
-def send(packet: Packet) -> bytes:
+def send(packet: Packet[Any]) -> bytes:
     """The serializer of a call: `encode`, counted."""
     if not packet.payloads.empty:
         metrics.sent_in_message(packet.payloads.nbytes)
     return encode(packet)
 
 
-def encode(packet: Packet) -> bytes:
+def encode(packet: Packet[Any]) -> bytes:
     """The packet as one message: the join is the one copy of each payload."""
     if packet.payloads.empty:
-        return packet.message.SerializeToString()
+        return bytes(packet.message.SerializeToString())
     parts: list[Any] = []
     write(packet.message, payload_fields(packet.message.DESCRIPTOR), packet.payloads, parts)
     return b"".join(parts)
