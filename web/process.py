@@ -146,7 +146,7 @@ def timeout_of(request: Request, wanted: Wish) -> float:
         return wanted.timeout
     text = request.headers.get(TIMEOUT)
     try:
-        return PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text)
+        return float(PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text))
     except ValueError as error:
         raise InvalidInput(TIMEOUT, f"is {text!r}; it must be {SECONDS.expects}") from error
 

@@ -102,7 +102,7 @@ class Workers:
         for thread in self.threads:
             thread.start()
 
-    def next(self, source: queue.SimpleQueue) -> Any:
+    def next(self, source: queue.SimpleQueue[Any]) -> Any:
         """The next of a queue; None when it is at its end, or when nothing comes any more after a stop."""
         while True:
             try:

@@ -36,7 +36,9 @@ class DescribeServicer:
         self.model = model
         self.batcher = Batcher("describe", model.predict, model.largest_batch)
 
-    def Describe(self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext) -> Packet:
+    def Describe(
+        self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext
+    ) -> Packet[pb.DescribeResponse]:
         request, payloads = packet
         options = read_describe(request.options)
         description = self.batcher.one(read_image(request.image, payloads), options, context.add_callback)

@@ -13,7 +13,7 @@ from groundingdino.util import get_tokenlizer
 from transformers import BertConfig, BertModel
 
 
-class Bert(BertModel):
+class Bert(BertModel):  # type: ignore[misc]  # transformers has no types here
     """BERT with the methods that it had until transformers 4."""
 
     def get_extended_attention_mask(self, attention_mask: torch.Tensor, *_: Any) -> torch.Tensor:

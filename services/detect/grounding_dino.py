@@ -4,6 +4,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -109,7 +110,7 @@ class GroundingDino:
 
     def _batches(self, items: Sequence[_Item]) -> list[list[_Item]]:
         """Batches of photos with one size and one text length: padding a photo or its text would change its boxes."""
-        groups: dict[tuple, list[_Item]] = defaultdict(list)
+        groups: dict[tuple[Any, ...], list[_Item]] = defaultdict(list)
         for item in items:
             groups[(*item.pixels.shape, len(item.prompt.ids))].append(item)
         most = self.largest_batch

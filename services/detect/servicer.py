@@ -49,7 +49,7 @@ class DetectServicer:
         self.model = model
         self.batcher = Batcher("detect", self._predict, model.largest_batch)
 
-    def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet:
+    def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet[pb.DetectResponse]:
         request, payloads = packet
         phrases = read_phrases(request.phrases)
         if not phrases:

@@ -5,6 +5,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -136,7 +137,7 @@ class Vocabulary:
             None,
         )
 
-    def _members(self, group: dict) -> list[int]:
+    def _members(self, group: dict[str, Any]) -> list[int]:
         members: set[int] = set()
         for entry in group["classes"]:
             first, _, last = entry.partition(" .. ")

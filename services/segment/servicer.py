@@ -38,7 +38,9 @@ class SegmentServicer:
         self.model = model
         self.batcher = Batcher("segment", self._predict, model.largest_batch)
 
-    def Segment(self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
+    def Segment(
+        self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext
+    ) -> Iterator[Packet[pb.SegmentResponse]]:
         request, payloads = packet
         photo = read_image(request.image, payloads)
         answer = Payloads.lent(request.lent)

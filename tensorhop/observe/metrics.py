@@ -1,5 +1,6 @@
 """The metrics of a process, for Prometheus."""
 
+from typing import Any
 from weakref import WeakSet
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -26,7 +27,7 @@ _PAYLOAD = Counter(
 )
 _BY_MESSAGE, _BY_SHARED_MEMORY = _PAYLOAD.labels("message"), _PAYLOAD.labels("shared_memory")
 _SLOTS = Gauge("tensorhop_shared_memory_bytes", "Bytes of this process's slots of shared memory.", ["state"])
-_pools: WeakSet = WeakSet()
+_pools: WeakSet[Any] = WeakSet()
 _SLOTS.labels("reserved").set_function(lambda: sum(pool.used for pool in list(_pools)))
 _SLOTS.labels("lent").set_function(lambda: sum(pool.lent for pool in list(_pools)))
 

@@ -10,7 +10,7 @@ from grpc_health.v1 import health
 WORKERS = ThreadPoolExecutor(2, thread_name_prefix="health")  # for calls that must be answered at any time
 
 
-class HealthServicer(health.HealthServicer):
+class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has no types
     """The health service with threads of its own, because calls that wait for a model can occupy all workers.
 
     gRPC looks for the pool on the handler's function. The base class sets it for Watch only.

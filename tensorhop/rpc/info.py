@@ -27,7 +27,7 @@ class InfoServicer:
         self._limit = limit
         self._started = time.monotonic()
 
-    def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet:
+    def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet[pb.GetInfoResponse]:
         info = pb.GetInfoResponse(
             uptime_seconds=time.monotonic() - self._started, calls=self._limit.calls(), upstreams=self._upstreams()
         )

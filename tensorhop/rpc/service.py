@@ -41,7 +41,8 @@ class Service:
         if not isinstance(self.contract, str):
             return self.contract
         module, _, name = self.contract.partition(":")
-        return resolve_name(f"{module}:DESCRIPTOR").services_by_name[name]
+        descriptor: ServiceDescriptor = resolve_name(f"{module}:DESCRIPTOR").services_by_name[name]
+        return descriptor
 
     def make_servicer(self, *arguments: Any) -> Any:
         """The servicer, made from a model or from connected steps. Imports the libraries that it needs."""
@@ -67,6 +68,7 @@ class Service:
 
         choice = choice or ModelChoice()
         started = time.monotonic()
+        model: Model
         if choice.model == EMBEDDED:
             model = resolve_name(self.models[EMBEDDED])()
         else:

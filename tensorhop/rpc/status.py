@@ -17,7 +17,8 @@ def to_status(fault: pb.Fault) -> grpc.Status:
     """The gRPC status of a call that failed as a whole, with the fault as its detail."""
     status = status_pb2.Status(code=fault.code, message=fault.message)
     status.details.add().Pack(fault)
-    return rpc_status.to_status(status)
+    answer: grpc.Status = rpc_status.to_status(status)
+    return answer
 
 
 def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:

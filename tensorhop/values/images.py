@@ -5,7 +5,7 @@ import re
 import warnings
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import current_settings
@@ -59,7 +59,7 @@ def open_image(data: bytes | memoryview, field: str) -> Image.Image:
         pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow raises before it gives the size
         most = current_settings().max_pixels
         raise InvalidInput(field, f"has {pixels:,} pixels; at most {most:,} are allowed") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS)}") from error
     except Exception as error:  # Pillow's decoders can raise anything on a broken file
         raise InvalidInput(field, f"is a broken image file: {error}") from error

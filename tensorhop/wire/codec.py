@@ -101,17 +101,17 @@ def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
 # Out.
 
 
-def send(packet: Packet) -> bytes:
+def send(packet: Packet[Any]) -> bytes:
     """The serializer of a call: `encode`, with its payloads counted in the metrics."""
     if not packet.payloads.empty:
         metrics.sent_in_message(packet.payloads.nbytes)
     return encode(packet)
 
 
-def encode(packet: Packet) -> bytes:
+def encode(packet: Packet[Any]) -> bytes:
     """The bytes of a packet as one message. The join makes the only copy of each payload."""
     if packet.payloads.empty:
-        return packet.message.SerializeToString()
+        return bytes(packet.message.SerializeToString())
     parts: list[Any] = []
     write(packet.message, payload_fields(packet.message.DESCRIPTOR), packet.payloads, parts)
     return b"".join(parts)

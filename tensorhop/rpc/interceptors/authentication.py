@@ -7,6 +7,7 @@ import grpc
 
 from tensorhop.errors import step_of
 from tensorhop.rpc.health import WORKERS
+from tensorhop.rpc.interceptors.handlers import Handler
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.status import to_status
 from tensorhop.rpc.tokens import KEY, Tokens
@@ -24,18 +25,14 @@ class AuthenticationInterceptor(grpc.ServerInterceptor):
         if security.open_reflection:
             self._open += ("/grpc.reflection.",)
         # gRPC calls a handler that takes a stream before the first message has arrived.
-        self._missing: grpc.RpcMethodHandler = grpc.stream_unary_rpc_method_handler(
-            self._refusal("is missing; send 'Bearer TOKEN'")
-        )
-        self._wrong: grpc.RpcMethodHandler = grpc.stream_unary_rpc_method_handler(
-            self._refusal("holds no token that is taken here")
-        )
+        self._missing: Handler = grpc.stream_unary_rpc_method_handler(self._refusal("is missing; send 'Bearer TOKEN'"))
+        self._wrong: Handler = grpc.stream_unary_rpc_method_handler(self._refusal("holds no token that is taken here"))
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Handler | None:
         handler = continuation(details)
         if handler is None or details.method.startswith(self._open):
             return handler

@@ -11,7 +11,7 @@ import grpc
 from tensorhop.errors import fault_of
 from tensorhop.request_id import REQUEST_ID, metadata_of
 from tensorhop.rpc.interceptors.call_limit import CallLimit
-from tensorhop.rpc.interceptors.handlers import behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
 from tensorhop.rpc.status import to_status
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import readable
@@ -29,13 +29,13 @@ class FaultInterceptor(grpc.ServerInterceptor):
 
     def __init__(self, service: str, limit: CallLimit) -> None:
         self._service, self._limit = service, limit
-        self._wrapped: dict[str, grpc.RpcMethodHandler] = {}  # by method: gRPC asks again at each call
+        self._wrapped: dict[str, Handler] = {}  # by method: gRPC asks again at each call
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Handler | None:
         wrapped = self._wrapped.get(details.method)
         if wrapped is None:
             handler = continuation(details)
@@ -44,7 +44,7 @@ class FaultInterceptor(grpc.ServerInterceptor):
             wrapped = self._wrapped[details.method] = self._wrap(handler)
         return wrapped
 
-    def _wrap(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    def _wrap(self, handler: Handler) -> Handler:
         behavior = behavior_of(handler)
         own_threads = hasattr(behavior, "experimental_thread_pool")
         limited = nullcontext if own_threads else self._limit.call

@@ -12,7 +12,7 @@ from tensorhop.observe import tracing
 from tensorhop.observe.metrics import CALL_SECONDS, CALLS, CALLS_UNDER_WAY
 from tensorhop.request_id import REQUEST_ID, metadata_of, usable
 from tensorhop.rpc.channel import INFO
-from tensorhop.rpc.interceptors.handlers import behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +25,13 @@ class ObservationInterceptor(grpc.ServerInterceptor):
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._wrapped: dict[tuple[str, int], tuple[grpc.RpcMethodHandler, grpc.RpcMethodHandler]] = {}
+        self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Handler | None:
         handler = continuation(details)
         if handler is None or not is_own(details.method) or details.method.startswith(INFO_PATH):
             return handler
@@ -40,7 +40,7 @@ class ObservationInterceptor(grpc.ServerInterceptor):
             self._wrapped[key] = handler, self._wrap(details.method, handler)
         return self._wrapped[key][1]
 
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    def _wrap(self, method: str, handler: Handler) -> Handler:
         behavior = behavior_of(handler)
         seen = Method(self._service, method)
         return wrap_handler(handler, partial(stream if handler.response_streaming else unary, seen, behavior))
@@ -102,7 +102,8 @@ def stream(method: Method, behavior: Callable[..., Any], request: Any, context: 
 
 def code_of(context: grpc.ServicerContext) -> grpc.StatusCode | None:
     """The status that a handler has set, or None."""
-    return context.code()  # type: ignore[attr-defined]  # which the stubs do not know
+    code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]  # which the stubs do not know
+    return code
 
 
 def id_of(packet: Any, metadata: dict[str, str]) -> str:
