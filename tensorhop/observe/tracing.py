@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from tensorhop.errors import InvalidInput
+from tensorhop.extras import install_command
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS = {"grpc": "grpc", "http/protobuf": "http"}
@@ -45,7 +46,9 @@ def start_tracing(name: str) -> None:
 
         exporter = import_module(f"opentelemetry.exporter.otlp.proto.{PROTOCOLS[protocol]}.trace_exporter")
     except ImportError as error:
-        raise InvalidInput(given, "is set, and traces need: pip install 'tensorhop[otel]'") from error
+        raise InvalidInput(
+            given, f"is set, and traces need packages; install them with: {install_command('otel')}"
+        ) from error
     attributes = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": name}
     provider = TracerProvider(resource=Resource.create(attributes))
     provider.add_span_processor(BatchSpanProcessor(exporter.OTLPSpanExporter()))
