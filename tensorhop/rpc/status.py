@@ -9,6 +9,7 @@ from grpc_status import rpc_status
 from tensorhop.errors import RETRYABLE, ServiceFault, service_of, step_of
 from tensorhop.rpc.security import explain
 from tensorhop.v1 import fault_pb2 as pb
+from tensorhop.wire.calls import code_of
 
 TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")  # as gRPC says
 
@@ -22,8 +23,9 @@ def to_status(fault: pb.Fault) -> grpc.Status:
 
 def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:
     """What a failed call says: the fault that the service sent, or one made from gRPC's own status."""
-    code = error.code()
-    fault = pb.Fault(code=f"CODE_{code.name}", message=explain(error.details() or code.name))
+    code = code_of(error)
+    details = error.details() if hasattr(error, "details") else str(error)  # which is all that some wrappers say
+    fault = pb.Fault(code=f"CODE_{code.name}", message=explain(details or code.name))
     fault.retryable = fault.code in RETRYABLE
     if size := TOO_LARGE.search(fault.message):
         # gRPC refuses it, on either end, with a code that otherwise says that it may pass later.
@@ -36,7 +38,7 @@ def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:
         fault.retryable = False
     try:
         status = rpc_status.from_call(error)
-    except ValueError:  # the details contradict the status, as after a proxy has changed it
+    except (ValueError, AttributeError):  # the details contradict the status, as after a proxy has changed it; or none
         status = None
     for detail in status.details if status else ():
         if detail.Is(pb.Fault.DESCRIPTOR):
