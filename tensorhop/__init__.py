@@ -15,7 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tensorhop.client import Call, Event, PipelineClient
+    from tensorhop.call import Call
+    from tensorhop.client import Event, PipelineClient
     from tensorhop.errors import InvalidInput, ServiceFault
     from tensorhop.rpc.batching import Batcher
     from tensorhop.rpc.security import Security
@@ -81,7 +82,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "client": ("Call", "Event", "PipelineClient"),
+    "call": ("Call",),
+    "client": ("Event", "PipelineClient"),
     "errors": ("InvalidInput", "ServiceFault"),
     "rpc.batching": ("Batcher",),
     "rpc.security": ("Security",),

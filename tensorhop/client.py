@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
-import grpc
 import numpy as np
 
-from tensorhop.errors import InvalidInput, service_of
-from tensorhop.observe import tracing
+from tensorhop.call import Call, check_timeout
+from tensorhop.errors import service_of
 from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.security import Security
-from tensorhop.rpc.status import from_error
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2, image_pb2, pipeline_pb2
 from tensorhop.values.describe_options import DescribeOptions
@@ -30,7 +30,7 @@ from tensorhop.values.results import (
     StepSummary,
     Summary,
 )
-from tensorhop.wire.codec import Packet, readable
+from tensorhop.wire.codec import Packet
 from tensorhop.wire.messages import (
     read_description,
     read_detection,
@@ -63,6 +63,10 @@ class PipelineClient:
         endpoint: "host:port", "unix:/path" or any other name that gRPC resolves.
         security: TLS and token; what `settings` say if not given.
         settings: how large a message may be; what the TENSORHOP_... variables say if not given.
+        retry: whether a request is made again that failed for a moment before its first event: the pipeline cannot be
+            reached (for 5 s), or is full and says when to come again (for 60 s).
+
+    It can be pickled, and connects anew where it arrives; what it reads of settings goes along, files do not.
 
     Raises:
         InvalidInput: a file of `security` cannot be used, or it has a certificate to show and none to trust.
@@ -74,12 +78,16 @@ class PipelineClient:
         *,
         security: Security | None = None,
         settings: Settings | None = None,
+        retry: bool = True,
     ) -> None:
         service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
         settings = settings or current_settings()
         security = security or Security.of(settings)
         security.check_client()
+        self._given = {"endpoint": endpoint, "security": security, "settings": settings, "retry": retry}
         self._remote = Remote(endpoint, service, security, settings)
+        self._retry = Retry(self._remote.ready) if retry else None
+        self._calls: WeakSet[Call[Event]] = WeakSet()
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +97,15 @@ class PipelineClient:
 
     def close(self) -> None:
         """Close the connection; requests in flight are cancelled."""
+        for call in list(self._calls):
+            call.close()
         self._remote.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self._given
+
+    def __setstate__(self, given: dict[str, Any]) -> None:
+        self.__init__(**given)  # type: ignore[misc]
 
     def process(
         self,
@@ -112,7 +128,7 @@ class PipelineClient:
         return_layers: bool = False,
         request_id: str = "",
         timeout: float | None = None,
-    ) -> "Call":
+    ) -> Call[Event]:
         """Cut out a photo's objects; the events are iterated over as they happen.
 
         Args:
@@ -133,7 +149,7 @@ class PipelineClient:
             return_masks: send each object's mask too.
             return_layers: send the object and its shadow as layers of their own too.
             request_id: your name for this request in logs; otherwise the pipeline makes one.
-            timeout: seconds for the whole request.
+            timeout: seconds for the whole request, all attempts together; None or infinity for no limit.
 
         Returns:
             At most one Description, one Detections, then an ObjectResult or ObjectFault for each object as soon as it
@@ -166,33 +182,9 @@ class PipelineClient:
         )
         request.output.masks, request.output.layers = return_masks, return_layers
         packet = Packet(request, payloads)
-        return Call(self._remote.method("Process", packet)(packet, timeout=timeout, metadata=tracing.carried()))
-
-
-class Call:
-    """The events of one request, as they happen. A caller who leaves early ends the work behind them."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Event:
-        """Raises ServiceFault: the request as a whole failed, or was closed."""
-        try:
-            response, payloads = readable(next(self._call))
-        except grpc.RpcError as error:
-            raise from_error(error) from error
-        except InvalidInput:
-            self.close()
-            raise
-        name = response.WhichOneof("event")
-        return EVENTS[name](getattr(response, name), payloads)
-
-    def close(self) -> None:
-        """Cancel what is still under way; from any thread, also while another waits for the next event."""
-        self._call.cancel()
+        call = Call(self._remote, "Process", packet, check_timeout(timeout), self._retry, _read_event)
+        self._calls.add(call)
+        return call
 
 
 def _write_source(image: np.ndarray | bytes | str | Path, payloads: Payloads) -> image_pb2.Image:
@@ -266,6 +258,11 @@ def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
         for step in message.steps
     ]
     return Summary(read_size(message.photo), message.objects, message.faults, message.seconds, steps)
+
+
+def _read_event(packet: Packet[pipeline_pb2.ProcessResponse]) -> Event:
+    name = packet.message.WhichOneof("event")
+    return EVENTS[name](getattr(packet.message, name), packet.payloads)
 
 
 EVENTS: Mapping[str, Callable[..., Event]] = {

@@ -11,10 +11,10 @@ from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
 from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
-from tensorhop.orchestrator.chain.retries import Retry
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error
