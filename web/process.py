@@ -12,7 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tensorhop.client.pipeline import Call, PipelineClient
+from tensorhop.client.call import Call
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import SECONDS
 from tensorhop.request_id import new_id, usable
@@ -77,7 +79,7 @@ class Process:
         media, wanted = agree(accept, wanted)
         timeout = request.state.seconds = timeout_of(request, wanted)
 
-        def start() -> Call:
+        def start() -> Call[Event]:
             return self._client.process(
                 received.image,
                 **wanted.keywords,
