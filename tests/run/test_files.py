@@ -7,19 +7,16 @@ import pytest
 
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.run.files import (
-    STDIN,
     TEMPLATE,
-    Input,
     WrongUse,
     check_template,
     check_writable,
     encoding_of,
-    expand,
     fill,
-    find_inputs,
     suffix_of,
     write_file,
 )
+from tensorhop.orchestrator.run.inputs import STDIN, Input, LeftOut, expand, find_inputs
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Detection
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tensorhop.client import PipelineClient
 from tensorhop.errors import ServiceFault
-from tensorhop.orchestrator.run.files import Input
+from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.manifest import read_tasks
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, PhotoRequest, PhotoTask, photo_request
 from tensorhop.orchestrator.run.reporter import Reporter
