@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
-from tensorhop.client import Event, PipelineClient
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.run.file_checks import check_free, check_names, check_single
 from tensorhop.orchestrator.run.files import write_file
 from tensorhop.orchestrator.run.inputs import Input

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
 from tensorhop.options.run_only import JOBS
 from tensorhop.orchestrator.cutouts.service import SERVICE
@@ -105,7 +105,7 @@ class Workers:
         for thread in self.threads:
             thread.start()
 
-    def next(self, source: queue.SimpleQueue) -> Any:
+    def next(self, source: queue.SimpleQueue[Any]) -> Any:
         """The next of a queue; None when it is at its end, or when nothing comes any more after a stop."""
         while True:
             try:

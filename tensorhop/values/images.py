@@ -1,11 +1,11 @@
-"""Where an image comes from: a tensor, an encoded file, or an allowed path. All become upright sRGB, uint8, RGB."""
+"""Decoding of image files to upright sRGB pixels or to masks."""
 
 import io
 import re
 import warnings
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import current_settings
@@ -17,19 +17,21 @@ SRGB = ImageCms.createProfile("sRGB")
 
 
 def decode_image(data: bytes | memoryview, field: str = "image") -> np.ndarray:
-    """Decode an image file: uint8, height x width x 3, sRGB, upright.
+    """The pixels of an image file: uint8, height x width x 3, sRGB, upright.
 
-    The size is read from the header and refused before decoding. EXIF orientation and ICC profile are applied, 16 bits
-    become 8, transparent pixels are laid on white, and of an animation the first frame is taken.
+    A picture over the limits is refused by its header, before decoding. EXIF orientation and ICC profile are applied.
+    16 bits become 8. Transparent pixels are composited on white. Of an animation, the first frame is taken.
 
     Raises:
-        InvalidInput: not an image, a truncated one, or one with too many pixels.
+        InvalidInput: it is not an image file, it is broken, or it has too many pixels.
     """
     return np.asarray(to_srgb(open_image(data, field), field))
 
 
 def decode_mask(data: bytes | memoryview, field: str = "mask") -> np.ndarray:
-    """Decode a picture as a mask: uint8, height x width. Its alpha if any pixel is transparent, else its brightness.
+    """An image file as a mask: uint8, height x width.
+
+    The mask is the picture's alpha if any pixel is transparent, otherwise its brightness.
 
     Raises:
         InvalidInput: as `decode_image` does.
@@ -43,7 +45,7 @@ def decode_mask(data: bytes | memoryview, field: str = "mask") -> np.ndarray:
 
 
 def open_image(data: bytes | memoryview, field: str) -> Image.Image:
-    """The decoded, upright image in whatever mode its file has. Raises InvalidInput."""
+    """The decoded, upright image in the mode of its file. Raises InvalidInput as `decode_image` does."""
     if len(data) == 0:
         raise InvalidInput(field, "is empty; give the bytes of an image file")
     try:
@@ -55,17 +57,21 @@ def open_image(data: bytes | memoryview, field: str) -> Image.Image:
     except InvalidInput:
         raise
     except Image.DecompressionBombError as error:
-        pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow refuses before it tells the size
+        pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow raises before it gives the size
         most = current_settings().max_pixels
         raise InvalidInput(field, f"has {pixels:,} pixels; at most {most:,} are allowed") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS)}") from error
-    except Exception as error:  # Pillow's decoders raise whatever a broken file leads them to
+    except Exception as error:  # Pillow's decoders can raise anything on a broken file
         raise InvalidInput(field, f"is a broken image file: {error}") from error
 
 
 def to_eight_bits(image: Image.Image, field: str) -> Image.Image:
-    """16-bit grey as 8-bit grey, which Pillow would clip instead of scale; other images as they are."""
+    """An image with 16-bit grey scaled to 8-bit grey, which Pillow would clip. Other images are unchanged.
+
+    Raises:
+        InvalidInput: the samples are floating-point numbers.
+    """
     if image.mode == "F":
         raise InvalidInput(field, "holds floating-point samples; 8 or 16 bits are supported")
     if not image.mode.startswith("I"):
@@ -75,7 +81,7 @@ def to_eight_bits(image: Image.Image, field: str) -> Image.Image:
 
 
 def to_srgb(image: Image.Image, field: str) -> Image.Image:
-    """Convert any of Pillow's modes and any embedded profile to RGB in sRGB; transparent pixels become white."""
+    """An image of any of Pillow's modes and any embedded profile as RGB in sRGB, composited on white."""
     profile = image.info.get("icc_profile")
     image = to_eight_bits(image, field)
     alpha = None
@@ -94,7 +100,7 @@ def to_srgb(image: Image.Image, field: str) -> Image.Image:
 
 
 def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert from an ICC profile to sRGB. A broken profile, or one for other channels, is left out, as browsers do."""
+    """An image converted from an ICC profile to sRGB. A broken or unfitting profile is ignored, as browsers do."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
@@ -104,7 +110,7 @@ def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def check_size(width: int, height: int, field: str) -> None:
-    """Refuse a size that is empty or over the limits."""
+    """Raises InvalidInput: the size is empty or over the limits."""
     most = current_settings()
     if width < 1 or height < 1:
         raise InvalidInput(field, f"is {width} x {height} pixels; at least 1 x 1 is needed")

@@ -16,7 +16,7 @@ from tensorhop.orchestrator.run.files import (
     suffix_of,
     write_file,
 )
-from tensorhop.orchestrator.run.inputs import STDIN, Input, LeftOut, expand, find_inputs
+from tensorhop.orchestrator.run.inputs import STDIN, Input, expand, find_inputs
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Detection
 
