@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from tensorhop.options.kinds import BOOLEAN, BOXES
-from tensorhop.options.run_only import OVERLAY
 from tensorhop.options.table import OPTIONS, Option
+from tensorhop.orchestrator.run.own_options import OVERLAY
 from tensorhop.serving.options import add_options
 
 # Where a run knows the default better than the table.

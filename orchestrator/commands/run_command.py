@@ -6,10 +6,10 @@ from typing import Any
 import typer
 
 from tensorhop.errors import InvalidInput
-from tensorhop.options.run_only import JOBS
 from tensorhop.orchestrator.commands import run_options
 from tensorhop.orchestrator.commands.photo_options import photo_options
 from tensorhop.orchestrator.run.files import WrongUse
+from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.serving.options import add_options
 from tensorhop.serving.settings_options import sharing_client_options
 

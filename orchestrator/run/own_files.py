@@ -89,7 +89,7 @@ class PhotoFiles:
 
     def same_photo(self, marked: Mapping[str, Any]) -> bool:
         """Whether a report is of this photo: of a file at the same place, or with the same bytes."""
-        photo = marked[MARKER].get("photo")
+        photo: object = marked[MARKER].get("photo")
         if self.photo is None or not isinstance(photo, str):
             return photo == "-"
         there = self.folder / photo

@@ -11,10 +11,10 @@ from typing import Any
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
-from tensorhop.options.run_only import JOBS
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
 from tensorhop.orchestrator.run.files import CannotWrite
+from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.orchestrator.run.photo import Listener, PhotoFailed, process_photo
 from tensorhop.orchestrator.run.photo_request import PhotoTask
 from tensorhop.orchestrator.run.reporter import Reporter

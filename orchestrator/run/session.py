@@ -15,13 +15,13 @@ from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
 from tensorhop.observe.tracing import start_tracing
-from tensorhop.options.run_only import OVERLAY
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.file_checks import check_files, check_results
 from tensorhop.orchestrator.run.files import WrongUse, check_writable
 from tensorhop.orchestrator.run.inputs import STDIN, find_inputs
 from tensorhop.orchestrator.run.manifest import Line, ResultsFile, count_lines, open_manifest, read_tasks
 from tensorhop.orchestrator.run.own_files import Rights
+from tensorhop.orchestrator.run.own_options import OVERLAY
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, PhotoRequest, PhotoTask, photo_request
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.orchestrator.run.runner import FAILED, run
