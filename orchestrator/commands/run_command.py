@@ -47,8 +47,8 @@ def run_command(
 
     3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
+    from tensorhop.orchestrator.commands.run_session import RunOptions, run_photos
     from tensorhop.orchestrator.launch.model_choices import model_choices
-    from tensorhop.orchestrator.run.session import RunOptions, run_photos
 
     options = RunOptions(
         images=images or [],
