@@ -10,7 +10,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.run.files import WrongUse, existing, wrong_name
 from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.manifest import RESULTS
-from tensorhop.orchestrator.run.own_files import NotOurs, Rights, are_results, file_digest
+from tensorhop.orchestrator.run.own_files import REFUSED_SINGLE, NotOurs, Rights, are_results, file_digest
 from tensorhop.orchestrator.run.photo_request import STEPS_REPORT, Destination, PhotoRequest, PhotoTask
 from tensorhop.orchestrator.run.summary import read_summary
 
@@ -54,7 +54,7 @@ def check_files(
             if not (resume and is_done(task.photo, task.plan)):
                 refused.append(error)
     if refused:
-        more = f" ({len(refused) - 1:,} more photos have such a file)" if len(refused) > 1 else ""
+        more = f" (so it is with {len(refused):,} photos)" if len(refused) > 1 else ""
         raise WrongUse(f"{refused[0].filename} {refused[0].strerror}{more}")
 
 
@@ -122,7 +122,7 @@ def check_free(photo: Input, plan: PhotoRequest) -> None:
 def check_single(out: Path, rights: Rights) -> None:
     """Raises NotOurs: the one file is there and may not be replaced. A pipe or a device is written into."""
     if not out.exists() or out.is_file() or out.is_dir():
-        rights.check(out)
+        rights.check(out, why=REFUSED_SINGLE)
 
 
 def check_results(out: Path, rights: Rights) -> None:

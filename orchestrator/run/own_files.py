@@ -23,6 +23,7 @@ HEAD = re.compile(rb'\s*\{\s*"%s"\s*:\s*\{' % MARKER.encode())  # how a report b
 HEAD_BYTES = 64  # of a file, in which that is looked for
 RESULTS_HEAD = f'{{"{MARKER}": '.encode()  # how each line of a manifest's results begins
 REFUSED = "is there, and no earlier run wrote it{}; choose another --out or --name, or --overwrite"
+REFUSED_SINGLE = "is there, and one file alone does not tell who wrote it; choose another --out, or --overwrite"
 
 Identity = tuple[int, int]  # of a file: its device and its number there
 
@@ -48,6 +49,7 @@ class Rights:
 
         Args:
             ours: whether an earlier run wrote it for the same purpose.
+            why: what to say if it is not.
         """
         if not os.path.lexists(path):
             return
@@ -56,7 +58,7 @@ class Rights:
         if path.is_dir():
             raise NotOurs(errno.EISDIR, "is a directory, and a file is to be written there", str(path))
         if not ours and not self.overwrite:
-            raise NotOurs(errno.EEXIST, REFUSED.format(why), str(path))
+            raise NotOurs(errno.EEXIST, why or REFUSED.format(""), str(path))
 
 
 class PhotoFiles:
@@ -110,7 +112,7 @@ class PhotoFiles:
             if os.path.lexists(path):
                 changed = " as it is now" if name in self.earlier else ""
                 other = f" for this photo: {self.report} is of {self.owner}" if self.owner else changed
-                self.rights.check(path, self.owns(name), other)
+                self.rights.check(path, self.owns(name), REFUSED.format(other))
 
     def write(self, name: str, content: bytes, coming: Collection[str] = ()) -> Path:
         """Write a file of this run.
