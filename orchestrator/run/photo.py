@@ -75,13 +75,13 @@ def process_photo(
     files, steps_files = plan.place.files(photo), plan.place.step_files(photo)
     record, report = Record(), dict[str, Any](image=photo.name)
     try:
+        check_names(photo, plan)
         data = photo.read()
         report |= {"status": FAILED, "digest": blake3(data).hexdigest(), "options": plan.facts()}
         if files and resume and (done := read_summary(files.path, report["digest"], report["options"])):
             return done | {"skipped": True}
         if photo.place:
             plan.place.rights.read(photo.place)
-        check_names(photo, plan)
         check_free(photo, plan)
         watcher.start()
         request_photo(photo, plan, client.process(data, **plan.request), watcher, record, files)
