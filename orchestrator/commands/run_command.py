@@ -38,6 +38,7 @@ def run_command(
     jobs: run_options.Jobs = JOBS,
     resume: run_options.Resume = False,
     fail_fast: run_options.FailFast = False,
+    overwrite: run_options.Overwrite = False,
     endpoint: run_options.Endpoint = None,
 ) -> None:
     """Cut the objects out of photos.
@@ -62,6 +63,7 @@ def run_command(
         resume=resume,
         fail_fast=fail_fast,
         endpoint=endpoint,
+        overwrite=overwrite,
     )
     try:
         named, devices, dtypes, revisions = (models.get(name, []) for name in ("model", "device", "dtype", "revision"))

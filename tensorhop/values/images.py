@@ -9,8 +9,9 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import current_settings
+from tensorhop.values.image_formats import readable_formats
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+FORMATS = readable_formats()
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # check_size has its own limit
 SRGB = ImageCms.createProfile("sRGB")
 
