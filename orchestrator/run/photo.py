@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
+from tensorhop.client.event_json import event_json
 from tensorhop.client.events import Event
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.run.file_checks import check_free, check_names, check_single
@@ -22,7 +23,6 @@ from tensorhop.orchestrator.run.photo_request import Destination, PhotoRequest
 from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, error_row, fault_from, read_summary
 from tensorhop.values.compositing import compose
 from tensorhop.values.encoding import encode_png
-from tensorhop.values.event_json import event_json
 from tensorhop.values.geometry import Region
 from tensorhop.values.images import decode_image
 from tensorhop.values.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary

@@ -1,8 +1,10 @@
 """A service at an address, with the connections on which it is called."""
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -48,6 +50,9 @@ class Remote:
         self._security = security or Security.of(self._settings)
         self._channels: list[grpc.Channel] = []  # old ones too: calls may still be under way on them
         self._lock = threading.Lock()
+        self._change = threading.Condition()
+        self._making = 0  # calls that are being made now
+        self._closed = False
         self._stamp = self._security.stamp()
         self._connect()
 
@@ -55,20 +60,29 @@ class Remote:
         """The method by which to send a packet."""
         if self._security.tls_ca:
             self._renew()
-        return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+        method = getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            with self._kept_open():
+                return method(*args, **more)
+
+        return call
 
     def ready(self, timeout: float) -> bool:
         """Whether a replica answers on both connections within so many seconds; asks for them to be made."""
         end = time.monotonic() + timeout
         for channel in (self._small, self._bulk):
             check = health_pb2_grpc.HealthStub(channel).Check
+            left = max(0.0, end - time.monotonic())
             try:
-                check(health_pb2.HealthCheckRequest(), timeout=max(0.0, end - time.monotonic()), wait_for_ready=True)
+                with self._kept_open():
+                    asked = check.future(health_pb2.HealthCheckRequest(), timeout=left, wait_for_ready=True)
+                asked.result()
+            except (ValueError, grpc.FutureCancelledError):  # closed
+                return False
             except grpc.RpcError as error:
                 if code_of(error) in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
                     return False
-            except ValueError:  # the channel is closed
-                return False
         return True
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
@@ -76,8 +90,30 @@ class Remote:
         return info_of(self._info, timeout)
 
     def close(self) -> None:
+        """Close the connections; calls under way end with CANCELLED."""
+        with self._change:
+            self._closed = True
+            self._change.wait_for(lambda: not self._making)
         for channel in self._channels:
             channel.close()
+
+    @contextlib.contextmanager
+    def _kept_open(self) -> Iterator[None]:
+        """While a call is made: gRPC crashes if another thread closes the channel meanwhile.
+
+        Raises:
+            ValueError: the connections are closed.
+        """
+        with self._change:
+            if self._closed:
+                raise ValueError("the connections are closed")
+            self._making += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._making -= 1
+                self._change.notify_all()
 
     def _connect(self) -> None:
         name = self._service.full_name
