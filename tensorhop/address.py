@@ -29,6 +29,8 @@ def check_free(address: str) -> None:
         path = address.removeprefix("unix:").removeprefix("//")
         if not Path(path).absolute().parent.is_dir():
             raise OSError(f"there is no folder {Path(path).parent}")
+        if Path(path).exists() and not Path(path).is_socket():
+            raise OSError("it is a file and no socket, and would be replaced")
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(path) == 0:
                 raise OSError("a server is running there")

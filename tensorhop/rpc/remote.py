@@ -71,8 +71,7 @@ class Remote:
     def ready(self, timeout: float) -> bool:
         """Whether a replica answers on both connections within so many seconds; asks for them to be made."""
         end = time.monotonic() + timeout
-        for channel in (self._small, self._bulk):
-            check = health_pb2_grpc.HealthStub(channel).Check
+        for check in self._checks:
             left = max(0.0, end - time.monotonic())
             try:
                 with self._kept_open():
@@ -122,6 +121,8 @@ class Remote:
             open_channel(self._address, name, self._security, self._settings) for _ in range(3)
         )
         self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(self._bulk, self._service)
+        # Made here, not when they are called: making one on a channel that is being closed can crash in gRPC.
+        self._checks = [health_pb2_grpc.HealthStub(channel).Check for channel in (self._small, self._bulk)]
         self._channels += [self._small, self._bulk, self._info]
 
     def _renew(self) -> None:
