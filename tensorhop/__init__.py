@@ -15,7 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tensorhop.client import Call, Event, PipelineClient
+    from tensorhop.client.events import Event
+    from tensorhop.client.pipeline import Call, PipelineClient
     from tensorhop.errors import InvalidInput, ServiceFault
     from tensorhop.rpc.batching import Batcher
     from tensorhop.rpc.security import Security
@@ -81,7 +82,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "client": ("Call", "Event", "PipelineClient"),
+    "client.events": ("Event",),
+    "client.pipeline": ("Call", "PipelineClient"),
     "errors": ("InvalidInput", "ServiceFault"),
     "rpc.batching": ("Batcher",),
     "rpc.security": ("Security",),

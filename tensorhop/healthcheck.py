@@ -1,4 +1,4 @@
-"""`python -m tensorhop.healthcheck ADDRESS`: whether a server serves, for containers that have no other tool for it."""
+"""`python -m tensorhop.healthcheck ADDRESS`: a health probe for containers; it exits with 0 if the server is ready."""
 
 import os
 import sys
@@ -10,13 +10,13 @@ TIMEOUT_SECONDS = 3.0
 
 
 def failure(address: str) -> str:
-    """Ask a gRPC server for the health of the whole of it.
+    """Ask a gRPC server for its overall health.
 
     Args:
         address: "host:port" or "unix:path".
 
     Returns:
-        Why it does not serve; "" if it does.
+        Why the server is not ready; "" if it is.
     """
     with connect(address) as channel:
         try:
@@ -29,12 +29,12 @@ def failure(address: str) -> str:
 
 
 def connect(address: str) -> grpc.Channel:
-    """A connection, by TLS and with a token if the environment says so, as it does for the server."""
+    """A channel to a server; with TLS and a token if the environment names them, as it does for the server."""
     if any(os.environ.get(f"TENSORHOP_{name}") for name in ("TLS_CA", "TOKEN_FILE")):
         from tensorhop.rpc.channel import open_channel
 
         return open_channel(address)
-    # This runs every few seconds, and what open_channel imports would be most of its cost.
+    # This runs every few seconds, and importing what open_channel needs would be most of its cost.
     return grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response, StreamingResponse
 
-from tensorhop.client import Event
+from tensorhop.client.events import Event
 from tensorhop.errors import ServiceFault
 from tensorhop.values.dtypes import dtype_name
 from tensorhop.values.event_json import event_json

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tensorhop.client import Call, PipelineClient
+from tensorhop.client.pipeline import Call, PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import SECONDS
 from tensorhop.request_id import new_id, usable
@@ -146,7 +146,7 @@ def timeout_of(request: Request, wanted: Wish) -> float:
         return wanted.timeout
     text = request.headers.get(TIMEOUT)
     try:
-        return PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text)
+        return float(PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text))
     except ValueError as error:
         raise InvalidInput(TIMEOUT, f"is {text!r}; it must be {SECONDS.expects}") from error
 

@@ -8,7 +8,8 @@ from typing import Self, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from tensorhop.client import Call, Event
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import Call
 from tensorhop.errors import ServiceFault, step_of
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.values.results import ObjectFault

@@ -22,6 +22,8 @@ REDIS_PAUSE = 5.0  # seconds without it after it failed
 MiB = 1024 * 1024
 MARK = b"hop1"  # in front of every entry in Redis; another version's entries are nobody's
 
+Promise = Future[bytes | None]  # of an entry; None if it is not made after all
+
 
 def digest_of(*parts: str | bytes | int | float | np.ndarray | None) -> bytes:
     """BLAKE3 of values; each is written with its kind and length, so that no two lists of values look the same."""
@@ -140,7 +142,7 @@ def _name(key: bytes) -> str:
 class Claim:
     """What became of asking for a key: a value, a promise to make it, or somebody else's promise."""
 
-    def __init__(self, cache: "Cache", key: bytes, value: bytes | None, promise: Future | None, leads: bool) -> None:
+    def __init__(self, cache: "Cache", key: bytes, value: bytes | None, promise: Promise | None, leads: bool) -> None:
         self._cache, self.key, self.value, self._promise, self.leads = cache, key, value, promise, leads
 
     def keep(self, value: bytes) -> None:
@@ -170,7 +172,7 @@ class Cache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._promises: dict[bytes, Future] = {}
+        self._promises: dict[bytes, Promise] = {}
         self._lock = threading.Lock()
 
     def claim(self, key: bytes) -> Claim:
@@ -193,7 +195,7 @@ class Cache:
     def close(self) -> None:
         self._store.close()
 
-    def _settle(self, key: bytes, promise: Future | None, value: bytes | None) -> None:
+    def _settle(self, key: bytes, promise: Promise | None, value: bytes | None) -> None:
         if promise is None or promise.done():
             return
         if value is not None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
@@ -26,7 +26,7 @@ from tensorhop.wire.shared_memory import Pool, carry
 MODEL_SECONDS = 1.0  # a service may be started again with another model
 INFO_TIMEOUT = 1.0
 
-Build = Callable[[bool], Packet]  # makes a request; told whether its tensors may go by shared memory
+Build = Callable[[bool], Packet[Any]]  # makes a request; told whether its tensors may go by shared memory
 
 
 class Step:
@@ -49,16 +49,16 @@ class Step:
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
 
-    def call(self, method: str, build: Build, scope: RequestScope, **about: int) -> Packet:
+    def call(self, method: str, build: Build, scope: RequestScope, **about: int) -> Packet[Any]:
         """The one answer of a method; a call that fails for a moment is made again. Takes what `stream` does."""
 
-        def attempt() -> Packet:
+        def attempt() -> Packet[Any]:
             (answer,) = self.stream(method, build, scope, **about)
             return answer
 
         return self.retry.call(attempt, scope)
 
-    def stream(self, method: str, build: Build, scope: RequestScope, **about: int) -> Iterator[Packet]:
+    def stream(self, method: str, build: Build, scope: RequestScope, **about: int) -> Iterator[Packet[Any]]:
         """The answers of a method as they come, without a second attempt.
 
         Tensors go by shared memory if there is some; a service that does not share it says so before any work.
@@ -94,7 +94,9 @@ class Step:
     def close(self) -> None:
         self._remote.close()
 
-    def _send(self, method: str, packet: Packet, scope: RequestScope, about: Mapping[str, int]) -> Iterator[Packet]:
+    def _send(
+        self, method: str, packet: Packet[Any], scope: RequestScope, about: Mapping[str, int]
+    ) -> Iterator[Packet[Any]]:
         if scope.cancelled:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
         timeout, started = scope.timeout(), time.monotonic()

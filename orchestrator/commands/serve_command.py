@@ -72,7 +72,7 @@ def serve_http(
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
-            help="Let the pages of this origin call, as https://shop.example; * for all; repeatable.",
+            help="Let pages of this origin call, such as https://shop.example; * for all; repeatable.",
             metavar="ORIGIN",
             show_default="none but its own",
         ),

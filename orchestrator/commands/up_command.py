@@ -22,12 +22,14 @@ STARTED = (*PIPELINE.calls, PIPELINE.name, HTTP)  # in this order, unless --only
 
 @pipeline_options
 def up(
-    host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
+    host: Annotated[str, option("Listen on this host name or address.", metavar="HOST")] = "localhost",
     only: Annotated[
         list[str] | None,
         option("Start only this service; repeatable.", metavar="NAME", show_default=", ".join(STARTED)),
     ] = None,
-    one_process: Annotated[bool, option("All in one process, with one CUDA context.", "--one-process")] = False,
+    one_process: Annotated[
+        bool, option("Run all services in one process, with one CUDA context.", "--one-process")
+    ] = False,
     model: run_options.StepModel = None,
     device: run_options.StepDevice = None,
     dtype: run_options.StepDtype = None,

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import fault_of
@@ -61,7 +62,7 @@ def finish_objects(
     Postprocess of one object runs beside the segmentation of the next. The first has postprocess to itself: where masks
     come together, it would otherwise take as long as several. One object's failure leaves the others alone.
     """
-    outcomes: queue.SimpleQueue[Packet] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
     first_done = threading.Event()
 
     def fail(detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None) -> None:

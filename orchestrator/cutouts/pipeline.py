@@ -1,6 +1,7 @@
 """The chain: photo -> describe -> detect -> segment (per object) -> postprocess (per object) -> cut-outs."""
 
 from collections.abc import Generator, Iterable
+from typing import Any
 
 from tensorhop.orchestrator.chain.ordering import in_order
 from tensorhop.orchestrator.chain.request_scope import RequestScope
@@ -37,7 +38,7 @@ def process(packet: Packet[pb.ProcessRequest], steps: Steps, scope: RequestScope
         yield Packet(pb.Detections(detections=objects), Payloads())
     results = faults = 0
     finish = finish_merged if request.merge else finish_objects
-    outcomes: Iterable[Packet] = finish(request, objects, steps, scope)
+    outcomes: Iterable[Packet[Any]] = finish(request, objects, steps, scope)
     if request.ordered:
         outcomes = in_order(outcomes, lambda outcome: outcome.message.detection.index)
     for outcome in outcomes:

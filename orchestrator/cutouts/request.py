@@ -122,7 +122,7 @@ def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -
     """An optional number of at least 1."""
     if not request.HasField(name):
         return default
-    value = getattr(request, name)
+    value: int = getattr(request, name)
     if not 1 <= value <= most:
         raise InvalidInput(name, f"is {value}; it must be from 1 to {most}")
     return value

@@ -1,6 +1,7 @@
 """The chain's services as functions: a call each, from plain values to plain messages, through the step cache."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -31,12 +32,13 @@ def describe(request: CutoutRequest, steps: Steps, scope: RequestScope) -> pb.De
     """What the photo shows."""
     step, options = steps["describe"], write_describe(request.describe)
 
-    def build(shared: bool) -> Packet:
+    def build(shared: bool) -> Packet[Any]:
         image, payloads = request.image(scope, shared)
         return Packet(describe_pb2.DescribeRequest(image=image, options=options), payloads)
 
     def ask() -> describe_pb2.DescribeResponse:
-        return step.call("Describe", build, scope).message
+        answer: describe_pb2.DescribeResponse = step.call("Describe", build, scope).message
+        return answer
 
     answer = request.cache.message(step, [canonical(options)], describe_pb2.DescribeResponse, ask)
     return pb.Description(text=answer.text, score=answer.score, region=answer.region)
@@ -46,12 +48,13 @@ def detect(request: CutoutRequest, phrases: list[str], steps: Steps, scope: Requ
     """Where the objects are that the phrases name, best first."""
     step, options = steps["detect"], write_detect(request.detect)
 
-    def build(shared: bool) -> Packet:
+    def build(shared: bool) -> Packet[Any]:
         image, payloads = request.image(scope, shared)
         return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options), payloads)
 
     def ask() -> detect_pb2.DetectResponse:
-        return step.call("Detect", build, scope).message
+        answer: detect_pb2.DetectResponse = step.call("Detect", build, scope).message
+        return answer
 
     parameters = [canonical(options), *(phrase.encode() for phrase in phrases)]
     answer = request.cache.message(step, parameters, detect_pb2.DetectResponse, ask)
@@ -72,7 +75,7 @@ def segment(
     def ask(wanted: Sequence[int]) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
         missing = list(wanted)
 
-        def build(shared: bool) -> Packet:
+        def build(shared: bool) -> Packet[Any]:
             image, payloads = request.image(scope, shared)
             message = segment_pb2.SegmentRequest(image=image, boxes=[boxes[index] for index in missing])
             if payloads.slots:
@@ -103,7 +106,7 @@ def postprocess(
     layer_bytes = max(LEAST_LAYER_BYTES, 4 * canvas.width * canvas.height)
     sent: list[Payloads] = []  # an attempt each
 
-    def build(shared: bool) -> Packet:
+    def build(shared: bool) -> Packet[Any]:
         slots = [scope.slots.borrow(crop.nbytes + mask.alpha.nbytes + 128)] if shared else []
         payloads = Payloads.into(slots)
         sent.append(payloads)

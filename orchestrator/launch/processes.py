@@ -34,7 +34,7 @@ class Child:
     address: str
     command: list[str]
     settings: Settings
-    process: subprocess.Popen | None = None
+    process: subprocess.Popen[bytes] | None = None
     backoff: float = FIRST_BACKOFF
     start_at: float = 0.0
 
@@ -52,7 +52,7 @@ class Child:
                 answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
             except grpc.RpcError:
                 return False
-            return answer.status == health_pb2.HealthCheckResponse.SERVING
+            return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def lives(address: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
-from tensorhop.client import Event, PipelineClient
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.run.files import Input, fill, write_file
 from tensorhop.orchestrator.run.overview import draw_overview
 from tensorhop.orchestrator.run.photo_request import PhotoRequest

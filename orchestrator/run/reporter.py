@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from tensorhop.client import Event
+from tensorhop.client.events import Event
 from tensorhop.orchestrator.run.photo_request import PhotoTask
 from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, result_line
 from tensorhop.values.event_json import event_json

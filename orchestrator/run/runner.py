@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of, service_of
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
@@ -102,7 +102,7 @@ class Workers:
         for thread in self.threads:
             thread.start()
 
-    def next(self, source: queue.SimpleQueue) -> Any:
+    def next(self, source: queue.SimpleQueue[Any]) -> Any:
         """The next of a queue; None when it is at its end, or when nothing comes any more after a stop."""
         while True:
             try:

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 import typer
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
 from tensorhop.observe.tracing import start_tracing

@@ -39,4 +39,4 @@ def result_line(line: int, summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_a(row: dict[str, Any], event: str) -> bool:
-    return row["event"] == event
+    return bool(row["event"] == event)

@@ -21,7 +21,7 @@ Key = tuple[DetectOptions, tuple[int, ...]]  # the choices, and the photo's shap
 
 
 class Detector(Model, Protocol):
-    """Finds the objects that phrases name; images are height x width x 3, uint8, sRGB."""
+    """A model that finds the objects that phrases name."""
 
     def predict(
         self,
@@ -29,7 +29,19 @@ class Detector(Model, Protocol):
         phrases: Sequence[Sequence[str]],
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
-    ) -> list[tuple[list[Detection], list[str]]]: ...
+    ) -> list[tuple[list[Detection], list[str]]]:
+        """The detections in each photo, best first, and warnings.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+            phrases: for each image what to look for, one object a phrase.
+            score_threshold: the least score to report, 0 to 1; the model's own if not given.
+            iou_threshold: of two boxes that overlap by more, only the better stays, 0 to 1; the model's own if not
+                given.
+
+        Raises:
+            InvalidInput: there is no phrase, or the model cannot read one.
+        """
 
 
 class DetectServicer:
@@ -37,14 +49,14 @@ class DetectServicer:
         self.model = model
         self.batcher = Batcher("detect", self._predict, model.largest_batch)
 
-    def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet:
+    def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet[pb.DetectResponse]:
         request, payloads = packet
         phrases = read_phrases(request.phrases)
         if not phrases:
             raise InvalidInput("phrases", "is empty; name at least one object to look for")
         image = read_image(request.image, payloads)
         options = read_detect(request.options)
-        # Photos of one size go together: padding one to another's size would change its boxes.
+        # Photos of one size share a batch: padding one to another's size would change its boxes.
         key = (options, image.shape)
         detections, warnings = self.batcher.one((image, phrases), key, context.add_callback)
         response = pb.DetectResponse(

@@ -1,7 +1,7 @@
-"""Traces: which services a photo went through, and how long each took. Off, and free, without an OTLP endpoint.
+"""Traces: which services a photo went through, and how long each took. Without an OTLP endpoint they are off, and free.
 
-A trace goes from process to process by W3C's `traceparent` in the metadata. OpenTelemetry's own idea of the current
-span is not used: a request's calls come from several threads.
+W3C's `traceparent` in the metadata carries a trace from process to process. OpenTelemetry's own current span is not
+used, because a request's calls come from several threads.
 """
 
 import os
@@ -18,18 +18,18 @@ from tensorhop.errors import InvalidInput
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 PROTOCOLS = {"grpc": "grpc", "http/protobuf": "http"}
 
-_tracer: Any = None  # of OpenTelemetry, once there is one
-_thread = threading.local()  # span: of the call that a thread serves
+_tracer: Any = None  # OpenTelemetry's, once tracing is on
+_thread = threading.local()  # its `span` is that of the call that the thread serves
 
 
 def start_tracing(name: str) -> None:
-    """Send spans where OpenTelemetry's own variables say; nothing if they name no endpoint.
+    """Send spans to the endpoint in OpenTelemetry's own variables. Does nothing if they name no endpoint.
 
     Args:
-        name: of the service, unless OTEL_SERVICE_NAME says another.
+        name: of the service, if OTEL_SERVICE_NAME names no other.
 
     Raises:
-        InvalidInput: they do, and the packages for it are not installed, or the protocol is none of PROTOCOLS.
+        InvalidInput: an endpoint is named, but its packages are not installed, or the protocol is not in PROTOCOLS.
     """
     given = next((variable for variable in ENDPOINTS if os.environ.get(variable)), None)
     if given is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
@@ -53,7 +53,7 @@ def start_tracing(name: str) -> None:
 
 
 def trace_with(provider: Any) -> None:
-    """Make spans by a TracerProvider of OpenTelemetry; by none if it is None."""
+    """Make spans with a TracerProvider of OpenTelemetry; None turns tracing off."""
     global _tracer
     _tracer = None if provider is None else provider.get_tracer("tensorhop")
 
@@ -62,8 +62,8 @@ def begin_server(method: str, metadata: Mapping[str, str], request_id: str) -> A
     """The span of a call that this thread serves from now on, or None.
 
     Args:
-        method: as "/tensorhop.v1.DetectService/Detect".
-        metadata: the call's; its `traceparent` says which span it is part of.
+        method: its path, such as "/tensorhop.v1.DetectService/Detect".
+        metadata: the call's; its `traceparent` names the parent span.
     """
     if _tracer is None:
         return None
@@ -98,7 +98,7 @@ def begin_client(name: str, parent: Any, attributes: Mapping[str, Any]) -> Any:
 
 
 def carried(span: Any = None) -> list[tuple[str, str]]:
-    """The metadata by which a call is part of a span: of the given one, or of what a caller's own program has begun."""
+    """The metadata that makes a call part of a span: of the given one, or else of the caller's program's own one."""
     if span is None and "opentelemetry.trace" not in sys.modules:
         return []
     from opentelemetry.trace import set_span_in_context
@@ -110,7 +110,7 @@ def carried(span: Any = None) -> list[tuple[str, str]]:
 
 
 def end(span: Any, code: grpc.StatusCode | None) -> None:
-    """The call is over."""
+    """End the span of a call with the call's status."""
     if span is None:
         return
     from opentelemetry.trace import StatusCode

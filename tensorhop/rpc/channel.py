@@ -93,4 +93,5 @@ def _warn_of_plain_tokens(address: str) -> None:
 def info_of(channel: grpc.Channel, timeout: float) -> info_pb2.GetInfoResponse:
     """What the server runs, and how it fares. Raises grpc.RpcError."""
     (answer,) = Stub(channel, INFO).GetInfo(Packet(info_pb2.GetInfoRequest(), Payloads()), timeout=timeout)
-    return readable(answer).message
+    info: info_pb2.GetInfoResponse = readable(answer).message
+    return info

@@ -1,4 +1,4 @@
-"""Health that answers while all workers wait for a model."""
+"""The health service, which answers even while all workers wait for a model."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +10,10 @@ from grpc_health.v1 import health
 WORKERS = ThreadPoolExecutor(2, thread_name_prefix="health")  # for calls that must be answered at any time
 
 
-class HealthServicer(health.HealthServicer):
-    """Health with threads of its own: calls that wait for a model fill the workers, and it must answer all the same.
+class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has no types
+    """The health service with threads of its own, because calls that wait for a model can occupy all workers.
 
-    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone.
+    gRPC looks for the pool on the handler's function. The base class sets it for Watch only.
     """
 
     def __init__(self) -> None:
@@ -25,16 +25,16 @@ class HealthServicer(health.HealthServicer):
     Check.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]
 
     def _on_close_callback(self, send: Callable[[Any], None], service: str) -> Callable[[], object]:
-        """What to do when a watcher leaves: not on gRPC's own thread, which calls this.
+        """The function that gRPC calls when a watcher leaves. It moves the work off gRPC's own thread.
 
-        Watch holds the lock while it sends, and that same thread finishes sends: if it waited here for the lock, the
-        whole server would stand still for good.
+        Watch holds the lock while it sends, and gRPC's thread completes sends. If that thread waited for the lock here,
+        the whole server would deadlock.
         """
         close = super()._on_close_callback(send, service)
         return lambda: WORKERS.submit(close)
 
     def end_watches(self) -> None:
-        """End the streams of those who watch, who would otherwise hold up the server's end."""
+        """End the streams of all watchers, which would otherwise delay the server's shutdown."""
         with self._lock:
             watches = [send for sends in self._send_response_callbacks.values() for send in sends]
         for send in watches:

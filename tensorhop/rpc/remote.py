@@ -50,7 +50,7 @@ class Remote:
         self._stamp = self._security.stamp()
         self._connect()
 
-    def method(self, name: str, packet: Packet) -> Any:
+    def method(self, name: str, packet: Packet[Any]) -> Any:
         """The method by which to send a packet."""
         if self._security.tls_ca:
             self._renew()

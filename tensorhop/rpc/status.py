@@ -1,4 +1,4 @@
-"""Faults as gRPC statuses, and back: what a failed call says."""
+"""Conversion of faults to gRPC statuses, and of failed calls to faults."""
 
 import re
 
@@ -10,23 +10,24 @@ from tensorhop.errors import RETRYABLE, ServiceFault, service_of, step_of
 from tensorhop.rpc.security import explain
 from tensorhop.v1 import fault_pb2 as pb
 
-TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")  # as gRPC says
+TOO_LARGE = re.compile(r"(CLIENT|SERVER): (Sent|Received) message larger than max \((\d+) vs\. (\d+)\)")  # gRPC's words
 
 
 def to_status(fault: pb.Fault) -> grpc.Status:
-    """The gRPC status of a call that failed as a whole; the fault travels along as its detail."""
+    """The gRPC status of a call that failed as a whole, with the fault as its detail."""
     status = status_pb2.Status(code=fault.code, message=fault.message)
     status.details.add().Pack(fault)
-    return rpc_status.to_status(status)
+    answer: grpc.Status = rpc_status.to_status(status)
+    return answer
 
 
 def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:
-    """What a failed call says: the fault that the service sent, or one made from gRPC's own status."""
+    """The fault of a failed call: the one that the service sent, or one made from gRPC's own status."""
     code = error.code()
     fault = pb.Fault(code=f"CODE_{code.name}", message=explain(error.details() or code.name))
     fault.retryable = fault.code in RETRYABLE
     if size := TOO_LARGE.search(fault.message):
-        # gRPC refuses it, on either end, with a code that otherwise says that it may pass later.
+        # Either end refuses such a message with a code that otherwise means that a retry may succeed.
         end, did, got, most = size.groups()
         fault.field = "request" if (end, did) in (("CLIENT", "Sent"), ("SERVER", "Received")) else "response"
         fault.message = (
@@ -36,7 +37,7 @@ def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:
         fault.retryable = False
     try:
         status = rpc_status.from_call(error)
-    except ValueError:  # the details contradict the status, as after a proxy has changed it
+    except ValueError:  # the details contradict the status, such as after a proxy has changed it
         status = None
     for detail in status.details if status else ():
         if detail.Is(pb.Fault.DESCRIPTOR):

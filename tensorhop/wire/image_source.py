@@ -1,4 +1,4 @@
-"""Images of messages as pixels, whether they came as a tensor, as a file's bytes, or as an allowed path."""
+"""The pixels of a message's image, which is a tensor, the bytes of a file, or an allowed path."""
 
 from pathlib import Path
 
@@ -16,8 +16,8 @@ def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.
     """The pixels of a message: uint8, height x width x 3, sRGB.
 
     Raises:
-        InvalidInput: no source, a tensor that is not such an array, a file that cannot be decoded, too many pixels, a
-            path that is not allowed.
+        InvalidInput: there is no source, the tensor is not such an array, the file cannot be decoded, there are too
+            many pixels, or the path is not allowed.
     """
     source = image.WhichOneof("source")
     if source is None:
@@ -38,10 +38,10 @@ def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.
 
 
 def read_path(path: str, field: str) -> bytes:
-    """The bytes of a file under the allowed root (TENSORHOP_ALLOW_PATH), wherever symbolic links and `..` lead.
+    """The bytes of a file under the allowed root (TENSORHOP_ALLOW_PATH). Symbolic links and `..` must not leave it.
 
     Raises:
-        InvalidInput: paths are off, the path leaves the root, or no file can be read there.
+        InvalidInput: paths are off, the path leaves the root, or there is no file that can be read.
     """
     if not current_settings().allow_path:
         raise InvalidInput(field, "is given, but paths are off; start the service with --allow-path, or send encoded")
@@ -58,5 +58,5 @@ def read_path(path: str, field: str) -> bytes:
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, InvalidInput):
             raise
-        reason = getattr(error, "strerror", None) or "it is no path"  # without the folders of this machine
+        reason = getattr(error, "strerror", None) or "it is not a path"  # does not reveal this machine's folders
         raise InvalidInput(field, f"cannot be read: {reason}") from error

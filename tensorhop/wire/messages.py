@@ -1,4 +1,4 @@
-"""Between the contract's messages and plain values. Reading checks; every refusal names the field."""
+"""Conversion between the contract's messages and plain values. Reading checks values, and an error names its field."""
 
 import math
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ def read_region(message: image_pb2.Region) -> Region:
 
 
 def corners(message: image_pb2.Box) -> Box:
-    """A box as it came, unchecked."""
+    """The box of a message, unchecked."""
     return Box(message.x0, message.y0, message.x1, message.y1)
 
 
 def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
-    """A box clipped to the photo.
+    """The box of a message, clipped to the photo.
 
     Raises:
-        InvalidInput: not finite, inverted, empty, or wholly outside of the photo.
+        InvalidInput: the box is not finite, inverted, empty, or wholly outside of the photo.
     """
     box = corners(message)
     for name, value in box._asdict().items():
@@ -51,15 +51,16 @@ def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
 
 
 def read_boxes(messages: Sequence[image_pb2.Box], photo: Size, field: str = "boxes") -> list[Box]:
+    """The boxes of a message, clipped to the photo. Raises InvalidInput: too many boxes, or as `read_box` does."""
     check_count(len(messages), current_settings().max_boxes, field)
     return [read_box(message, photo, f"{field}[{index}]") for index, message in enumerate(messages)]
 
 
 def read_mask(message: image_pb2.Mask, payloads: Payloads, photo: Size, field: str = "mask") -> Mask:
-    """A mask, its alpha uint8 0 to 255 or float32 0 to 1, its region within the photo.
+    """The mask of a message: its alpha is uint8 0 to 255 or float32 0 to 1, and its region is within the photo.
 
     Raises:
-        InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
+        InvalidInput: as `to_array` and `Mask.check` do.
     """
     mask = Mask(to_array(message.alpha, payloads, f"{field}.alpha"), read_region(message.region))
     mask.check(photo, field)
@@ -67,7 +68,7 @@ def read_mask(message: image_pb2.Mask, payloads: Payloads, photo: Size, field: s
 
 
 def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
-    """Raises InvalidInput: too many phrases, an empty one, one that is too long."""
+    """The phrases, checked. Raises InvalidInput: there are too many, or one is empty or too long."""
     most = current_settings()
     check_count(len(phrases), most.max_phrases, field)
     for index, phrase in enumerate(phrases):
@@ -81,14 +82,14 @@ def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
 
 
 def read_detect(message: detect_pb2.DetectOptions, field: str = "options") -> DetectOptions:
-    """The caller's choices. Raises InvalidInput as DetectOptions.check does."""
+    """The caller's choices. Raises InvalidInput as `DetectOptions.check` does."""
     options = DetectOptions(**given(message, "score_threshold", "iou_threshold"))
     options.check(field)
     return options
 
 
 def read_describe(message: describe_pb2.DescribeOptions, field: str = "options") -> DescribeOptions:
-    """The caller's choices over the defaults. Raises InvalidInput as DescribeOptions.check does."""
+    """The caller's choices over the defaults. Raises InvalidInput as `DescribeOptions.check` does."""
     if message.look not in describe_pb2.Look.values():
         known = ", ".join(describe_pb2.Look.keys())
         raise InvalidInput(f"{field}.look", f"is {message.look}; known are {known}")
@@ -105,7 +106,7 @@ def read_describe(message: describe_pb2.DescribeOptions, field: str = "options")
 
 
 def read_finish(message: postprocess_pb2.Finish) -> Finish:
-    """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, or a number out of its range."""
+    """The caller's choices over the defaults. Raises InvalidInput as `Finish.check` does."""
     chosen = given(message, "center", "decontaminate", "refine", "fill", "max_scale")
     chosen |= given(message.shadow, "rot", "length", "softness", "opacity")
     if message.HasField("canvas"):
@@ -122,12 +123,12 @@ def read_finish(message: postprocess_pb2.Finish) -> Finish:
 
 
 def given(message: Message, *names: str) -> dict[str, Any]:
-    """The optional fields among these that the caller has set."""
+    """The values of those optional fields that the caller has set."""
     return {name: getattr(message, name) for name in names if message.HasField(name)}
 
 
 def read_output(message: pipeline_pb2.Output) -> Output:
-    """How the caller wants pictures. Raises InvalidInput: as Output.check does."""
+    """The caller's choices over the defaults. Raises InvalidInput as `Output.check` does."""
     if message.encoding not in pipeline_pb2.Encoding.values():
         known = ", ".join(pipeline_pb2.Encoding.keys())
         raise InvalidInput("output.encoding", f"is {message.encoding}; known are {known}")
@@ -177,10 +178,12 @@ def write_size(size: Size) -> image_pb2.Size:
 
 
 def write_image(pixels: np.ndarray, payloads: Payloads) -> image_pb2.Image:
+    """The message of an image (uint8, height x width x 3, sRGB), whose bytes go to the payloads."""
     return image_pb2.Image(tensor=to_tensor(pixels, payloads))
 
 
 def write_mask(mask: Mask, payloads: Payloads) -> image_pb2.Mask:
+    """The message of a mask, whose bytes go to the payloads."""
     return image_pb2.Mask(alpha=to_tensor(mask.alpha, payloads), region=write_region(mask.region))
 
 
@@ -195,6 +198,7 @@ def write_detection(detection: Detection) -> detect_pb2.Detection:
 
 
 def write_layer(layer: Layer, payloads: Payloads) -> postprocess_pb2.Layer:
+    """The message of a layer, whose bytes go to the payloads."""
     return postprocess_pb2.Layer(pixels=to_tensor(layer.pixels, payloads), region=write_region(layer.region))
 
 

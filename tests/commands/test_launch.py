@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import call
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.launch.processes import children
 from tensorhop.rpc.registry import ports
 from tensorhop.settings import Settings

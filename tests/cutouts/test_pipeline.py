@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import grpc
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.orchestrator.chain import retries
 from tensorhop.orchestrator.chain.steps import Steps
@@ -39,8 +39,10 @@ from tensorhop.values.images import decode_image
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
 
+Kind = TypeVar("Kind")
 
-def one(kind: type, events: list) -> object:
+
+def one(kind: type[Kind], events: list) -> Kind:
     (event,) = [event for event in events if isinstance(event, kind)]
     return event
 
@@ -198,7 +200,7 @@ def test_merged_objects_are_one(client: PipelineClient, cat: np.ndarray) -> None
 def test_merging_leaves_out_what_failed(client: PipelineClient, cat: np.ndarray) -> None:
     masks = [np.zeros(cat.shape[:2], np.uint8), oval(cat), np.roll(oval(cat), 60, axis=1)]
     events = list(client.process(cat, masks=masks, merge=True))
-    fault, result, summary = (one(kind, events) for kind in (ObjectFault, ObjectResult, Summary))
+    fault, result, summary = one(ObjectFault, events), one(ObjectResult, events), one(Summary, events)
     assert (fault.detection.index, fault.code, fault.field) == (0, "INVALID_ARGUMENT", "mask.alpha")
     assert (result.detection.box.x0, summary.objects, summary.faults) == (0, 1, 1)
     events = list(client.process(cat, masks=masks[:1], merge=True))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.orchestrator.run.files import Input
 from tensorhop.orchestrator.run.manifest import read_tasks

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.cutouts import objects
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports

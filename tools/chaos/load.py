@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from tensorhop.client import Event, PipelineClient
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.v1 import fault_pb2
 from tensorhop.values.output_options import Output
@@ -81,7 +83,7 @@ class Tally:
 class Load:
     """Requests to a pipeline, checked against the answers that it gave when all was well."""
 
-    def __init__(self, address: str, files: Sequence[bytes] = (), **request: object) -> None:
+    def __init__(self, address: str, files: Sequence[bytes] = (), **request: Any) -> None:
         self.address, self.request = address, {"cache": False, "output": PNG, **request}
         self.files = list(files) or photos()
         with PipelineClient(address) as client:

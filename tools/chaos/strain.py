@@ -19,7 +19,7 @@ from load import PHOTOS, Load, Tally, in_threads, resized
 from replicas import take
 from rows import Row
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.status import from_error
@@ -29,6 +29,7 @@ from tensorhop.values.results import ObjectFault, ObjectResult, Summary
 from tensorhop.wire.codec import Packet, Stub, readable
 from tensorhop.wire.payloads import Payloads
 
+Place = tuple[float, float, float, float]  # a box: x0, y0, x1, y1
 TIMES = 10  # the capacity, that overload asks for
 IN_TIME = 1.0  # seconds after a deadline within which a caller on a busy machine must have heard of it
 
@@ -229,7 +230,7 @@ def callers(arguments: argparse.Namespace) -> Iterator[Row]:
 VANISHING = """
 import sys
 from pathlib import Path
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 with PipelineClient(sys.argv[1]) as client:
     for event in client.process(Path(sys.argv[2]), boxes=[(0, 0, 50, 50)] * 200, cache=False):
         print("event", flush=True)
@@ -280,7 +281,7 @@ def sizes(arguments: argparse.Namespace) -> Iterator[Row]:
     """As many boxes as are allowed, and a photo of 48 megapixels."""
     with Cluster(1, seconds=0.0) as cluster:
         small = resized(PHOTOS / "coffee.jpg", (160, 160))
-        boxes = [(x, y, x + 40, y + 40) for y in range(0, 50, 2) for x in range(0, 100, 5)]
+        boxes: list[Place] = [(x, y, x + 40, y + 40) for y in range(0, 50, 2) for x in range(0, 100, 5)]
         yield large(cluster, f"{len(boxes)} boxes for one photo", small, boxes)
         coffee = decode_image((PHOTOS / "coffee.jpg").read_bytes())  # 400 x 600
         yield large(
@@ -288,7 +289,7 @@ def sizes(arguments: argparse.Namespace) -> Iterator[Row]:
         )
 
 
-def large(cluster: Cluster, what: str, image: object, boxes: list[tuple[float, float, float, float]]) -> Row:
+def large(cluster: Cluster, what: str, image: np.ndarray | bytes, boxes: list[Place]) -> Row:
     tally = Tally(requests=1)
     with Watch(cluster.all) as watch, PipelineClient(cluster.pipeline.address) as client:
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Image files as pixels: all become upright sRGB, uint8, RGB; what is transparent is kept beside them."""
+"""Decoding of image files to upright sRGB pixels and their alpha, or to masks."""
 
 import io
 import re
@@ -50,14 +50,14 @@ class Photo:
 
 
 def decode_photo(data: bytes | memoryview, field: str = "image") -> Photo:
-    """Decode an image file.
+    """An image file's pixels, its alpha, and what the caller should know about it.
 
-    The size is read from the header and refused before decoding. EXIF orientation and ICC profile are applied, 16 bits
-    become 8, transparent pixels are laid on white (or on another grey, if the object is white), and of an animation the
-    first frame is taken. A file is decoded if all its pixels can be, whatever else in it is damaged.
+    A picture over the limits is refused by its header, before decoding. EXIF orientation and ICC profile are applied.
+    16 bits become 8. Transparent pixels are composited on white, or on grey or black if the object's edge is white. Of
+    an animation, the first frame is taken. A file is decoded if all its pixels can be, whatever else in it is damaged.
 
     Raises:
-        InvalidInput: not an image, one with missing pixels, or one with too many pixels.
+        InvalidInput: it is not an image file, pixels are missing, or it has too many pixels.
     """
     image = open_image(data, field)
     colours, alpha = to_srgb(image, field)
@@ -69,12 +69,14 @@ def decode_photo(data: bytes | memoryview, field: str = "image") -> Photo:
 
 
 def decode_image(data: bytes | memoryview, field: str = "image") -> np.ndarray:
-    """The pixels of `decode_photo` alone: uint8, height x width x 3. Raises InvalidInput as it does."""
+    """The pixels of an image file: uint8, height x width x 3, sRGB, upright. As in `decode_photo`."""
     return decode_photo(data, field).pixels
 
 
 def decode_mask(data: bytes | memoryview, field: str = "mask") -> np.ndarray:
-    """Decode a picture as a mask: uint8, height x width. Its alpha if any pixel is transparent, else its brightness.
+    """An image file as a mask: uint8, height x width.
+
+    The mask is the picture's alpha if any pixel is transparent, otherwise its brightness.
 
     Raises:
         InvalidInput: as `decode_photo` does.
@@ -94,14 +96,14 @@ def image_size(data: bytes) -> tuple[int, int]:
 
 
 def open_image(data: bytes | memoryview, field: str) -> Image.Image:
-    """The decoded, upright image in whatever mode its file has. Raises InvalidInput."""
+    """The decoded, upright image in the mode of its file. Raises InvalidInput as `decode_photo` does."""
     if len(data) == 0:
         raise InvalidInput(field, "is empty; give the bytes of an image file")
     try:
         return upright(load(data, field))
     except InvalidInput:
         raise
-    except Exception:  # Pillow's decoders raise whatever a broken file leads them to
+    except Exception:  # Pillow's decoders can raise anything on a broken file
         kind = kind_of(data)
     if kind is None:
         raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS)}")
@@ -121,7 +123,7 @@ def load(data: bytes | memoryview, field: str) -> Image.Image:
                 raise ValueError("a palette is missing")
             return image
     except Image.DecompressionBombError as error:
-        pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow refuses before it tells the size
+        pixels = int(re.findall(r"\d+", str(error))[0])  # Pillow raises before it gives the size
         most = current_settings().max_pixels
         raise InvalidInput(field, f"has {pixels:,} pixels; at most {most:,} are allowed") from error
 
@@ -160,7 +162,11 @@ def with_info(image: Image.Image, source: Image.Image) -> Image.Image:
 
 
 def to_eight_bits(image: Image.Image, field: str) -> Image.Image:
-    """16-bit grey as 8-bit grey, which Pillow would clip instead of scale; other images as they are."""
+    """An image with 16-bit grey scaled to 8-bit grey, which Pillow would clip. Other images are unchanged.
+
+    Raises:
+        InvalidInput: the samples are floating-point numbers.
+    """
     if image.mode == "F":
         raise InvalidInput(field, "holds floating-point samples; 8 or 16 bits are supported")
     if not image.mode.startswith("I"):
@@ -178,7 +184,7 @@ def alpha_of(image: Image.Image) -> np.ndarray | None:
 
 
 def to_srgb(image: Image.Image, field: str) -> tuple[Image.Image, np.ndarray | None]:
-    """RGB in sRGB, from any of Pillow's modes and any embedded profile; and the alpha, as `alpha_of` has it."""
+    """An image of any of Pillow's modes and any embedded profile as RGB in sRGB; and its alpha, as in `alpha_of`."""
     profile, alpha = image.info.get("icc_profile"), alpha_of(image)
     image = to_eight_bits(image, field)
     if image.has_transparency_data:
@@ -191,7 +197,7 @@ def to_srgb(image: Image.Image, field: str) -> tuple[Image.Image, np.ndarray | N
 
 
 def apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert from an ICC profile to sRGB. A broken profile, or one for other channels, is left out, as browsers do."""
+    """An image converted from an ICC profile to sRGB. A broken or unfitting profile is ignored, as browsers do."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, SRGB, outputMode="RGB")
@@ -234,7 +240,7 @@ def empty_frame_warning(data: bytes | memoryview, pixels: np.ndarray, alpha: np.
 
 
 def check_size(width: int, height: int, field: str) -> None:
-    """Refuse a size that is empty or over the limits."""
+    """Raises InvalidInput: the size is empty or over the limits."""
     most = current_settings()
     if width < 1 or height < 1:
         raise InvalidInput(field, f"is {width} x {height} pixels; at least 1 x 1 is needed")
