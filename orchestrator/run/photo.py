@@ -78,6 +78,8 @@ def process_photo(
 
     for event in client.process(data, **plan.request):
         watcher.check()
+        if isinstance(event, Detections):
+            event = replace(event, warnings=[plan.in_own_words(warning) for warning in event.warnings])
         file = ""
         if isinstance(event, ObjectResult) and folder:
             name = fill(plan.template, photo.stem, event.detection)

@@ -1,6 +1,7 @@
 """What to do with one photo: the options that may differ from photo to photo, and what follows from them."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from tensorhop.values.detect_options import DetectOptions
 
 # Options that are lists belong to a photo itself: in a manifest they are beside its options.
 PHOTO_OPTIONS = {option.name: option for option in (*OPTIONS, OVERLAY) if not option.kind.many}
+MASK_FIELD = re.compile(r"masks\[(\d+)\](?:\.alpha)?")
 WITHOUT_EFFECT = ("max_parallel", "cache", "ordered")  # on the files
 
 
@@ -69,6 +71,13 @@ class PhotoRequest:
     place: Destination
     template: str  # of the files' names, with their suffix
     overlay: bool = True
+    mask_files: tuple[str, ...] = ()
+
+    def in_own_words(self, text: str) -> str:
+        """What the pipeline says of the request, with masks named as the command line names them."""
+        return (
+            MASK_FIELD.sub(lambda found: f"--mask {self.mask_files[int(found[1])]}", text) if self.mask_files else text
+        )
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what comes out, as JSON can hold it; masks as digests."""
@@ -93,6 +102,7 @@ def photo_request(
     phrases: Sequence[str] = (),
     boxes: Sequence[Sequence[float]] = (),
     masks: Sequence[np.ndarray] = (),
+    mask_files: Sequence[str] = (),
 ) -> PhotoRequest:
     """The plan that the options make.
 
@@ -119,7 +129,7 @@ def photo_request(
         "return_masks": overlay or place.steps is not None,
         "return_layers": place.steps is not None,
     }
-    return PhotoRequest(request, place, template, overlay)
+    return PhotoRequest(request, place, template, overlay, tuple(mask_files))
 
 
 def read_option(option: Option, value: Any) -> Any:

@@ -15,7 +15,7 @@ from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
 from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.orchestrator.run.photo import Listener, process_photo
-from tensorhop.orchestrator.run.photo_request import PhotoTask
+from tensorhop.orchestrator.run.photo_request import PhotoRequest, PhotoTask
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.v1 import fault_pb2
 
@@ -175,6 +175,8 @@ class Workers:
             if self.stopped_at is not None:
                 return
             code, row = failure_of(error)
+            if isinstance(task.plan, PhotoRequest):
+                row |= {name: task.plan.in_own_words(row[name]) for name in ("field", "message")}
             code = FAILED if task.line and code == WRONG else code  # the line is wrong, not the command
             seconds = round(time.monotonic() - began, 3)
             outcome = {"image": task.photo.name, "status": summary.FAILED, "files": [], "seconds": seconds}

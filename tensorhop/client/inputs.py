@@ -12,8 +12,9 @@ from tensorhop.v1 import image_pb2
 from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Region
 from tensorhop.values.results import Mask
-from tensorhop.wire.messages import write_image
+from tensorhop.wire.messages import write_image, write_mask
 from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_tensor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -89,6 +90,16 @@ def to_mask(mask: Any, field: str = "masks") -> Mask:
     elif mask.dtype.kind == "f":
         mask = mask.astype(np.float32, copy=False)
     return Mask(mask, Region(0, 0, mask.shape[1], mask.shape[0]))
+
+
+def write_given_mask(mask: Any, payloads: Payloads, field: str) -> image_pb2.Mask:
+    """The message of a mask. Takes and raises what `to_mask` does.
+
+    All but a Mask goes without a region: it is of the whole photo, and refused where the photo has another size.
+    """
+    if isinstance(mask, Mask):
+        return write_mask(mask, payloads)
+    return image_pb2.Mask(alpha=to_tensor(to_mask(mask, field).alpha, payloads))
 
 
 def to_phrases(phrases: str | Sequence[str]) -> list[str]:
