@@ -69,7 +69,7 @@ def detect(request: CutoutRequest, phrases: list[str], steps: Steps, scope: Requ
 def segment(
     request: CutoutRequest, objects: list[detect_pb2.Detection], steps: Steps, scope: RequestScope
 ) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
-    """Index and mask, or fault, of each object; the caller's own masks if there are any. All are bounded by the alpha."""
+    """Index and mask, or fault, of each object; the caller's own masks if there are any. The alpha bounds all."""
     masks = dict(enumerate(request.masks)) or request.known
     outcomes = chain(masks.items(), segmented(request, objects, masks, steps, scope))
     for index, outcome in outcomes:

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -23,7 +24,7 @@ from tensorhop.values.compositing import compose
 from tensorhop.values.encoding import encode_png
 from tensorhop.values.event_json import event_json
 from tensorhop.values.geometry import Region
-from tensorhop.values.images import decode_image
+from tensorhop.values.images import decode_image, image_size
 from tensorhop.values.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary
 
 
@@ -47,6 +48,7 @@ class Listener:
     start: Callable[[], None]  # the photo is going to be worked on
     event: Callable[[Event, str, float], None]  # an event without its pixels, the object's file or "", seconds
     check: Callable[[], None]  # before every event and every file
+    room: Callable[[int], AbstractContextManager[None]]  # for so many pixels, before the photo is worked on
 
 
 def process_photo(
@@ -59,7 +61,6 @@ def process_photo(
         InvalidInput: the file is too large.
         OSError: a file cannot be read or written.
     """
-    began = last = time.monotonic()
     data = photo.read()
     digest, chosen = blake3(data).hexdigest(), plan.facts()
     folder = plan.place.out if not plan.place.single else None
@@ -68,7 +69,18 @@ def process_photo(
         if resume and (done := read_summary(path, digest, chosen)):
             return done | {"skipped": True}
         path.unlink(missing_ok=True)  # what it says is over as soon as a file is replaced
-    watcher.start()
+    width, height = image_size(data)
+    with watcher.room(width * height):
+        watcher.start()
+        return work_on(photo, plan, client, watcher, data, digest)
+
+
+def work_on(
+    photo: Input, plan: PhotoRequest, client: PipelineClient, watcher: Listener, data: bytes, digest: str
+) -> dict[str, Any]:
+    """Process a photo that is read; returns its summary. Raises as `process_photo` does."""
+    began = last = time.monotonic()
+    folder, chosen = plan.place.out if not plan.place.single else None, plan.facts()
     record = Record()
 
     def write(where: Path, name: str, content: bytes) -> str:

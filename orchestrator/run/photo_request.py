@@ -75,9 +75,9 @@ class PhotoRequest:
 
     def in_own_words(self, text: str) -> str:
         """What the pipeline says of the request, with masks named as the command line names them."""
-        return (
-            MASK_FIELD.sub(lambda found: f"--mask {self.mask_files[int(found[1])]}", text) if self.mask_files else text
-        )
+        if not self.mask_files:
+            return text
+        return MASK_FIELD.sub(lambda found: f"--mask {self.mask_files[int(found[1])]}", text)
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what comes out, as JSON can hold it; masks as digests."""

@@ -5,12 +5,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of, service_of
+from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
 from tensorhop.orchestrator.run.own_options import JOBS
@@ -93,6 +95,7 @@ class Workers:
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()
         self.stopped_at: float | None = None
+        self.budget = PixelBudget()
 
     def start(self, tasks: Iterable[PhotoTask], jobs: int) -> None:
         self.room.release(WINDOW * jobs)
@@ -162,7 +165,10 @@ class Workers:
         def say(report: Callable[..., None], *arguments: Any) -> None:
             ticket.notes.put(partial(report, task, *arguments))
 
-        watcher = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check)
+        def room(pixels: int) -> AbstractContextManager[None]:
+            return self.budget.room(pixels, self.check)
+
+        watcher = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check, room)
         try:
             self.check()
             if isinstance(task.plan, InvalidInput):
