@@ -15,7 +15,7 @@ CONSTRAINTS ?= deploy/constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-foreground compare-refinement
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-mixed bench-soak
@@ -25,6 +25,16 @@ help:  ## list the targets
 
 run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 	$(BIN)/tensorhop run "$(IMAGE)" --out out
+
+http: .venv/installed  ## install what HTTP and the page need into .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[http]'
+
+models: .venv/installed  ## install PyTorch, transformers and what fetches models into .venv; TORCH=... picks the build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[models]'
+
+otel: .venv/installed  ## install what traces need into .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[otel]'
 
 test: .venv/tested  ## run the tests
 	$(BIN)/pytest --numprocesses auto

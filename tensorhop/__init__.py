@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tensorhop.client.call import Call
     from tensorhop.client.events import Event
-    from tensorhop.client.pipeline import Call, PipelineClient
+    from tensorhop.client.pipeline import PipelineClient
     from tensorhop.errors import InvalidInput, ServiceFault
     from tensorhop.rpc.batching import Batcher
     from tensorhop.rpc.security import Security
@@ -82,8 +83,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "client.call": ("Call",),
     "client.events": ("Event",),
-    "client.pipeline": ("Call", "PipelineClient"),
+    "client.pipeline": ("PipelineClient",),
     "errors": ("InvalidInput", "ServiceFault"),
     "rpc.batching": ("Batcher",),
     "rpc.security": ("Security",),

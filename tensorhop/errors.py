@@ -1,5 +1,7 @@
 """Exceptions, and the one table that maps them to gRPC statuses."""
 
+from typing import Any, Self
+
 from tensorhop.v1 import fault_pb2 as pb
 
 
@@ -13,7 +15,11 @@ class InvalidInput(ValueError):
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field} {message}")
-        self.field = field
+        self.field, self._message = field, message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, which would make it of its whole sentence alone."""
+        return type(self), (self.field, self._message)
 
 
 class NotShared(InvalidInput):
@@ -35,13 +41,27 @@ class Overloaded(Exception):
         super().__init__(message)
         self.retry_after = retry_after
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.retry_after)
+
 
 class ServiceFault(Exception):
-    """A fault that another service answered, passed on unchanged."""
+    """A fault that another service answered, passed on unchanged.
 
-    def __init__(self, fault: pb.Fault) -> None:
+    Args:
+        lasting: whether it is known not to pass by itself, whatever its code, as a certificate that does not fit.
+    """
+
+    def __init__(self, fault: pb.Fault, lasting: bool = False) -> None:
         super().__init__(fault.message)
-        self.fault = fault
+        self.fault, self.lasting = fault, lasting
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self)._of_bytes, (self.fault.SerializeToString(), self.lasting)
+
+    @classmethod
+    def _of_bytes(cls, fault: bytes, lasting: bool) -> Self:
+        return cls(pb.Fault.FromString(fault), lasting)
 
 
 # The first class that matches an exception decides.

@@ -18,7 +18,11 @@ def failure(address: str) -> str:
     Returns:
         Why the server is not ready; "" if it is.
     """
-    with connect(address) as channel:
+    try:
+        connection = connect(address)
+    except ValueError as error:  # an InvalidInput: a setting is refused, or a file cannot be used
+        return str(error)
+    with connection as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:
@@ -39,4 +43,6 @@ def connect(address: str) -> grpc.Channel:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tensorhop.healthcheck ADDRESS")
     sys.exit(failure(sys.argv[1]) or 0)

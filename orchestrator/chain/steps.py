@@ -11,15 +11,16 @@ from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
 from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
-from tensorhop.orchestrator.chain.retries import Retry
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2, info_pb2, model_pb2, pipeline_pb2
+from tensorhop.wire.calls import code_of
 from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.shared_memory import Pool, carry
 
@@ -114,7 +115,7 @@ class Step:
                     yield answer
             code, self.transport = grpc.StatusCode.OK, transport
         except grpc.RpcError as error:
-            code = error.code()
+            code = code_of(error)
             raise ServiceFault(self._fault_of(error, scope, timeout)) from error
         finally:
             call.cancel()  # of no effect on a call that is over
@@ -122,7 +123,7 @@ class Step:
             tracing.end(span, code)
 
     def _fault_of(self, error: grpc.RpcError, scope: RequestScope, timeout: float) -> fault_pb2.Fault:
-        code = error.code()
+        code = code_of(error)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return self._fault(fault_pb2.CODE_DEADLINE_EXCEEDED, f"did not answer within {timeout:.3g} s")
         if code == grpc.StatusCode.CANCELLED and scope.cancelled:

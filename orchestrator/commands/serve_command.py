@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tensorhop.errors import InvalidInput
+from tensorhop.extras import install_command
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.registry import HTTP_PORT, services, steps_of
 from tensorhop.rpc.service import Service
@@ -104,7 +105,7 @@ def missing_http() -> str:
     """What to install where the libraries for HTTP are not; "" where they are."""
     if all(map(find_spec, ("starlette", "uvicorn", "python_multipart"))):
         return ""
-    return "HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'"
+    return f"HTTP needs Starlette and uvicorn; install them with: {install_command('http')}"
 
 
 def start_http(address: str, pipeline: str, origins: Sequence[str] = ()) -> "HttpServer":

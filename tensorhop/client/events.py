@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tensorhop.errors import InvalidInput, service_of
+from tensorhop.errors import service_of
 from tensorhop.v1 import fault_pb2, pipeline_pb2
 from tensorhop.values.results import (
     Description,
@@ -14,7 +14,7 @@ from tensorhop.values.results import (
     StepSummary,
     Summary,
 )
-from tensorhop.wire.codec import Packet, readable
+from tensorhop.wire.codec import Packet
 from tensorhop.wire.messages import (
     read_description,
     read_detection,
@@ -101,8 +101,7 @@ EVENTS: Mapping[str, Callable[..., Event]] = {
 }
 
 
-def read_event(packet: Packet[pipeline_pb2.ProcessResponse] | InvalidInput) -> Event:
-    """The event of an answer. Raises InvalidInput: the answer cannot be read."""
-    response, payloads = readable(packet)
-    name = response.WhichOneof("event")
-    return EVENTS[name](getattr(response, name), payloads)
+def read_event(packet: Packet[pipeline_pb2.ProcessResponse]) -> Event:
+    """The event of an answer."""
+    name = packet.message.WhichOneof("event")
+    return EVENTS[name](getattr(packet.message, name), packet.payloads)

@@ -2,16 +2,14 @@
 
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
-import grpc
-
+from tensorhop.client.call import Call, check_timeout
 from tensorhop.client.events import Event, read_event
 from tensorhop.client.requests import process_request, takes
-from tensorhop.errors import InvalidInput
-from tensorhop.observe import tracing
 from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.security import Security
-from tensorhop.rpc.status import from_error
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import pipeline_pb2
 
@@ -27,6 +25,10 @@ class PipelineClient:
         endpoint: "host:port", "unix:/path" or any other name that gRPC resolves.
         security: TLS and token. Default: those in `settings`.
         settings: how large a message may be. Default: those in the TENSORHOP_... variables.
+        retry: whether a request is made again that failed for a moment before its first event: the pipeline cannot be
+            reached (for 5 s), or it is full and says when to come again (for 60 s).
+
+    It can be pickled, and connects anew where it arrives. The values of its settings go along; files do not.
 
     Raises:
         InvalidInput: a file of `security` cannot be used, or there is a client certificate but no authority to trust.
@@ -38,12 +40,16 @@ class PipelineClient:
         *,
         security: Security | None = None,
         settings: Settings | None = None,
+        retry: bool = True,
     ) -> None:
         service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
         settings = settings or current_settings()
         security = security or Security.of(settings)
         security.check_client()
+        self._given = {"endpoint": endpoint, "security": security, "settings": settings, "retry": retry}
         self._remote = Remote(endpoint, service, security, settings)
+        self._retry = Retry(self._remote.ready) if retry else None
+        self._calls: WeakSet[Call[Event]] = WeakSet()
 
     def __enter__(self) -> Self:
         return self
@@ -53,33 +59,19 @@ class PipelineClient:
 
     def close(self) -> None:
         """Close the connection; requests in flight are cancelled."""
+        for call in list(self._calls):
+            call.close()
         self._remote.close()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self._given
+
+    def __setstate__(self, given: dict[str, Any]) -> None:
+        self.__init__(**given)  # type: ignore[misc]
+
     @takes(process_request)
-    def process(self, *args: Any, **options: Any) -> "Call":
+    def process(self, *args: Any, **options: Any) -> Call[Event]:
         packet, timeout = process_request(*args, **options)
-        return Call(self._remote.method("Process", packet)(packet, timeout=timeout, metadata=tracing.carried()))
-
-
-class Call:
-    """The events of one request, as they happen. If the caller stops early, the remaining work is cancelled."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Event:
-        """Raises ServiceFault: the whole request failed, or was closed."""
-        try:
-            return read_event(next(self._call))
-        except grpc.RpcError as error:
-            raise from_error(error) from error
-        except InvalidInput:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Cancel the work that is still under way. Any thread may do so, also while another waits for an event."""
-        self._call.cancel()
+        call = Call(self._remote, "Process", packet, check_timeout(timeout), self._retry, read_event)
+        self._calls.add(call)
+        return call

@@ -3,20 +3,16 @@
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tensorhop.errors import InvalidInput
+from tensorhop.extras import CPU_TORCH, groundingdino_command, install_command
 from tensorhop.models.presets import PRESETS, ModelPreset
 
 EMBEDDED = "embedded"
-INSTALL = "pip install 'tensorhop[models]'"
-# In two steps, because its dependencies would replace the headless OpenCV by the windowed one.
-INSTALL_GROUNDINGDINO = (
-    "pip install -r services/detect/requirements-groundingdino.txt, then pip install --no-deps groundingdino-py==0.4.0"
-)
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
 
 # The modules that a backend imports beyond those of a plain install.
@@ -87,17 +83,23 @@ def find_model(service: str, choice: ModelChoice, backends: Iterable[str]) -> Mo
     revision = ""
     if backend not in backends:
         raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
-    check_installed(choice.model, NEEDS[backend], INSTALL_GROUNDINGDINO if backend == "groundingdino" else INSTALL)
+    install = groundingdino_command if backend == "groundingdino" else models_command
+    check_installed(choice.model, NEEDS[backend], install)
     if path is None:
         path, revision = _fetched(choice, preset)
     return ModelSource(choice, backend, path, revision, preset)
 
 
-def check_installed(model: str, modules: Iterable[str], install: str = INSTALL) -> None:
-    """Raises InvalidInput: a module that a model needs is not installed. The message says how to install it."""
+def models_command() -> str:
+    """How to install what models of the hub and PyTorch need."""
+    return f"{install_command('models')} ({CPU_TORCH})"
+
+
+def check_installed(model: str, modules: Iterable[str], install: Callable[[], str] = models_command) -> None:
+    """Raises InvalidInput: a module that a model needs is not installed. The message has the command to install it."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}: {install}")
+        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}; install with: {install()}")
 
 
 def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str]:

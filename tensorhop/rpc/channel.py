@@ -13,6 +13,7 @@ from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens, TokenSender
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
+from tensorhop.wire.calls import make_channel
 from tensorhop.wire.codec import Packet, Stub, readable
 from tensorhop.wire.payloads import Payloads
 
@@ -72,11 +73,11 @@ def open_channel(
         options += [("grpc.service_config", json.dumps(config)), *REPLICAS]
     credentials = security.channel_credentials()
     if credentials is None:
-        channel = grpc.insecure_channel(address, options)
+        channel = make_channel(lambda: grpc.insecure_channel(address, options))
     else:
         if address.startswith("unix:"):
             options.append(("grpc.ssl_target_name_override", "localhost"))  # no certificate is for a path
-        channel = grpc.secure_channel(address, credentials, options)
+        channel = make_channel(lambda: grpc.secure_channel(address, credentials, options))
     if not security.token_file:
         return channel
     if credentials is None and not is_loopback(address):

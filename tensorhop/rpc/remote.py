@@ -14,6 +14,7 @@ from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
+from tensorhop.wire.calls import code_of
 from tensorhop.wire.codec import Packet, Stub
 
 BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
@@ -64,8 +65,10 @@ class Remote:
             try:
                 check(health_pb2.HealthCheckRequest(), timeout=max(0.0, end - time.monotonic()), wait_for_ready=True)
             except grpc.RpcError as error:
-                if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                if code_of(error) in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
                     return False
+            except ValueError:  # the channel is closed
+                return False
         return True
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:

@@ -18,6 +18,7 @@ from tensorhop.settings import Settings, current_settings
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+NO_HTTP2 = "speaks no HTTP/2, and so no gRPC"
 # Words in gRPC's report of a failed connection, and what they mean. The first that match decide.
 MEANINGS = (
     ("certificate has expired", "has a certificate that has expired"),
@@ -30,6 +31,8 @@ MEANINGS = (
         "closed the connection at once: it wants TLS (--tls-ca), or a client certificate that it trusts "
         "(--tls-cert and --tls-key)",
     ),
+    ("Failed parsing HTTP/2", f"{NO_HTTP2}: it may be a web server, or the port of `tensorhop serve http`"),
+    ("health check call failed", "answers, but not to health checks; it may be a proxy that cannot reach its server"),
 )
 UNCONNECTED = ("failed to connect to all addresses", "connections to all backends failing")
 PEER = re.compile(r"(?:ipv4|ipv6|unix):\S+(?=: )")

@@ -106,7 +106,10 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
     def install(given: dict[str, Any]) -> dict[str, Any]:
         from tensorhop.settings import Settings, use_settings
 
-        settings = Settings(**{name: _value(name, value) for name, value in given.items()})
+        try:
+            settings = Settings(**{name: _value(name, value) for name, value in given.items()})
+        except InvalidInput as error:
+            raise typer.BadParameter(str(error)) from error
         check(settings, client="require_client_cert" not in options)
         use_settings(settings)
         return {}
@@ -133,5 +136,22 @@ def check(settings: "Settings", client: bool) -> None:
             security.check_client()
         if security.token_file:
             Tokens(security.token_file)
+        if not client:
+            check_server(settings)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def check_server(settings: "Settings") -> None:
+    """Raises InvalidInput: a folder or an address that only servers use cannot be used."""
+    from tensorhop.address import split
+
+    shm_dir = settings.shm_dir if "shm_dir" in settings.model_fields_set else ""
+    for option, folder in (("--allow-path", settings.allow_path), ("--shm-dir", shm_dir)):
+        if folder and not Path(folder).is_dir():
+            raise InvalidInput(option, f"names {folder}, which is no folder")
+    if settings.metrics:
+        try:
+            split(settings.metrics)
+        except OSError as error:
+            raise InvalidInput("--metrics", f"is {settings.metrics!r}; it must be HOST:PORT") from error

@@ -17,6 +17,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from tensorhop.errors import InvalidInput
 from tensorhop.observe import metrics
+from tensorhop.wire.calls import Handle, WrappedCall
 from tensorhop.wire.payloads import Payloads
 
 M = TypeVar("M", bound=Message)
@@ -35,6 +36,12 @@ class Packet(NamedTuple, Generic[M]):
 
     message: M
     payloads: Payloads
+
+
+class Asked(Packet[M]):
+    """A packet on its way out, with the handle of the call that is made for it."""
+
+    handle: Handle
 
 
 @cache
@@ -60,10 +67,23 @@ class Stub:
     def __init__(self, channel: grpc.Channel, service: ServiceDescriptor) -> None:
         for method in service.methods:
             path = f"/{service.full_name}/{method.name}"
-            setattr(self, method.name, channel.unary_stream(path, send, reader(GetMessageClass(method.output_type))))
+            real = channel.unary_stream(path, send, reader(GetMessageClass(method.output_type)))
+            setattr(self, method.name, cancellable(real))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the service has no method {name}")
+
+
+def cancellable(method: Any) -> Callable[..., Any]:
+    """A channel's method whose calls all have `cancel`, also where instrumentation has replaced them."""
+
+    def call(packet: Packet[Any], **more: Any) -> Any:
+        asked = Asked(*packet)
+        asked.handle = Handle()
+        answers = method(asked, **more)
+        return answers if hasattr(answers, "cancel") else WrappedCall(answers, asked.handle)
+
+    return call
 
 
 def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:

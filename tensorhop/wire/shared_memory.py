@@ -23,6 +23,7 @@ from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.observe import metrics
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import tensor_pb2 as pb
+from tensorhop.wire.calls import code_of
 
 try:
     import fcntl
@@ -198,7 +199,7 @@ def carry(slots: Sequence[Slot]) -> Iterator[None]:
     try:
         yield
     except grpc.RpcError as error:
-        if error.code() in OWN_STATUS:
+        if code_of(error) in OWN_STATUS:
             for slot in slots:
                 slot.leave()
         raise

@@ -15,12 +15,12 @@ from PIL import Image
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
-from tensorhop.orchestrator.chain import retries
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts import objects
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.cutouts.servicer import PipelineServicer
+from tensorhop.rpc import retries
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.status import from_error
 from tensorhop.services.describe.embedded import EmbeddedDescriber

@@ -9,6 +9,7 @@ import pytest
 from http_caller import call
 from typer.testing import CliRunner
 
+from tensorhop.extras import install_command
 from tensorhop.orchestrator import cli
 from tensorhop.orchestrator.commands import serve_command
 from tensorhop.rpc.server import Server
@@ -55,4 +56,4 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     monkeypatch.setattr(serve_command, "find_spec", lambda name: None if name == "uvicorn" else True)
     done = CliRunner().invoke(cli.app, command)
     assert done.exit_code == 1
-    assert done.output == "Error: HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'\n"
+    assert done.output == f"Error: HTTP needs Starlette and uvicorn; install them with: {install_command('http')}\n"

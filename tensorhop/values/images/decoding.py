@@ -6,14 +6,15 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin, UnidentifiedImageError
 
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import current_settings
+from tensorhop.values.images.formats import readable_formats
 from tensorhop.values.images.ground import ground_of
 from tensorhop.values.images.repair import MAX_PROFILE, repaired
 
-FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+FORMATS = readable_formats()
 ANIMATED = ("GIF", "WEBP", "PNG")
 MAGIC = {
     "JPEG": rb"\xff\xd8",
@@ -103,14 +104,15 @@ def open_image(data: bytes | memoryview, field: str) -> Image.Image:
         return upright(load(data, field))
     except InvalidInput:
         raise
-    except Exception:  # Pillow's decoders can raise anything on a broken file
+    except Exception as error:  # Pillow's decoders can raise anything on a broken file
         kind = kind_of(data)
-    if kind is None:
-        raise InvalidInput(field, f"is not an image file; known formats are {', '.join(FORMATS)}")
-    for variants in repaired(bytes(data), kind):
+        if kind is None and isinstance(error, UnidentifiedImageError):
+            known = ", ".join(FORMATS)
+            raise InvalidInput(field, f"is not an image file; known formats are {known}") from error
+    for variants in repaired(bytes(data), kind) if kind else ():
         if (image := same_picture(variants, field)) is not None:
             return upright(image)
-    raise InvalidInput(field, f"is a broken image file: not all pixels of this {kind} can be decoded")
+    raise InvalidInput(field, f"is a broken image file: not all pixels of this {kind or 'file'} can be decoded")
 
 
 def load(data: bytes | memoryview, field: str) -> Image.Image:
