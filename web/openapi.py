@@ -84,7 +84,14 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Summary": record(
-        {"photo": SIZE_SCHEMA, "objects": WHOLE, "faults": WHOLE, "seconds": NUMBER, "steps": array(ref("Step"))}
+        {
+            "photo": SIZE_SCHEMA,
+            "objects": WHOLE,
+            "faults": WHOLE,
+            "seconds": NUMBER,
+            "steps": array(ref("Step")),
+            "alpha": {"type": "string", "enum": ["", "bound", "mask"]},
+        }
     ),
     "Result": record(
         {

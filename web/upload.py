@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ from tensorhop.wire.payloads import Payloads
 
 FORM, JSON, TENSOR = "multipart/form-data", "application/json", "application/octet-stream"
 DTYPE, SHAPE = "Tensor-Dtype", "Tensor-Shape"
+DATA_URI = re.compile(r"\s*data:[^,]{0,200}?(?P<base64>;base64)?,", re.IGNORECASE)  # data:image/png;base64,iVBO...
 NO_IMAGE = "is missing; give one"
 MAX_JSON_PARTS = 100_000  # base64 has none of the characters that part values; each value takes some 50 bytes of memory
 
@@ -180,9 +182,14 @@ def _image(image: dict[str, Any]) -> np.ndarray | bytes:
 
 
 def _base64(text: Any, name: str) -> bytes:
+    """The bytes of base64, which may have line breaks, or stand in a data URI."""
     if not isinstance(text, str):
         raise InvalidInput(name, "is no text; give base64")
+    if start := DATA_URI.match(text):
+        if not start["base64"]:
+            raise InvalidInput(name, "is a data URI without ;base64; give base64")
+        text = text[start.end() :]
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInput(name, f"is no base64: {error}") from error

@@ -83,7 +83,8 @@ def run_photos(
     chosen, place = PhotoOptions(**values), destination(options)
     check_out(options, place.single, len(inputs), values.get(OVERLAY.name))
     masks = [read_mask_file(path) for path in options.masks]
-    plan = photo_request(chosen, place, phrases=phrases, boxes=boxes, masks=masks)
+    names = [str(path) for path in options.masks]
+    plan = photo_request(chosen, place, phrases=phrases, boxes=boxes, masks=masks, mask_files=names)
     manifest = options.manifest
 
     def tasks() -> Iterable[PhotoTask]:

@@ -87,7 +87,7 @@ def needs(reason: str, names: Sequence[str]) -> str:
     """What would read the files that are left out for their format: ": .heic needs the package pillow-heif"."""
     if reason != FORMAT:
         return ""
-    from tensorhop.values.image_formats import missing_for
+    from tensorhop.values.images.formats import missing_for
 
     suffixes = sorted({Path(name).suffix.lower() for name in names})
     return ": " + ", ".join(f"{suffix} needs {missing_for(suffix)}" for suffix in suffixes)
@@ -189,7 +189,7 @@ def walk(top: Path, recursive: bool, left_out: LeftOut) -> list[tuple[Path, str]
 
 def reason_to_leave(path: Path, results: set[Path]) -> str:
     """Why a file is not read as a photo; "" for a photo. A broken link counts as one, and fails when it is read."""
-    from tensorhop.values.image_formats import missing_for, readable_suffixes
+    from tensorhop.values.images.formats import missing_for, readable_suffixes
 
     if path in results:
         return RESULT

@@ -4,6 +4,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -24,7 +25,7 @@ from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, error_row,
 from tensorhop.values.compositing import compose
 from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Region
-from tensorhop.values.images import decode_image
+from tensorhop.values.images import decode_image, image_size
 from tensorhop.values.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary
 
 
@@ -47,6 +48,7 @@ class Listener:
     start: Callable[[], None]  # the photo is going to be worked on
     event: Callable[[Event, str, float], None]  # an event without its pixels, the object's file or "", seconds
     check: Callable[[], None]  # before every event and every file
+    room: Callable[[int], AbstractContextManager[None]]  # for so many pixels, before the photo is worked on
 
 
 class PhotoFailed(Exception):
@@ -73,7 +75,7 @@ def process_photo(
     """
     began = time.monotonic()
     files, steps_files = plan.place.files(photo), plan.place.step_files(photo)
-    record, report = Record(), dict[str, Any](image=photo.name)
+    record, report, room = Record(), dict[str, Any](image=photo.name), ExitStack()
     try:
         check_names(photo, plan)
         data = photo.read()
@@ -83,6 +85,8 @@ def process_photo(
         if photo.place:
             plan.place.rights.read(photo.place)
         check_free(photo, plan)
+        width, height = image_size(data)
+        room.enter_context(watcher.room(width * height))
         watcher.start()
         request_photo(photo, plan, client.process(data, **plan.request), watcher, record, files)
         assert record.summary is not None
@@ -106,6 +110,8 @@ def process_photo(
         for failed in filter(None, (files, steps_files)):
             failed.fail(report | {"status": FAILED} | ended(record, failed, began))
         raise PhotoFailed(sorted(files.written) if files else [], files.kept() if files else []) from error
+    finally:
+        room.close()
 
 
 def ended(record: Record, files: PhotoFiles | None, began: float) -> dict[str, Any]:
@@ -135,6 +141,8 @@ def request_photo(
     coming: list[str] = []
     for event in events:
         watcher.check()
+        if isinstance(event, Detections):
+            event = replace(event, warnings=[plan.in_own_words(warning) for warning in event.warnings])
         file = ""
         if isinstance(event, Detections) and files and not plan.request["merge"]:
             coming = plan.names(photo, event.detections)

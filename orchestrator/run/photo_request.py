@@ -1,6 +1,7 @@
 """What to do with one photo: the options that may differ from photo to photo, and what follows from them."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from tensorhop.values.results import Detection
 
 # Options that are lists belong to a photo itself: in a manifest they are beside its options.
 PHOTO_OPTIONS = {option.name: option for option in (*OPTIONS, OVERLAY) if not option.kind.many}
+MASK_FIELD = re.compile(r"masks\[(\d+)\](?:\.alpha)?")
 STEPS_REPORT = "words.json"  # among the intermediates of a photo
 MOST_OBJECTS = 1000  # whose names are looked at beforehand; no server takes more
 LONGEST = 0.12345678901234568  # a score with as many digits as there can be
@@ -89,6 +91,13 @@ class PhotoRequest:
     place: Destination
     template: str  # of the files' names, with their suffix
     overlay: bool = True
+    mask_files: tuple[str, ...] = ()
+
+    def in_own_words(self, text: str) -> str:
+        """What the pipeline says of the request, with masks named as the command line names them."""
+        if not self.mask_files:
+            return text
+        return MASK_FIELD.sub(lambda found: f"--mask {self.mask_files[int(found[1])]}", text)
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what comes out, as JSON can hold it; masks as digests."""
@@ -137,6 +146,7 @@ def photo_request(
     phrases: Sequence[str] = (),
     boxes: Sequence[Sequence[float]] = (),
     masks: Sequence[np.ndarray] = (),
+    mask_files: Sequence[str] = (),
 ) -> PhotoRequest:
     """The plan that the options make.
 
@@ -163,7 +173,7 @@ def photo_request(
         "return_masks": overlay or place.steps is not None,
         "return_layers": place.steps is not None,
     }
-    return PhotoRequest(request, place, template, overlay)
+    return PhotoRequest(request, place, template, overlay, tuple(mask_files))
 
 
 def read_option(option: Option, value: Any) -> Any:

@@ -5,18 +5,20 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
+from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
 from tensorhop.orchestrator.run.files import CannotWrite
 from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.orchestrator.run.photo import Listener, PhotoFailed, process_photo
-from tensorhop.orchestrator.run.photo_request import PhotoTask
+from tensorhop.orchestrator.run.photo_request import PhotoRequest, PhotoTask
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.v1 import fault_pb2
 
@@ -96,6 +98,7 @@ class Workers:
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()
         self.stopped_at: float | None = None
+        self.budget = PixelBudget()
 
     def start(self, tasks: Iterable[PhotoTask], jobs: int) -> None:
         self.room.release(WINDOW * jobs)
@@ -165,7 +168,10 @@ class Workers:
         def say(report: Callable[..., None], *arguments: Any) -> None:
             ticket.notes.put(partial(report, task, *arguments))
 
-        watcher = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check)
+        def room(pixels: int) -> AbstractContextManager[None]:
+            return self.budget.room(pixels, self.check)
+
+        watcher = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check, room)
         try:
             self.check()
             if isinstance(task.plan, InvalidInput):
@@ -178,6 +184,8 @@ class Workers:
             if self.stopped_at is not None:
                 return
             code, row = failure_of(cause)
+            if isinstance(task.plan, PhotoRequest):
+                row |= {name: task.plan.in_own_words(row[name]) for name in ("field", "message")}
             code = FAILED if task.line and code == WRONG else code  # the line is wrong, not the command
             seconds = round(time.monotonic() - began, 3)
             outcome = {"image": task.photo.name, "status": summary.FAILED, "files": [], "seconds": seconds}

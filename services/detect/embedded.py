@@ -45,6 +45,10 @@ class EmbeddedDetector:
     def warm_up(self) -> None:
         self.predict([np.full((64, 64, 3), 127, np.uint8)], [["cat"]])
 
+    def parts(self, phrase: str) -> list[str]:
+        """The phrases that a phrase lists, as far as the vocabulary tells: "cup" and "spoon" for "cup and spoon"."""
+        return self._words.parts(phrase)
+
     def predict(
         self,
         images: Sequence[np.ndarray],

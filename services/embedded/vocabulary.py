@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from tensorhop.values.phrases import list_parts
+
 FILE = Path(__file__).parent / "vocabulary.toml"
 
 _ARTICLES = {
@@ -94,19 +96,26 @@ class Vocabulary:
 
     def find(self, phrase: str) -> Concept | None:
         """The concept that a phrase names: "coffee mug" for "the red coffee mugs on a table"; None if unknown."""
-        words = [
-            word for word in re.findall(r"[\w'-]+", phrase.lower().replace("\u2019", "'")) if word not in _ARTICLES
-        ]
+        words = _words(phrase)
         if (whole := self._find(words)) or not words:
             return whole
         cut = next((place for place, word in enumerate(words) if place and word in _PREPOSITIONS), len(words))
-        words = words[:cut]
+        after, words = words[cut:], words[:cut]
         # "a glass of wine", "a bunch of bananas": the whole if it is known, else the contents, else the container.
         if "of" in words:
             place = words.index("of")
             return self._find(words) or self._shorten(words[place + 1 :]) or self._shorten(words[:place])
         doing = next((place for place, word in enumerate(words) if place and word.endswith("ing")), 0)
-        return self._shorten(words) or self._shorten(words[:doing])  # "a dog running"
+        found = self._shorten(words) or self._shorten(words[:doing])  # "a dog running"
+        return found or (self._shorten(after) if after[:1] == ["and"] else None)  # "a black and white cat"
+
+    def parts(self, phrase: str) -> list[str]:
+        """The phrases that a phrase lists, such as "cup" and "spoon" for "cup and spoon"; otherwise itself.
+
+        It stays one if it is known as a whole, or if its first part is not known: "black and white cat".
+        """
+        parts = list_parts(phrase)
+        return parts if len(parts) > 1 and not self._find(_words(phrase)) and self.find(parts[0]) else [phrase]
 
     def rival(self, concept: Concept, probabilities: np.ndarray) -> np.ndarray:
         """The probability of the likeliest everyday word that shares no class with a concept.
@@ -153,6 +162,10 @@ def load() -> Vocabulary:
 
 def _concept(word: str, members: list[int], sayable: bool = True) -> Concept:
     return Concept(word, np.array(members, np.intp), sayable)
+
+
+def _words(phrase: str) -> list[str]:
+    return [word for word in re.findall(r"[\w'-]+", phrase.lower().replace("\u2019", "'")) if word not in _ARTICLES]
 
 
 def _key(phrase: str) -> str:

@@ -88,7 +88,8 @@ def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
         )
         for step in message.steps
     ]
-    return Summary(read_size(message.photo), message.objects, message.faults, message.seconds, steps)
+    alpha = pipeline_pb2.AlphaUse.Name(message.alpha).removeprefix("ALPHA_USE_").lower() if message.alpha else ""
+    return Summary(read_size(message.photo), message.objects, message.faults, message.seconds, steps, alpha)
 
 
 EVENTS: Mapping[str, Callable[..., Event]] = {

@@ -12,8 +12,9 @@ from tensorhop.v1 import image_pb2
 from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Region
 from tensorhop.values.results import Mask
-from tensorhop.wire.messages import write_image
+from tensorhop.wire.messages import write_image, write_mask
 from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_tensor
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -91,6 +92,16 @@ def to_mask(mask: Any, field: str = "masks") -> Mask:
     return Mask(mask, Region(0, 0, mask.shape[1], mask.shape[0]))
 
 
+def write_given_mask(mask: Any, payloads: Payloads, field: str) -> image_pb2.Mask:
+    """The message of a mask. Takes and raises what `to_mask` does.
+
+    All but a Mask goes without a region: it is of the whole photo, and refused where the photo has another size.
+    """
+    if isinstance(mask, Mask):
+        return write_mask(mask, payloads)
+    return image_pb2.Mask(alpha=to_tensor(to_mask(mask, field).alpha, payloads))
+
+
 def to_phrases(phrases: str | Sequence[str]) -> list[str]:
     """A list of phrases; one text is one phrase. Raises InvalidInput: one of them is no text."""
     found = [phrases] if isinstance(phrases, str) else list(phrases)
@@ -127,12 +138,8 @@ def _is_pillow(value: object) -> bool:
 
 
 def _write_pillow(picture: "Image", payloads: Payloads) -> image_pb2.Image:
-    from PIL import ImageOps
+    from tensorhop.values.images import to_srgb, upright
 
-    from tensorhop.values.images import to_srgb
-
-    upright = ImageOps.exif_transpose(picture)
-    if upright.has_transparency_data:
-        rgba = np.asarray(upright.convert("RGBA"))
-        return _write_pixels(rgba, payloads, "rgb")
-    return write_image(np.asarray(to_srgb(upright, "image")), payloads)
+    image, alpha = to_srgb(upright(picture), "image")
+    pixels = np.asarray(image)
+    return _write_pixels(pixels if alpha is None else np.dstack([pixels, alpha]), payloads, "rgb")

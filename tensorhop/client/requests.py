@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from tensorhop.client.inputs import Order, to_mask, to_phrases, write_picture
+from tensorhop.client.inputs import Order, to_phrases, write_given_mask, write_picture
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
@@ -16,7 +16,6 @@ from tensorhop.wire.messages import (
     write_describe,
     write_detect,
     write_finish,
-    write_mask,
     write_output,
 )
 from tensorhop.wire.payloads import Payloads
@@ -91,7 +90,7 @@ def process_request(
         image=write_picture(image, payloads, order),
         phrases=to_phrases(phrases),
         boxes=[write_box(Box(*box)) for box in boxes],
-        masks=[write_mask(to_mask(mask, f"masks[{index}]"), payloads) for index, mask in enumerate(masks)],
+        masks=[write_given_mask(mask, payloads, f"masks[{index}]") for index, mask in enumerate(masks)],
         max_objects=max_objects,
         max_parallel=max_parallel,
         describe=write_describe(describe),

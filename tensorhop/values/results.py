@@ -8,6 +8,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.values.dtypes import dtype_name
 from tensorhop.values.geometry import Box, Region, Size, size_of
 
+SOLID = 0.5  # alpha that an object is expected to reach somewhere
 VISIBLE = 0.05  # a pixel counts as the object's if its alpha is above this
 
 
@@ -67,7 +68,30 @@ class Mask:
                 f"is {list(alpha.shape)}; its region has height {region.size.height} and width {region.size.width}",
             )
         if alpha.dtype == np.float32 and alpha.size and not (alpha.min() >= 0 and alpha.max() <= 1):
-            raise InvalidInput(f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1")
+            if np.isnan(alpha).any():
+                raise InvalidInput(f"{field}.alpha", "has pixels that are nan; FP32 goes from 0 to 1")
+            hint = "; divide it by 255" if 1 < alpha.max() <= 255 and alpha.min() >= 0 else ""
+            raise InvalidInput(
+                f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1{hint}"
+            )
+
+    def doubt(self, photo: Size, field: str = "mask") -> str:
+        """What looks wrong about a mask that a caller made, a sentence; "" if nothing does.
+
+        Raises:
+            InvalidInput: its values are so small that no pixel counts as the object's, such as those of a mask of 0 and
+                1, but not all are 0.
+        """
+        scale = 255 if self.alpha.dtype == np.uint8 else 1
+        most = float(self.alpha.max(initial=0))
+        if 0 < most <= VISIBLE * scale:
+            dtype, hint = ("UINT8", "; multiply a mask of 0 and 1 by 255") if scale == 255 else ("FP32", "")
+            raise InvalidInput(f"{field}.alpha", f"goes from 0 to {most:g}; {dtype} goes from 0 to {scale}{hint}")
+        if 0 < most < SOLID * scale:
+            return f"{field} goes only up to {most:g} of {scale}, so the object will be transparent."
+        if self.region == Region.of(photo) and self.alpha.size and self.alpha.min() == scale:
+            return f"{field} covers the whole photo, so nothing will be cut away."
+        return ""
 
 
 @dataclass(frozen=True)
@@ -158,3 +182,4 @@ class Summary:
     faults: int
     seconds: float
     steps: list[StepSummary]
+    alpha: str = ""  # how the photo's own alpha was used: "bound", "mask", or "" if the photo is opaque

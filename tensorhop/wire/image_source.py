@@ -8,13 +8,18 @@ from tensorhop.errors import InvalidInput
 from tensorhop.settings import current_settings
 from tensorhop.v1 import image_pb2 as pb
 from tensorhop.v1 import tensor_pb2
-from tensorhop.values.images import check_size, decode_image
+from tensorhop.values.images import Photo, check_size, decode_photo
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array
 
 
 def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.ndarray:
-    """The pixels of a message: uint8, height x width x 3, sRGB.
+    """The pixels of a message: uint8, height x width x 3, sRGB. Raises InvalidInput as `read_photo` does."""
+    return read_photo(image, payloads, field).pixels
+
+
+def read_photo(image: pb.Image, payloads: Payloads, field: str = "image") -> Photo:
+    """The pixels of a message, with their alpha if it is a file with transparent pixels.
 
     Raises:
         InvalidInput: there is no source, the tensor is not such an array, the file cannot be decoded, there are too
@@ -24,10 +29,10 @@ def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.
     if source is None:
         raise InvalidInput(field, "is missing; give tensor, encoded or path")
     if source == "encoded":
-        return decode_image(payloads.get(image.encoded), f"{field}.encoded")
+        return decode_photo(payloads.get(image.encoded), f"{field}.encoded")
     if source == "path":
-        return decode_image(read_path(image.path, f"{field}.path"), f"{field}.path")
-    return read_pixels(image.tensor, payloads, f"{field}.tensor")
+        return decode_photo(read_path(image.path, f"{field}.path"), f"{field}.path")
+    return Photo(read_pixels(image.tensor, payloads, f"{field}.tensor"))
 
 
 def read_pixels(tensor: tensor_pb2.Tensor, payloads: Payloads, field: str) -> np.ndarray:

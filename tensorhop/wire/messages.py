@@ -14,8 +14,9 @@ from tensorhop.v1 import describe_pb2, detect_pb2, image_pb2, model_pb2, pipelin
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
 from tensorhop.values.finish_options import Finish
-from tensorhop.values.geometry import Box, Region, Size
+from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.output_options import Output
+from tensorhop.values.phrases import split_phrase
 from tensorhop.values.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array, to_tensor
@@ -34,7 +35,7 @@ def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
     """The box of a message, clipped to the photo.
 
     Raises:
-        InvalidInput: the box is not finite, inverted, empty, or wholly outside of the photo.
+        InvalidInput: the box is not finite, inverted, empty, wholly outside of the photo, or in fractions of it.
     """
     box = corners(message)
     for name, value in box._asdict().items():
@@ -42,6 +43,12 @@ def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
             raise InvalidInput(f"{field}.{name}", f"is {value}; it must be finite")
     if box.x0 >= box.x1 or box.y0 >= box.y1:
         raise InvalidInput(field, f"is {tuple(box)}; x0 < x1 and y0 < y1 are needed")
+    if min(box) >= 0 and max(box) <= 1 and any(value % 1 for value in box):
+        raise InvalidInput(
+            field,
+            f"is {tuple(round(value, 4) for value in box)}, less than a pixel; a box is in pixels: "
+            f"multiply fractions by the photo's width, {photo.width}, and height, {photo.height}",
+        )
     inside = box.clipped(photo)
     if inside.area == 0:
         raise InvalidInput(
@@ -59,25 +66,40 @@ def read_boxes(messages: Sequence[image_pb2.Box], photo: Size, field: str = "box
 def read_mask(message: image_pb2.Mask, payloads: Payloads, photo: Size, field: str = "mask") -> Mask:
     """The mask of a message: its alpha is uint8 0 to 255 or float32 0 to 1, and its region is within the photo.
 
+    Without a region it is a mask of the whole photo.
+
     Raises:
-        InvalidInput: as `to_array` and `Mask.check` do.
+        InvalidInput: as `to_array` and `Mask.check` do, or a mask of the whole photo has another size.
     """
-    mask = Mask(to_array(message.alpha, payloads, f"{field}.alpha"), read_region(message.region))
+    alpha = to_array(message.alpha, payloads, f"{field}.alpha")
+    region = read_region(message.region) if message.HasField("region") else Region.of(photo)
+    if not message.HasField("region") and alpha.ndim == 2 and size_of(alpha) != photo:
+        width, height = size_of(alpha)
+        how = "turn the mask as the photo is turned" if (height, width) == photo else "scale the mask to that size"
+        raise InvalidInput(
+            field, f"is {width} x {height} pixels; the upright photo is {photo.width} x {photo.height}: {how}"
+        )
+    mask = Mask(alpha, region)
     mask.check(photo, field)
     return mask
 
 
 def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
-    """The phrases, checked. Raises InvalidInput: there are too many, or one is empty or too long."""
-    most = current_settings()
-    check_count(len(phrases), most.max_phrases, field)
+    """The phrases, checked. Raises InvalidInput: there are too many, or one is empty or too long.
+
+    The limits hold for the phrases that `split_phrase` finds in them.
+    """
+    most, count = current_settings(), 0
     for index, phrase in enumerate(phrases):
         if not phrase.strip():
             raise InvalidInput(f"{field}[{index}]", "is empty; a phrase names an object")
-        if len(phrase) > most.max_phrase_characters:
+        parts = split_phrase(phrase)
+        count += len(parts)
+        if (longest := max(map(len, parts))) > most.max_phrase_characters:
             raise InvalidInput(
-                f"{field}[{index}]", f"has {len(phrase)} characters; at most {most.max_phrase_characters} are allowed"
+                f"{field}[{index}]", f"has {longest} characters; at most {most.max_phrase_characters} are allowed"
             )
+    check_count(count, most.max_phrases, field)
     return list(phrases)
 
 

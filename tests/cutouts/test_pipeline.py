@@ -256,7 +256,7 @@ SQUARE = tensor_pb2.Tensor(dtype="UINT8", shape=[40, 40], data=b"\xff" * 1600)
         ({"boxes": [(0, 0, 5, 5)] * 501}, "boxes", "at most 500"),
         ({"boxes": [(0, 0, 5, 5)], "masks": [WHOLE]}, "masks", "one or the other"),
         ({"boxes": [(0, 0, 5, 5)], "phrases": ["a", "b"]}, "phrases", "one each"),
-        ({"masks": [WHOLE.T]}, "masks[0].region", "451"),
+        ({"masks": [WHOLE.T]}, "masks[0]", "is 300 x 451 pixels; the upright photo is 451 x 300"),
         ({"masks": [WHOLE.astype(np.float32)]}, "masks[0].alpha", "0 to 1"),
         ({"masks": [WHOLE.astype(np.float32) * np.nan]}, "masks[0].alpha", "nan"),
         ({"masks": [WHOLE.astype(np.int16)]}, "masks[0].alpha.dtype", "UINT8 or FP32"),

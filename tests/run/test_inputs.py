@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.run.inputs import STDIN, Input, find_inputs
-from tensorhop.values import image_formats
+from tensorhop.values.images import formats as image_formats
 
 
 @pytest.fixture
