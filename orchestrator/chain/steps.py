@@ -1,7 +1,9 @@
 """The steps of a chain: services that it calls, with their connections, deadlines, retries and faults."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,7 +26,9 @@ from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.shared_memory import Pool, carry
 
 MODEL_SECONDS = 1.0  # a service may be started again with another model
+MISSING_SECONDS = 1.0  # for which it is known which services can be called
 INFO_TIMEOUT = 1.0
+PROBLEM_TIMEOUT = 1.0
 
 Build = Callable[[bool], Packet]  # makes a request; told whether its tensors may go by shared memory
 
@@ -91,6 +95,11 @@ class Step:
             self._model_until = time.monotonic() + MODEL_SECONDS
         return self._model
 
+    def missing(self) -> str:
+        """Why the service cannot be called now: "segment at localhost:50053 does not answer"; "" if it can."""
+        problem = self._remote.problem(PROBLEM_TIMEOUT)
+        return problem and f"{self.name} at {self.address} {problem}"
+
     def close(self) -> None:
         self._remote.close()
 
@@ -139,6 +148,26 @@ class Step:
         )
 
 
+class MissingSteps:
+    """Which steps cannot be called. They are asked when somebody wants to know, and at most once a second."""
+
+    def __init__(self, steps: Mapping[str, Step]) -> None:
+        self._steps = steps
+        self._missing: dict[str, str] = {}
+        self._until = 0.0
+        self._lock = threading.Lock()  # who comes while the steps are asked waits for their answers
+
+    def now(self) -> dict[str, str]:
+        """By name, why a step cannot be called; "" of those that can."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                with ThreadPoolExecutor(len(self._steps) or 1) as pool:  # one that hangs holds up no other
+                    reasons = pool.map(Step.missing, self._steps.values())
+                    self._missing = dict(zip(self._steps, reasons, strict=True))
+                self._until = time.monotonic() + MISSING_SECONDS
+            return self._missing
+
+
 @dataclass(frozen=True)
 class Steps(Mapping[str, Step]):
     """The steps of a chain by name, in its order, connected; and the shared memory and the cache that they use."""
@@ -146,6 +175,7 @@ class Steps(Mapping[str, Step]):
     steps: Mapping[str, Step]
     pool: Pool
     cache: Cache | None
+    missing: "MissingSteps"
 
     @classmethod
     def connect(
@@ -171,7 +201,7 @@ class Steps(Mapping[str, Step]):
             for name in chain.calls
         }
         cache = open_cache(settings.cache, settings.cache_bytes, settings.cache_seconds)
-        return cls(steps, Pool.of(settings), cache)
+        return cls(steps, Pool.of(settings), cache, MissingSteps(steps))
 
     def __getitem__(self, name: str) -> Step:
         return self.steps[name]
@@ -183,9 +213,16 @@ class Steps(Mapping[str, Step]):
         return len(self.steps)
 
     def upstreams(self) -> list[info_pb2.Upstream]:
-        """The steps for InfoService, in the chain's order."""
+        """The steps for InfoService, in the chain's order, and which of them cannot be called now."""
+        missing = self.missing.now()
         return [
-            info_pb2.Upstream(step=step_of(name), service=name, address=step.address, transport=step.transport)
+            info_pb2.Upstream(
+                step=step_of(name),
+                service=name,
+                address=step.address,
+                transport=step.transport,
+                missing=missing[name],
+            )
             for name, step in self.steps.items()
         ]
 

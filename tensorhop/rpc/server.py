@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
@@ -76,7 +76,7 @@ class Server:
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
         info = InfoServicer(service.name, servicer, limit)
         self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
-        self._health = HealthServicer()
+        self._health = HealthServicer(lambda: not any(one.missing for one in info.upstreams()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         if security.reflection:
@@ -92,8 +92,7 @@ class Server:
             raise OSError(f"{service.name} cannot listen on {address}; is it in use?") from error
         self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
         self._server.start()
-        for name in ("", service.descriptor.full_name):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._health.serve("", service.descriptor.full_name)
 
     def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
         """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
