@@ -10,6 +10,7 @@ import numpy as np
 
 from tensorhop.errors import InvalidInput, service_of
 from tensorhop.observe import tracing
+from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.status import from_error
@@ -166,7 +167,11 @@ class PipelineClient:
         )
         request.output.masks, request.output.layers = return_masks, return_layers
         packet = Packet(request, payloads)
-        return Call(self._remote.method("Process", packet)(packet, timeout=timeout, metadata=tracing.carried()))
+        return Call(
+            self._remote.method("Process", packet)(
+                packet, timeout=timeout, metadata=[*caller_metadata(), *tracing.carried()]
+            )
+        )
 
 
 class Call:

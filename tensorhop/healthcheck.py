@@ -34,7 +34,7 @@ def failure(address: str) -> str:
 
 def lack(address: str) -> str:
     """Ask a gRPC server whether it is ready. Takes and returns what `failure` does."""
-    from tensorhop.rpc.readiness import why_not_ready
+    from tensorhop.rpc.health import why_not_ready
 
     with connect(address) as channel:
         reason = why_not_ready(channel, TIMEOUT_SECONDS)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tensorhop.client import PipelineClient
 from tensorhop.rpc.channel import open_channel
-from tensorhop.rpc.readiness import why_not_ready
+from tensorhop.rpc.health import why_not_ready
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens
 from tensorhop.settings import Settings

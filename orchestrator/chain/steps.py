@@ -15,6 +15,7 @@ from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.retries import Retry
 from tensorhop.request_id import REQUEST_ID
+from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.security import Security
@@ -108,7 +109,7 @@ class Step:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
         timeout, started = scope.timeout(), time.monotonic()
         span = tracing.begin_client(self.name, scope.span, {f"tensorhop.{key}": value for key, value in about.items()})
-        metadata = [(REQUEST_ID, scope.request_id), *tracing.carried(span)]
+        metadata = [(REQUEST_ID, scope.request_id), *caller_metadata(scope.caller), *tracing.carried(span)]
         call = self._remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
         scope.enter(call)
         slots = packet.payloads.slots

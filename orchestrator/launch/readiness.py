@@ -8,7 +8,7 @@ import grpc
 
 from tensorhop.address import reachable
 from tensorhop.rpc.channel import open_channel
-from tensorhop.rpc.readiness import why_not_ready
+from tensorhop.rpc.health import why_not_ready
 from tensorhop.rpc.registry import services
 
 PAUSE_SECONDS = 0.2  # between two looks

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorhop.healthcheck import failure, lack
 from tensorhop.rpc import health
 from tensorhop.rpc.channel import open_channel
-from tensorhop.rpc.readiness import why_not_ready
+from tensorhop.rpc.health import why_not_ready
 from tensorhop.rpc.server import Server
 from tensorhop.services.describe.service import SERVICE
 from tensorhop.v1 import info_pb2
