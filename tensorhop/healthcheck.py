@@ -1,5 +1,9 @@
-"""`python -m tensorhop.healthcheck ADDRESS`: a health probe for containers; it exits with 0 if the server is ready."""
+"""`python -m tensorhop.healthcheck ADDRESS`: whether a server serves, for containers that have no other tool for it.
 
+With `--readiness`: whether all services that it calls can be reached, too.
+"""
+
+import argparse
 import os
 import sys
 
@@ -32,6 +36,15 @@ def failure(address: str) -> str:
     return f"{address} is {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}"
 
 
+def lack(address: str) -> str:
+    """Ask a gRPC server whether it is ready. Takes and returns what `failure` does."""
+    from tensorhop.rpc.health import why_not_ready
+
+    with connect(address) as channel:
+        reason = why_not_ready(channel, TIMEOUT_SECONDS)
+    return reason and f"{address} is not ready: {reason}"
+
+
 def connect(address: str) -> grpc.Channel:
     """A channel to a server; with TLS and a token if the environment names them, as it does for the server."""
     if any(os.environ.get(f"TENSORHOP_{name}") for name in ("TLS_CA", "TOKEN_FILE")):
@@ -43,6 +56,10 @@ def connect(address: str) -> grpc.Channel:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tensorhop.healthcheck ADDRESS")
-    sys.exit(failure(sys.argv[1]) or 0)
+    parser = argparse.ArgumentParser(
+        prog="python -m tensorhop.healthcheck", description="Exit with 0 if a server serves."
+    )
+    parser.add_argument("address", metavar="ADDRESS", help="HOST:PORT or unix:PATH")
+    parser.add_argument("--readiness", action="store_true", help="and if all services that it calls can be reached")
+    given = parser.parse_args()
+    sys.exit((lack if given.readiness else failure)(given.address) or 0)
