@@ -1,23 +1,29 @@
-"""Health that answers while all workers wait for a model."""
+"""Health that answers while all workers wait for a model, and a heartbeat that shows others that this server lives."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health
+from grpc_health.v1 import health, health_pb2
 
 WORKERS = ThreadPoolExecutor(2, thread_name_prefix="health")  # for calls that must be answered at any time
+HEARTBEAT = "heartbeat"  # the health name whose watchers are told the status again and again
+BEAT_SECONDS = 0.3  # between two
 
 
 class HealthServicer(health.HealthServicer):
     """Health with threads of its own: calls that wait for a model fill the workers, and it must answer all the same.
 
-    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone.
+    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone. Who watches HEARTBEAT
+    gets its status every BEAT_SECONDS, not only when it changes.
     """
 
     def __init__(self) -> None:
         super().__init__(experimental_thread_pool=WORKERS)
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         return super().Check(request, context)
@@ -33,8 +39,16 @@ class HealthServicer(health.HealthServicer):
         close = super()._on_close_callback(send, service)
         return lambda: WORKERS.submit(close)
 
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            with self._lock:
+                status = self._server_status.get(HEARTBEAT)
+                for send in self._send_response_callbacks.get(HEARTBEAT, ()) if status is not None else ():
+                    send(health_pb2.HealthCheckResponse(status=status))
+
     def end_watches(self) -> None:
         """End the streams of those who watch, who would otherwise hold up the server's end."""
+        self._ended.set()
         with self._lock:
             watches = [send for sends in self._send_response_callbacks.values() for send in sends]
         for send in watches:
