@@ -15,7 +15,8 @@ def split(address: str) -> tuple[str, int]:
     """Host, an IPv6 address in brackets, and port. Raises OSError: the address is not HOST:PORT."""
     check_brackets(address)
     host, _, port = address.rpartition(":")
-    known = host and (":" not in host or (host[0] == "[" and _ip(host) is not None))
+    bracketed = host.startswith("[") and host.endswith("]") and is_ipv6(host[1:-1])
+    known = bracketed or (host and not set(host) & set(":[]"))
     if not known or not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise OSError(f"{address!r} is no address; it is HOST:PORT, the port from 0 to 65535, or unix:PATH")
     return host, int(port)

@@ -1,5 +1,6 @@
 """Health that answers while all workers wait for a model, and a heartbeat that shows others that this server lives."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,12 @@ class HealthServicer(health.HealthServicer):
         whole server would stand still for good.
         """
         close = super()._on_close_callback(send, service)
-        return lambda: WORKERS.submit(close)
+
+        def submit() -> None:
+            with contextlib.suppress(RuntimeError):  # the process ends
+                WORKERS.submit(close)
+
+        return submit
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):

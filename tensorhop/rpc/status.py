@@ -7,6 +7,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from tensorhop.errors import RETRYABLE, ServiceFault, service_of, step_of
+from tensorhop.rpc.proxy import explain_proxy
 from tensorhop.rpc.security import explain
 from tensorhop.v1 import fault_pb2 as pb
 
@@ -20,10 +21,17 @@ def to_status(fault: pb.Fault) -> grpc.Status:
     return rpc_status.to_status(status)
 
 
+def sentence_of(error: grpc.RpcError) -> str:
+    """What gRPC says of a failed call, made plain where it is about TLS or a proxy."""
+    details = error.details() or error.code().name
+    proxy = explain_proxy(details)
+    return details + proxy if proxy else explain(details)
+
+
 def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:
     """What a failed call says: the fault that the service sent, or one made from gRPC's own status."""
     code = error.code()
-    fault = pb.Fault(code=f"CODE_{code.name}", message=explain(error.details() or code.name))
+    fault = pb.Fault(code=f"CODE_{code.name}", message=sentence_of(error))
     fault.retryable = fault.code in RETRYABLE
     if size := TOO_LARGE.search(fault.message):
         # gRPC refuses it, on either end, with a code that otherwise says that it may pass later.
