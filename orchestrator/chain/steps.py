@@ -14,7 +14,7 @@ from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.retries import Retry
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.registry import services
-from tensorhop.rpc.replicas import Replicas
+from tensorhop.rpc.replicas.replicas import Replicas
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error

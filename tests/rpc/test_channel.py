@@ -13,7 +13,7 @@ from tensorhop.errors import InvalidInput, ServiceFault, fault_of
 from tensorhop.request_id import REQUEST_ID, metadata_of
 from tensorhop.rpc.channel import CONNECTION, open_channel
 from tensorhop.rpc.remote import Remote
-from tensorhop.rpc.replicas import Replicas
+from tensorhop.rpc.replicas.replicas import Replicas
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.status import from_error, to_status
 from tensorhop.services.describe.service import SERVICE as DESCRIBE

@@ -15,10 +15,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hops import DESCRIBE as FULL_NAME
 from hops import Hop, stock
 
-from tensorhop.rpc import replica, replicas
 from tensorhop.rpc.health import HEARTBEAT
 from tensorhop.rpc.remote import Remote
-from tensorhop.rpc.replicas import Replicas
+from tensorhop.rpc.replicas import replica, replicas
+from tensorhop.rpc.replicas.replicas import Replicas
 from tensorhop.rpc.server import Server
 from tensorhop.services.describe.service import SERVICE as DESCRIBE
 from tensorhop.v1 import describe_pb2

@@ -9,7 +9,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from tensorhop.address import name_of, targets
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.channel import open_channel
-from tensorhop.rpc.replica import Replica
+from tensorhop.rpc.replicas.replica import Replica
 from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
