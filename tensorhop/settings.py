@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     open_health: bool = True
     open_reflection: bool = False
     reflection: bool = True
+    # Whether gRPC connections pass the proxy of http_proxy, https_proxy and no_proxy; never those to this machine.
+    use_proxy: bool = False
     # HOST:PORT where Prometheus finds the metrics; empty for nowhere.
     metrics: str = ""
     log_format: Literal["text", "json"] = "text"

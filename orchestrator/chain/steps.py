@@ -16,7 +16,7 @@ from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
-from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.replicas.replicas import Replicas
 from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
@@ -50,7 +50,7 @@ class Step:
     ) -> None:
         self.name, self.address = service.name, address
         self.transport = pipeline_pb2.TRANSPORT_UNSPECIFIED  # of the last call that succeeded
-        self._remote = Remote(address, service.descriptor, security, settings)
+        self._remote = Replicas(address, service.descriptor, security, settings)
         self.retry = Retry(self._remote.ready)
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
@@ -139,7 +139,9 @@ class Step:
         if code == grpc.StatusCode.CANCELLED and scope.cancelled:
             return self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")
         if code == grpc.StatusCode.CANCELLED:  # we did not
-            return self._fault(fault_pb2.CODE_UNAVAILABLE, "ended while it had not taken the call yet", retryable=True)
+            closed = "Channel closed" in (error.details() or "")
+            why = "fell silent, and the call was ended" if closed else "ended while it had not taken the call yet"
+            return self._fault(fault_pb2.CODE_UNAVAILABLE, why, retryable=True)
         return from_error(error, self.name).fault
 
     def _fault(self, code: fault_pb2.Code, message: str, retryable: bool = False) -> fault_pb2.Fault:

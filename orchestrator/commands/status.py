@@ -20,6 +20,7 @@ from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.registry import HTTP, HTTP_PORT, ports, services
 from tensorhop.rpc.service import Service
+from tensorhop.rpc.status import sentence_of
 from tensorhop.units import DURATION_EXAMPLES, read_duration
 from tensorhop.v1 import fault_pb2, info_pb2
 
@@ -117,7 +118,7 @@ def ask(service: Service, address: str, transport: str = "") -> Status:
             health = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
             info = info_of(channel, ASK_SECONDS)
         except grpc.RpcError as error:
-            message = error.details() or ""
+            message = sentence_of(error)
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 message = f"another service is there, not {name}"
             return Status(name, address, health or error.code().name, message)

@@ -1,5 +1,6 @@
-"""Health that answers while all workers wait for a model: liveness, and readiness under a name of its own."""
+"""Health that answers while all workers wait for a model: liveness, readiness, and a heartbeat."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,8 @@ WORKERS = ThreadPoolExecutor(32, thread_name_prefix="health")
 # what is missing still succeed.
 READINESS = "readiness"
 WATCH_SECONDS = 1.0  # between two looks while somebody watches readiness
+HEARTBEAT = "heartbeat"  # the health name whose watchers are told the status again and again
+BEAT_SECONDS = 0.3  # between two
 
 STATUS = health_pb2.HealthCheckResponse
 
@@ -26,7 +29,8 @@ STATUS = health_pb2.HealthCheckResponse
 class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has no types
     """The health service with threads of its own, because calls that wait for a model can occupy all workers.
 
-    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone.
+    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone. Who watches HEARTBEAT
+    gets its status every BEAT_SECONDS, not only when it changes.
 
     Args:
         ready: whether all services that the server calls can be reached. It is asked when somebody asks for readiness,
@@ -37,6 +41,8 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has 
         super().__init__(experimental_thread_pool=WORKERS)
         self._ready = ready
         self._looks = False  # whether a thread looks after readiness, for those who watch it
+        self._ended = threading.Event()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
 
     def serve(self, *names: str) -> None:
         """Say SERVING under these names from now on, and answer for readiness."""
@@ -85,10 +91,23 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has 
         the whole server would deadlock.
         """
         close = super()._on_close_callback(send, service)
-        return lambda: WORKERS.submit(close)
+
+        def submit() -> None:
+            with contextlib.suppress(RuntimeError):  # the process ends
+                WORKERS.submit(close)
+
+        return submit
+
+    def _beat(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS):
+            with self._lock:
+                status = self._server_status.get(HEARTBEAT)
+                for send in self._send_response_callbacks.get(HEARTBEAT, ()) if status is not None else ():
+                    send(health_pb2.HealthCheckResponse(status=status))
 
     def end_watches(self) -> None:
         """End the streams of all watchers, which would otherwise delay the server's shutdown."""
+        self._ended.set()
         with self._lock:
             watches = [send for sends in self._send_response_callbacks.values() for send in sends]
         for send in watches:

@@ -12,7 +12,7 @@ from tensorhop.address import check_free
 from tensorhop.rpc.channel import INFO, message_options
 from tensorhop.rpc.fairness.callers import caller_of
 from tensorhop.rpc.fairness.shares import OVERSHOOT
-from tensorhop.rpc.health import HealthServicer
+from tensorhop.rpc.health import HEARTBEAT, HealthServicer
 from tensorhop.rpc.info import InfoServicer
 from tensorhop.rpc.interceptors.authentication import AuthenticationInterceptor
 from tensorhop.rpc.interceptors.call_limit import CallLimit
@@ -28,11 +28,14 @@ from tensorhop.wire.codec import handlers
 
 CONNECTIONS = [
     ("grpc.so_reuseport", 0),  # otherwise two servers share a port, unnoticed
-    ("grpc.max_connection_age_ms", 30_000),  # then a client asks again which replicas there are; calls are not cut
-    ("grpc.keepalive_time_ms", 10_000),  # a caller that lost the network is gone, and its work ends, within 20 s
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients make sure that a silent server lives
+    # A caller that lost the network is gone, and its work ends, within 30 s: the ping's bytes are not acknowledged, and
+    # the kernel gives up (keepalive_timeout is its TCP_USER_TIMEOUT). The ping's own answer may wait for minutes behind
+    # the bytes that are queued on a slow line.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 600_000),
+    ("grpc.http2.max_pings_without_data", 0),  # also while a model takes its time
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients may make sure that a silent server lives
     ("grpc.http2.max_ping_strikes", 0),
     # Calls that wait for a thread to take or refuse them: beyond 1,000, gRPC cancels some without a reason.
     ("grpc.server.max_pending_requests", 20_000),
@@ -104,7 +107,7 @@ class Server:
         self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
         self._server.start()
         self._stalls.start()
-        self._health.serve("", service.descriptor.full_name)
+        self._health.serve("", service.descriptor.full_name, HEARTBEAT)
 
     def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
         """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
