@@ -62,7 +62,7 @@ class EmbeddedDetector:
 
         Returns:
             For each image its detections, best first, and warnings. For a phrase outside the vocabulary, the detections
-            are the salient objects, at scores from SCORE_THRESHOLD to UNKNOWN_SCORE, and a warning says so.
+            are the salient objects, at scores from SCORE_THRESHOLD to UNKNOWN_SCORE, and they and a warning say so.
 
         Raises:
             InvalidInput: there is no phrase, or one is empty.
@@ -101,7 +101,14 @@ class EmbeddedDetector:
 
         kept = suppressed([one for one in candidates if one.score >= score_threshold], iou_threshold)
         detections = [
-            Detection(rank, phrases[one.phrase], one.phrase, float32(one.score), Box(*map(float32, one.box)))
+            Detection(
+                rank,
+                phrases[one.phrase],
+                one.phrase,
+                float32(one.score),
+                Box(*map(float32, one.box)),
+                unknown_phrase=one.phrase in unknown,
+            )
             for rank, one in enumerate(kept)
         ]
         return detections, [_warning(phrases[index]) for index in unknown]
@@ -123,6 +130,6 @@ def _check(phrases: Sequence[str]) -> None:
 
 def _warning(phrase: str) -> str:
     return (
-        f"The phrase {phrase!r} is outside the vocabulary of the embedded model: "
-        f"the objects that stand out are answered for it, at scores of at most {UNKNOWN_SCORE}."
+        f"The embedded model does not know the phrase {phrase!r}: the objects that stand out are answered for it, "
+        f"at scores of at most {UNKNOWN_SCORE}."
     )
