@@ -129,7 +129,4 @@ def _check(phrases: Sequence[str]) -> None:
 
 
 def _warning(phrase: str) -> str:
-    return (
-        f"The embedded model does not know the phrase {phrase!r}: the objects that stand out are answered for it, "
-        f"at scores of at most {UNKNOWN_SCORE}."
-    )
+    return f"The embedded model does not know {phrase!r}; it answers with the objects that stand out."
