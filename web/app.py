@@ -24,7 +24,7 @@ from tensorhop.web.answers import CANVAS, REGION
 from tensorhop.web.openapi import describe
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.process import REQUEST_ID, TIMEOUT, Process, readable_id
-from tensorhop.web.upload import DTYPE, SHAPE
+from tensorhop.web.upload import DTYPE, SHAPE, most_bytes
 
 READY_SECONDS = 2.0  # in which the pipeline must say that it is ready
 HEADERS = {
@@ -53,6 +53,7 @@ class Application:
         self._client = PipelineClient(pipeline, security=security, settings=settings, retry=False)
         self._channel = open_channel(pipeline, security=security, settings=settings)
         tokens = Tokens(security.token_file) if security.token_file else None
+        self._most_bytes = most_bytes(settings)
         middleware = [Middleware(Fixed)]
         if origins:
             shared = Middleware(
@@ -67,7 +68,7 @@ class Application:
             routes=[
                 *page.routes(FRONT),
                 Route("/process", Process(self._client, settings, origins, tokens), methods=["POST"]),
-                Route("/openapi.json", openapi),
+                Route("/openapi.json", self.openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),
             ],
@@ -79,6 +80,9 @@ class Application:
         self._client.close()
         self._channel.close()
 
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(describe(self._most_bytes))
+
     async def readyz(self, request: Request) -> Response:
         """Whether the pipeline can do its work; if not, which of its steps is missing."""
         reason = await asyncio.to_thread(why_not_ready, self._channel, READY_SECONDS)
@@ -89,10 +93,6 @@ class Application:
 
 def not_ready(request: Request, message: str) -> Response:
     return problem(Refused(503, "UNAVAILABLE", message, 1.0), id_of(request))
-
-
-async def openapi(request: Request) -> Response:
-    return JSONResponse(describe())
 
 
 async def healthz(request: Request) -> Response:

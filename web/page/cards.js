@@ -40,15 +40,15 @@ export function makeCards(list, { stem, arrived, selected }) {
     expect(detections) {
       const wanted = new Set(detections.map(({ index }) => index));
       [...cards.keys()].filter((index) => !wanted.has(index)).forEach(drop);
-      for (const { index, label, score } of detections) {
-        const card = cards.get(index) ?? add(index);
+      for (const one of detections) {
+        const card = cards.get(one.index) ?? add(one.index);
         card.item.className = "waiting";
-        card.label.textContent = label;
-        card.facts.textContent = score.toFixed(2);
+        card.label.textContent = titleOf(one);
+        card.facts.textContent = scoreOf(one);
       }
     },
     deliver(event) {
-      const { index, label, score, seconds, picture } = event;
+      const { index, seconds, picture } = event, label = titleOf(event);
       const card = cards.get(index) ?? add(index), old = card.url;
       const [name, suffix] = FILES[picture.content_type];
       card.url = URL.createObjectURL(fileOf(picture));
@@ -58,7 +58,7 @@ export function makeCards(list, { stem, arrived, selected }) {
       card.image.src = card.url;
       card.image.alt = `Cut-out: ${label}`;
       card.label.textContent = label;
-      card.facts.textContent = `${score.toFixed(2)} · after ${seconds.toFixed(2)} s`;
+      card.facts.textContent = `${scoreOf(event)} · ${seconds.toFixed(2)} s`;
       card.link.href = card.url;
       card.link.download = `${stem()}-${index}.${suffix}`;
       card.link.textContent = `↓ ${name}`;
@@ -67,10 +67,11 @@ export function makeCards(list, { stem, arrived, selected }) {
       card.image.hidden = card.link.hidden = card.picture.disabled = false;
       arrived(card);
     },
-    fail({ index, label, step, message }) {
+    fail(event) {
+      const { index, step, message } = event;
       const card = cards.get(index) ?? add(index);
       card.item.className = "failed";
-      card.label.textContent = label;
+      card.label.textContent = titleOf(event);
       card.facts.textContent = `${step} failed: ${message}`;
       card.image.hidden = card.link.hidden = card.picture.disabled = true;
     },
@@ -84,6 +85,10 @@ export function makeCards(list, { stem, arrived, selected }) {
     },
   };
 }
+
+/** What an object is called. A word that the model does not know names nothing. */
+export const titleOf = ({ index, label, unknown_phrase }) => (unknown_phrase ? `Object ${index + 1}` : label);
+const scoreOf = ({ score, unknown_phrase }) => (unknown_phrase ? "stands out" : score.toFixed(2));
 
 function element(name, className = "") {
   const made = document.createElement(name);
