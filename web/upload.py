@@ -18,7 +18,8 @@ from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import read_json
 from tensorhop.settings import Settings
 from tensorhop.v1 import tensor_pb2
-from tensorhop.values.images import FORMATS, decode_mask
+from tensorhop.values.images import decode_mask
+from tensorhop.values.images.formats import readable_formats
 from tensorhop.web.parameters import read
 from tensorhop.web.problem import Refused
 from tensorhop.wire.image_source import read_pixels
@@ -47,7 +48,7 @@ def most_bytes(settings: Settings) -> int:
 def image_types() -> list[str]:
     """The media types of the image files that can be read."""
     Image.init()  # Pillow knows a type once it has loaded its plugin
-    return [Image.MIME[name] for name in FORMATS]
+    return [Image.MIME[name] for name in readable_formats() if name in Image.MIME]
 
 
 def check(request: Request, settings: Settings) -> str:
