@@ -277,6 +277,19 @@ def test_the_focus_is_kept_from_the_sample_to_the_cut_out(device: WebDriver) -> 
     assert focused(device) != "BODY"
 
 
+def test_the_focus_is_kept_when_a_file_is_chosen(device: WebDriver, two: bytes, tmp_path: Path) -> None:
+    (tmp_path / "chosen.jpg").write_bytes(two)
+    (tmp_path / "notes.txt").write_bytes(b"dear diary")
+    tab_to(device, "choose")
+    device.find_element(By.ID, "file").send_keys(str(tmp_path / "notes.txt"))
+    problem(device)
+    assert focused(device) == "choose"
+    device.find_element(By.ID, "file").send_keys(str(tmp_path / "chosen.jpg"))
+    settle_with_photo(device)
+    assert text(device, "name") == "chosen.jpg"
+    assert focused(device) == "another"
+
+
 def test_the_focus_is_kept_when_cards_and_views_vanish(device: WebDriver, two: bytes) -> None:
     device.find_element(By.ID, "phrases").send_keys("cup, cat")
     drop(device, two, "two.jpg")

@@ -30,12 +30,17 @@ export function takePhotos(taken, nothing) {
     else nothing("There is no picture in the clipboard", "Copy a picture, not its address or text, and paste again.");
   });
 
+  const hasFiles = (event) => event.dataTransfer.types.includes("Files");
   const mark = (on) => get("stage").classList.toggle("target", on);
+  let own = false; // what is dragged comes from the page itself
+  document.addEventListener("dragstart", () => (own = true));
+  document.addEventListener("dragend", () => (own = false));
+  const ours = (event) => own || (writes(event) && !hasFiles(event));
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => {
-      if (writes(event) && !event.dataTransfer.types.includes("Files")) return;
-      event.preventDefault(); // otherwise the browser would leave the page for what is dropped
-      mark(true);
+      if (ours(event)) return;
+      event.preventDefault(); // otherwise the browser leaves the page for what is dropped
+      mark(hasFiles(event));
     });
   }
   document.addEventListener("dragleave", (event) => {
@@ -43,9 +48,9 @@ export function takePhotos(taken, nothing) {
   });
   document.addEventListener("drop", (event) => {
     mark(false);
-    const { files, types } = event.dataTransfer;
-    if (writes(event) && !types.includes("Files")) return;
+    if (ours(event)) return;
     event.preventDefault();
+    const { files } = event.dataTransfer;
     if (files.length) taken([...files]);
     else nothing("That was not a file", "Save the picture first, then drop its file here.");
   });

@@ -1,6 +1,6 @@
 // The large view: the photo with boxes, or a cut-out beside what it was.
 
-import { titleOf } from "./cards.js";
+import { FEW, titleOf } from "./cards.js";
 
 const get = (id) => document.getElementById(id);
 
@@ -45,7 +45,8 @@ export function makeStage() {
       box.style.top = percent(y0, height);
       box.style.width = percent(x1 - x0, width);
       box.style.height = percent(y1 - y0, height);
-      tag.textContent = one.unknown_phrase ? titleOf(one) : `${titleOf(one)} ${score.toFixed(2)}`;
+      const name = one.unknown_phrase ? titleOf(one) : `${titleOf(one)} ${score.toFixed(2)}`;
+      tag.textContent = marked.length > FEW ? index + 1 : name;
       tag.style[after ? "right" : "left"] = percent(after ? width - x1 : x0, width);
       tag.style.maxWidth = percent(after ? x1 : width - x0, width);
       if (y0 < 0.12 * height) tag.style.top = percent(y0, height);
