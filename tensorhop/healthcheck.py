@@ -25,8 +25,12 @@ def failure(address: str) -> str:
     Returns:
         Why the server is not ready; "" if it is.
     """
+    try:
+        known = ways(address)
+    except ValueError as error:  # a setting is refused
+        return str(error)
     problem = ""
-    for connect in ways(address):
+    for connect in known:
         try:
             with connect() as channel:
                 request = health_pb2.HealthCheckRequest()

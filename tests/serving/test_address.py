@@ -39,7 +39,7 @@ def test_an_ipv6_address_needs_brackets(host):
 
 @pytest.mark.parametrize("address", ["a:b:1", "[::1", "[a]:1", "127.0.0.1:2:3", "[127.0.0.1:1", "::"])
 def test_brackets_are_not_for_everything(address):
-    with pytest.raises(OSError, match=r"is no address|without brackets"):
+    with pytest.raises(OSError, match=r"is not an address|without brackets"):
         split(address)
 
 
