@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+LEAST_RATE = 1000  # bytes a second, below which a caller stands still; the pings of a connection take a tenth of it
+
 
 class Settings(BaseSettings):
     """How a process behaves, and what it accepts. Each refusal names the limit.
@@ -45,7 +47,8 @@ class Settings(BaseSettings):
     max_wait_ms: int = Field(0, ge=0)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
     max_calls: int = Field(64, ge=1)
-    # Seconds in which a caller may send nothing of its request, or take nothing of its answer, before it is given up.
+    # Seconds in which a caller may send nothing of its request, or take nothing of its answer, before it is given up;
+    # nothing is less than LEAST_RATE.
     max_stall_seconds: float = Field(30, gt=0)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
