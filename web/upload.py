@@ -29,7 +29,7 @@ FORM, JSON, TENSOR = "multipart/form-data", "application/json", "application/oct
 DTYPE, SHAPE = "Tensor-Dtype", "Tensor-Shape"
 NO_IMAGE = "is missing; give one"
 BUSY_SECONDS = 1.0  # after which a client that was refused may try again
-UPLOADS = 8  # times as many bodies are received at once as requests are worked on: most of them wait for slow lines
+UPLOADS = 32  # times as many bodies are received at once as requests are worked on: they wait for slow lines
 FULL_UPLOADS = 4  # of the largest size, that are held until they are whole
 MAX_JSON_PARTS = 100_000  # base64 has none of the characters that part values; each value takes some 50 bytes of memory
 

@@ -250,7 +250,6 @@ def test_a_request_beside_five_hundred_is_soon_done(
     with grpc.insecure_channel(running.address, [SINGLE_THREADED]) as channel:
         calls = [describe(channel, "greedy", *greedy) for _ in range(500)]
         wait_for(lambda: describer.finished)
-        before = len(describer.finished)
         for _ in range(3):
             mine = describe(channel, "mine", *other)
             assert mine.exception() is None, "refused"
