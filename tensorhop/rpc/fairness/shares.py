@@ -5,6 +5,7 @@ import threading
 from tensorhop.rpc.fairness.callers import Caller
 
 OVERSHOOT = 2  # times `most`: what is held in all, at most
+GROUP_OVERSHOOT = 1.5  # times its share: what a group holds at most where its members share; the rest is for others
 
 
 class FairShare:
@@ -28,13 +29,18 @@ class FairShare:
     def take(self, caller: Caller, units: int = 1) -> bool:
         """Take some, and return True; or False, if there is no room for this caller."""
         with self._lock:
-            if self.held and self.held + units > self.most and not self._within_share(caller, units):
+            if not self._fits(caller, units):
                 return False
             self.held += units
             for group, member in _levels(caller):
                 self._held[member] = self._held.get(member, 0) + units
                 self._members.setdefault(group, set()).add(member)
             return True
+
+    def has_room(self, caller: Caller, units: int = 1) -> bool:
+        """Whether `take` would succeed now."""
+        with self._lock:
+            return self._fits(caller, units)
 
     def give_back(self, caller: Caller, units: int = 1) -> None:
         with self._lock:
@@ -47,6 +53,9 @@ class FairShare:
                     if not self._members[group]:
                         del self._members[group]
 
+    def _fits(self, caller: Caller, units: int) -> bool:
+        return not self.held or self.held + units <= self.most or self._within_share(caller, units)
+
     def _within_share(self, caller: Caller, units: int) -> bool:
         if self.held + units > OVERSHOOT * self.most:
             return False
@@ -54,7 +63,7 @@ class FairShare:
         for group, member in _levels(caller):
             share /= len(self._members.get(group, set()) | {member})
             # A group may have filled everything before others came; its members that hold little get in all the same.
-            allowed = share if member == caller else OVERSHOOT * share
+            allowed = share if member == caller else GROUP_OVERSHOOT * share
             if self._held.get(member, 0) + units > allowed:
                 return False
         return bool(caller)

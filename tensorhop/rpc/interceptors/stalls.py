@@ -12,10 +12,10 @@ from urllib.parse import unquote
 import grpc
 
 from tensorhop.rpc.interceptors.tcp_progress import Progress, connections
+from tensorhop.settings import LEAST_RATE
 
 log = logging.getLogger(__name__)
 
-LEAST_RATE = 1000  # bytes a second of a connection, below which it stands still; pings take a tenth of it
 LOOKS = 8  # at a transfer, in the time after which it is given up
 
 Waits = Literal["taken", "sent"]  # for an answer to be taken, or a request to be sent
