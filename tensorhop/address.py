@@ -1,19 +1,79 @@
 """Addresses: where a service listens, and where to reach it: "host:port" or "unix:path"."""
 
 import errno
+import ipaddress
 import socket
 from http.client import HTTPConnection
 from pathlib import Path
 
 EVERY_INTERFACE = ("0.0.0.0", "[::]")
+NAME_SCHEMES = ("dns:///", "dns:")  # of a name that DNS resolves
+LIST_SCHEMES = ("ipv4:", "ipv6:")  # of several addresses, with commas between
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port. Raises OSError: the address is not HOST:PORT."""
+    """Host, an IPv6 address in brackets, and port. Raises OSError: the address is not HOST:PORT."""
+    check_brackets(address)
     host, _, port = address.rpartition(":")
-    if not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+    bracketed = host.startswith("[") and host.endswith("]") and is_ipv6(host[1:-1])
+    known = bracketed or (host and not set(host) & set(":[]"))
+    if not known or not port.isascii() or not port.isdecimal() or int(port) > 65535:
         raise OSError(f"{address!r} is not an address; it must be HOST:PORT, with a port from 0 to 65535, or unix:PATH")
     return host, int(port)
+
+
+def check_brackets(address: str) -> None:
+    """Raises OSError: an IPv6 address without brackets, whose port would be taken for a part of it, or the reverse."""
+    bare = address
+    for scheme in NAME_SCHEMES:
+        bare = bare.removeprefix(scheme)
+    host, _, port = bare.rpartition(":")
+    if is_ipv6(host) and port.isdecimal():
+        raise OSError(f"{address!r} has an IPv6 address without brackets; write [{host}]:{port}")
+    if is_ipv6(bare):
+        raise OSError(f"{address!r} has an IPv6 address without brackets, and no port; write [{bare}]:PORT")
+
+
+def is_ipv6(host: str) -> bool:
+    """Whether it is an IPv6 address without brackets."""
+    return ":" in host and "[" not in host and _ip(host) is not None
+
+
+def with_port(host: str, port: int) -> str:
+    """The address of a port at a host, whose name may be an IPv6 address with or without brackets."""
+    return f"[{host}]:{port}" if is_ipv6(host) else f"{host}:{port}"
+
+
+def targets(address: str) -> list[str]:
+    """Each server that an address stands for, as gRPC targets. May take seconds: it asks DNS.
+
+    "ipv4:10.0.0.1:50053,10.0.0.2:50053" lists them; a name, "segment:50053" or "dns:///segment:50053", may resolve to
+    several. Everything else is one, for gRPC to resolve, and so is localhost, whose two addresses are one machine.
+
+    Raises:
+        OSError: the name cannot be resolved.
+    """
+    for scheme in LIST_SCHEMES:
+        if address.startswith(scheme):
+            return [scheme + one for one in address.removeprefix(scheme).split(",")]
+    named = name_of(address)
+    if named is None:
+        return [address]
+    host, port = named
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    hosts = dict.fromkeys((family, where[0]) for family, _, _, _, where in found)
+    return [f"ipv6:[{ip}]:{port}" if family == socket.AF_INET6 else f"ipv4:{ip}:{port}" for family, ip in hosts]
+
+
+def name_of(address: str) -> tuple[str, int] | None:
+    """Host and port of an address whose host is a name that may resolve to several; None of every other."""
+    for scheme in NAME_SCHEMES:
+        address = address.removeprefix(scheme)
+    try:
+        host, port = split(address)
+    except OSError:
+        return None
+    return None if host == "localhost" or "/" in host or _ip(host) is not None else (host, port)
 
 
 def check_free(address: str) -> None:
@@ -62,9 +122,21 @@ def reachable(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only this machine can reach an address."""
-    host = address.rpartition(":")[0].strip("[]")
-    return address.startswith("unix:") or host in ("localhost", "::1") or host.startswith("127.")
+    """Whether an address, or each of several, can be reached from this machine alone."""
+    if address.startswith(("unix:", "unix-abstract:")):
+        return True
+    for scheme in (*NAME_SCHEMES, *LIST_SCHEMES):
+        address = address.removeprefix(scheme)
+    hosts = [one.rpartition(":")[0] for one in address.split(",")]
+    return all(host == "localhost" or ((ip := _ip(host)) is not None and ip.is_loopback) for host in hosts)
+
+
+def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host is, with or without brackets; None if it is a name."""
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None
 
 
 def get(address: str, path: str, timeout: float) -> tuple[int, str]:

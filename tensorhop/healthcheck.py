@@ -1,10 +1,17 @@
-"""`python -m tensorhop.healthcheck ADDRESS`: a health probe for containers; it exits with 0 if the server is ready."""
+"""`python -m tensorhop.healthcheck ADDRESS`: whether a server serves, for containers that have no other tool for it.
 
+With `--readiness`: whether all services that it calls can be reached, too.
+"""
+
+import argparse
 import os
 import sys
+from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tensorhop.address import check_brackets, is_loopback
 
 TIMEOUT_SECONDS = 3.0
 
@@ -19,30 +26,78 @@ def failure(address: str) -> str:
         Why the server is not ready; "" if it is.
     """
     try:
-        connection = connect(address)
-    except ValueError as error:  # an InvalidInput: a setting is refused, or a file cannot be used
+        known = ways(address)
+    except ValueError as error:  # a setting is refused
         return str(error)
-    with connection as channel:
+    problem = ""
+    for connect in known:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_SECONDS)
+            with connect() as channel:
+                request = health_pb2.HealthCheckRequest()
+                answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:
-            return f"{address} does not answer: {error.details()}"
-    if answer.status == health_pb2.HealthCheckResponse.SERVING:
-        return ""
-    return f"{address} is {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}"
+            problem = problem or f"{address} does not answer: {error.details()}"
+        except ValueError as error:  # a file that cannot be used, or no address
+            problem = problem or f"{address} cannot be asked: {error}"
+        else:
+            if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                return ""
+            return f"{address} is {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}"
+    return problem
 
 
-def connect(address: str) -> grpc.Channel:
-    """A channel to a server; with TLS and a token if the environment names them, as it does for the server."""
-    if any(os.environ.get(f"TENSORHOP_{name}") for name in ("TLS_CA", "TOKEN_FILE")):
-        from tensorhop.rpc.channel import open_channel
+def ways(address: str) -> list[Callable[[], grpc.Channel]]:
+    """How to connect, by TLS, with a token and by a proxy if the environment says so, as it does for the server.
 
-        return open_channel(address)
-    # This runs every few seconds, and importing what open_channel needs would be most of its cost.
-    return grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])
+    On this machine a server that has a certificate is asked by that certificate, whoever signed it and for whatever
+    name; if that fails, as any other client would ask it.
+    """
+    if not any(os.environ.get(f"TENSORHOP_{name}") for name in ("TLS_CERT", "TLS_CA", "TOKEN_FILE", "USE_PROXY")):
+        # This runs every few seconds, and what open_channel imports would be most of its cost.
+        check_brackets(address)
+        return [lambda: grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)])]
+    from tensorhop.rpc.channel import open_channel
+    from tensorhop.rpc.security import Security
+
+    security = Security.of()
+    found = [lambda: open_channel(address, security)]
+    if security.tls_cert and is_loopback(address):
+
+        def pinned() -> grpc.Channel:
+            return open_channel(address, security.pinned(), certified=security.own_name())
+
+        found.insert(0, pinned)
+    return found
+
+
+def lack(address: str) -> str:
+    """Ask a gRPC server whether it is ready. Takes and returns what `failure` does."""
+    from tensorhop.rpc.health import why_not_ready
+
+    reason = ""
+    for connect in ways(address):
+        try:
+            with connect() as channel:
+                reason = why_not_ready(channel, TIMEOUT_SECONDS)
+        except ValueError as error:  # a file that cannot be used, or no address
+            reason = str(error)
+        if not reason:
+            return ""
+    return f"{address} is not ready: {reason}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tensorhop.healthcheck", description="Exit with 0 if a server serves."
+    )
+    parser.add_argument("address", metavar="ADDRESS", help="HOST:PORT or unix:PATH")
+    parser.add_argument("--readiness", action="store_true", help="and if all services that it calls can be reached")
+    given = parser.parse_args()
+    try:
+        sys.exit((lack if given.readiness else failure)(given.address) or 0)
+    except (OSError, ValueError) as error:  # no address, or a setting that is refused
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tensorhop.healthcheck ADDRESS")
-    sys.exit(failure(sys.argv[1]) or 0)
+    main()

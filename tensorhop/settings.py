@@ -101,6 +101,8 @@ class Settings(BaseSettings):
     max_wait_ms: Milliseconds = Field(0, ge=0, le=1000 * DAY)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
     max_calls: int = Field(64, ge=1, le=INT32)
+    # Seconds in which a caller may send nothing of its request, or take nothing of its answer, before it is given up.
+    max_stall_seconds: FloatSeconds = Field(30, gt=0, le=DAY)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
     # of which may hold a whole body.
@@ -116,6 +118,8 @@ class Settings(BaseSettings):
     open_health: bool = True
     open_reflection: bool = False
     reflection: bool = True
+    # Whether gRPC connections pass the proxy of http_proxy, https_proxy and no_proxy; never those to this machine.
+    use_proxy: bool = False
     # HOST:PORT where Prometheus finds the metrics; empty for nowhere.
     metrics: str = ""
     log_format: Literal["text", "json"] = "text"

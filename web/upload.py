@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from tensorhop.options.kinds import read_json
 from tensorhop.settings import Settings
 from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import decode_mask
+from tensorhop.values.images.formats import readable_formats
 from tensorhop.web.parameters import read
 from tensorhop.web.problem import Refused
 from tensorhop.wire.image_source import read_pixels
@@ -41,6 +43,12 @@ class Upload:
 
 def most_bytes(settings: Settings) -> int:
     return min(settings.max_upload_bytes, settings.max_message_bytes)
+
+
+def image_types() -> list[str]:
+    """The media types of the image files that can be read."""
+    Image.init()  # Pillow knows a type once it has loaded its plugin
+    return [Image.MIME[name] for name in readable_formats() if name in Image.MIME]
 
 
 def check(request: Request, settings: Settings) -> str:

@@ -90,7 +90,7 @@ def serve_http(
     keep_large_buffers()
     try:
         server = start_http(listen or f"localhost:{HTTP_PORT}", pipeline, allow_origin or ())
-    except OSError as error:
+    except (InvalidInput, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
     run_until_signal([server], lambda: log.info("http serves on %s", server.address))

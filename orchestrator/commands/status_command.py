@@ -46,6 +46,7 @@ def status(
 
     Exit code: 0 all serve (or --watch was ended), 1 not all do, 2 wrong use, 130 interrupted.
     """
+    from tensorhop.address import check_brackets
     from tensorhop.orchestrator.commands import status, status_table
     from tensorhop.orchestrator.run.files import WrongUse
 
@@ -55,7 +56,9 @@ def status(
         if wait is not None and watch:
             raise WrongUse("--wait ends when all serve, --watch never; take one of them")
         seconds = 0.0 if wait is None else status.parse_duration(wait)
-    except WrongUse as error:
+        for address in filter(None, told.values()):
+            check_brackets(address)
+    except (WrongUse, OSError) as error:
         raise typer.BadParameter(str(error)) from error
 
     def find() -> "list[Status]":

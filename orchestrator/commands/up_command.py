@@ -38,7 +38,7 @@ def up(
     trust_remote_code: TrustRemoteCode = False,
 ) -> None:
     """Start the services and the pipeline on their default ports, and supervise them until Ctrl-C."""
-    from tensorhop.address import reachable
+    from tensorhop.address import reachable, split, with_port
     from tensorhop.orchestrator.launch import in_process, processes
     from tensorhop.orchestrator.launch.model_choices import model_choices
     from tensorhop.rpc.security import Security
@@ -54,7 +54,12 @@ def up(
             raise typer.Exit(1)
         typer.echo(f"http is left out: {lost}", err=True)
         names.remove(HTTP)
-    addresses = {name: f"{host}:{ports()[name]}" for name in names}
+    addresses = {name: with_port(host, ports()[name]) for name in names}
+    try:
+        for address in addresses.values():
+            split(address)
+    except OSError as error:
+        raise typer.BadParameter(f"--host is {host!r}; it must be a name or an IP address, without a port") from error
     try:
         Security.of().check_client()  # the pipeline is a client of the services
     except InvalidInput as error:
@@ -101,6 +106,9 @@ def check_names(names: list[str] | tuple[str, ...]) -> None:
 
 
 def announce(addresses: dict[str, str]) -> None:
+    """Print where what was started listens, and, as soon as it is, that it is ready."""
+    from tensorhop.orchestrator.launch.readiness import say_when_ready
+
     for name, address in addresses.items():
         typer.echo(f"{name:<12} {address}", err=True)
-    typer.echo("ready; Ctrl-C stops", err=True)
+    say_when_ready(addresses, lambda message: typer.echo(message, err=True))

@@ -1,4 +1,4 @@
-"""Connections: the options that both ends of a call need, and what a failed call says."""
+"""Connections: the options that both ends of a call need, and what a server says about itself."""
 
 import json
 import logging
@@ -8,7 +8,8 @@ from typing import Any
 import grpc
 from grpc.experimental import ChannelOptions
 
-from tensorhop.address import is_loopback
+from tensorhop.address import check_brackets, is_loopback
+from tensorhop.errors import InvalidInput
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens, TokenSender
 from tensorhop.settings import Settings, current_settings
@@ -20,19 +21,20 @@ from tensorhop.wire.payloads import Payloads
 log = logging.getLogger(__name__)
 
 INFO = info_pb2.DESCRIPTOR.services_by_name["InfoService"]
-# What gRPC's own defaults leave out for minutes or for ever: a stopped peer, a name's new addresses.
 # Answers are read by the thread that wants them, not by one more.
 SINGLE_THREADED = (ChannelOptions.SingleThreadedUnaryStream, 1)
-REPLICAS = [
-    ("grpc.keepalive_time_ms", 1000),
-    ("grpc.keepalive_timeout_ms", 1500),
-    ("grpc.http2.ping_timeout_ms", 1500),
-    ("grpc.http2.max_pings_without_data", 0),
+# What gRPC's own defaults leave out for minutes or for ever. A ping waits behind the bytes that are queued, on a slow
+# line for minutes; and a stock server ends all calls of a client that pings more often than every five.
+CONNECTION = [
+    ("grpc.keepalive_time_ms", 330_000),
+    ("grpc.keepalive_timeout_ms", 60_000),  # the kernel's TCP_USER_TIMEOUT: no byte was acknowledged for so long
+    ("grpc.http2.ping_timeout_ms", 600_000),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5000),  # how long one attempt may take, too
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
+IN_TURN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 
 def message_options(settings: Settings) -> list[tuple[str, Any]]:
@@ -42,46 +44,62 @@ def message_options(settings: Settings) -> list[tuple[str, Any]]:
 
 
 def open_channel(
-    address: str, service: str = "", security: Security | None = None, settings: Settings | None = None
+    address: str,
+    security: Security | None = None,
+    settings: Settings | None = None,
+    *,
+    certified: str = "",
+    authority: str = "",
+    in_turn: bool = True,
 ) -> grpc.Channel:
     """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used.
 
+    A transfer that makes progress is never ended: a
+    server that is silent is only noticed after minutes, and what waits for one needs a deadline.
+
     Args:
-        service: full name of a service that may have several replicas behind the address (dns:///segment:50053): calls
-            go to those in turn whose health says SERVING; a dead one is noticed, and a new one found, within seconds.
-        security: TLS and token; what `settings` say if not given. gRPC asks for health without a token: where health
-            is not open, its answer is not looked at.
-        settings: how large a message may be; this process's if not given.
+        security: TLS and token; what `settings` say if not given.
+        settings: how large a message may be, and whether a proxy is passed; this process's if not given.
+        certified: the name for which the server's certificate is, if not that in the address.
+        authority: "host:port" that was resolved to this address, if it was.
+        in_turn: whether the address may resolve to several servers, to be called in turn.
 
     Raises:
-        InvalidInput: a file of `security` cannot be used.
+        InvalidInput: the address has an IPv6 address without brackets, or a file of `security` cannot be used.
     """
+    try:
+        check_brackets(address)
+    except OSError as error:
+        raise InvalidInput("address", str(error)) from error
     settings = settings or current_settings()
     security = security or Security.of(settings)
     # Without a pool of its own, a second channel to the same address would share the first one's connection.
     options: list[tuple[str, int | str]] = [
         *message_options(settings),
+        *CONNECTION,
         ("grpc.use_local_subchannel_pool", 1),
         SINGLE_THREADED,
     ]
-    if is_loopback(address):
-        options.append(("grpc.enable_http_proxy", 0))  # a proxy cannot reach this machine's loopback
-    if service:
-        config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
-        if security.open_health:
-            config["healthCheckConfig"] = {"serviceName": service}
-        options += [("grpc.service_config", json.dumps(config)), *REPLICAS]
+    if in_turn:
+        options.append(("grpc.service_config", IN_TURN))
+    if is_loopback(address) or not settings.use_proxy:  # a proxy cannot reach this machine's loopback
+        options.append(("grpc.enable_http_proxy", 0))
+    if authority:
+        options.append(("grpc.default_authority", authority))
+        certified = certified or authority.rpartition(":")[0]
     credentials = security.channel_credentials()
     if credentials is None:
         channel = make_channel(lambda: grpc.insecure_channel(address, options))
     else:
         if address.startswith("unix:"):
-            options.append(("grpc.ssl_target_name_override", "localhost"))  # no certificate is for a path
+            certified = certified or "localhost"  # no certificate is for a path
+        if certified:
+            options.append(("grpc.ssl_target_name_override", certified))
         channel = make_channel(lambda: grpc.secure_channel(address, credentials, options))
     if not security.token_file:
         return channel
     if credentials is None and not is_loopback(address):
-        _warn_of_plain_tokens(address)
+        _warn_of_plain_tokens(authority or address)
     return grpc.intercept_channel(channel, TokenSender(Tokens(security.token_file)))
 
 

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.channel import info_of, open_channel
-from tensorhop.rpc.security import Security
+from tensorhop.rpc.security import Security, explain
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
 from tensorhop.wire.calls import code_of
@@ -28,14 +28,16 @@ log = logging.getLogger(__name__)
 class Remote:
     """A service at an address, on two connections: large messages on one do not hold up the small ones on the other.
 
-    Certificates and authorities that change are used from the next call on, by new connections.
+    Nothing watches them: only its deadline ends a call to a server that has fallen silent. Certificates and authorities
+    that change are used from the next call on, by new connections.
 
     Args:
         security: TLS and token; what `settings` say if not given.
         settings: how large a message may be; this process's if not given.
+        authority, in_turn: as of `open_channel`.
 
     Raises:
-        InvalidInput: a file of `security` cannot be used.
+        InvalidInput: the address is malformed, or a file of `security` cannot be used.
     """
 
     def __init__(
@@ -44,8 +46,11 @@ class Remote:
         service: ServiceDescriptor,
         security: Security | None = None,
         settings: Settings | None = None,
+        authority: str = "",
+        in_turn: bool = True,
     ) -> None:
         self._address, self._service = address, service
+        self._authority, self._in_turn = authority, in_turn
         self._settings = settings or current_settings()
         self._security = security or Security.of(self._settings)
         self._channels: list[grpc.Channel] = []  # old ones too: calls may still be under way on them
@@ -69,7 +74,7 @@ class Remote:
         return call
 
     def ready(self, timeout: float) -> bool:
-        """Whether a replica answers on both connections within so many seconds; asks for them to be made."""
+        """Whether a server answers on both connections within so many seconds; asks for them to be made."""
         end = time.monotonic() + timeout
         for check in self._checks:
             left = max(0.0, end - time.monotonic())
@@ -84,9 +89,29 @@ class Remote:
                     return False
         return True
 
+    def problem(self, timeout: float) -> str:
+        """Why no call can be made now, as the end of a sentence: "does not answer"; "" if one can.
+
+        Args:
+            timeout: seconds for an answer; one that cannot be connected to is told at once.
+        """
+        if self._security.tls_ca:
+            self._renew()
+        try:
+            status = self._checks[0](health_pb2.HealthCheckRequest(), timeout=timeout).status
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details() or ""
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                reason = explain(details)
+                return "does not answer" if reason == details else f"does not answer: {reason}"
+            if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+                return f"does not take calls from here: {details}"
+            return ""  # it answers; not every server has health
+        return "does not serve" if status == health_pb2.HealthCheckResponse.NOT_SERVING else ""
+
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""
-        return info_of(self._info, timeout)
+        return info_of(self._small, timeout)
 
     def close(self) -> None:
         """Close the connections; calls under way end with CANCELLED."""
@@ -115,15 +140,16 @@ class Remote:
                 self._change.notify_all()
 
     def _connect(self) -> None:
-        name = self._service.full_name
-        # Questions of another kind would take every second turn of two replicas: hence a third.
-        self._small, self._bulk, self._info = (
-            open_channel(self._address, name, self._security, self._settings) for _ in range(3)
+        self._small, self._bulk = (
+            open_channel(
+                self._address, self._security, self._settings, authority=self._authority, in_turn=self._in_turn
+            )
+            for _ in range(2)
         )
         self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(self._bulk, self._service)
         # Made here, not when they are called: making one on a channel that is being closed can crash in gRPC.
         self._checks = [health_pb2_grpc.HealthStub(channel).Check for channel in (self._small, self._bulk)]
-        self._channels += [self._small, self._bulk, self._info]
+        self._channels += [self._small, self._bulk]
 
     def _renew(self) -> None:
         with self._lock:

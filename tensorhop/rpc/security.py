@@ -1,13 +1,14 @@
 """Security of connections: TLS, client certificates, and which parts of a server need no token."""
 
+import contextlib
 import logging
 import os
 import re
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import grpc
 
@@ -153,6 +154,18 @@ class Security:
         key, chain = self.pair() or (None, None)
         return grpc.ssl_channel_credentials(authorities, key, chain)
 
+    def pinned(self) -> Self:
+        """For a client of this very server: it trusts the server's own certificate, and shows it if it is asked."""
+        return replace(self, tls_ca=self.tls_cert)
+
+    def own_name(self) -> str:
+        """A name or address for which this side's certificate is. Raises InvalidInput."""
+        pair = self.pair()
+        assert pair is not None
+        pem = pair[1].decode(errors="replace")
+        names = certificate_names(pem, self.tls_cert, self.tls_key)
+        return names[0].replace("*", "any", 1) if names else "localhost"
+
     def warn_if_open(self, service: str, address: str) -> None:
         """Log a warning if a server speaks plain text where other machines can reach it."""
         if not self.tls_cert and not is_loopback(address):
@@ -186,6 +199,27 @@ class _Renewal(Generic[T]):
             return None
         log.info("the certificate in %s is used from now on", self._security.tls_cert)
         return made
+
+
+def certificate_names(pem: str, cert: str, key: str) -> list[str]:
+    """The names and addresses for which a certificate is, as a client reads them: a handshake within this process.
+
+    Args:
+        pem: the text of the file `cert`, which is trusted; `key` is its key's.
+    """
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    server.load_cert_chain(cert, key, password="")
+    client.check_hostname = False
+    client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    client.load_verify_locations(cadata=pem)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
+    for end in ends * 3:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    found: Any = ends[0].getpeercert() or {}
+    names = [value for kind, value in found.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
+    return names or [value for part in found.get("subject", ()) for kind, value in part if kind == "commonName"]
 
 
 def stamp_of(path: str) -> tuple[int, int, int] | None:

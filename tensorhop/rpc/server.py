@@ -2,19 +2,24 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
 from tensorhop.rpc.channel import INFO, message_options
-from tensorhop.rpc.health import HealthServicer
+from tensorhop.rpc.fairness.callers import caller_of
+from tensorhop.rpc.fairness.shares import OVERSHOOT
+from tensorhop.rpc.health import HEARTBEAT, HealthServicer
 from tensorhop.rpc.info import InfoServicer
 from tensorhop.rpc.interceptors.authentication import AuthenticationInterceptor
 from tensorhop.rpc.interceptors.call_limit import CallLimit
 from tensorhop.rpc.interceptors.faults import FaultInterceptor
 from tensorhop.rpc.interceptors.observation import ObservationInterceptor
+from tensorhop.rpc.interceptors.stalls import StallWatch
+from tensorhop.rpc.interceptors.transfers import TransferInterceptor
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.tokens import Tokens
@@ -23,11 +28,14 @@ from tensorhop.wire.codec import handlers
 
 CONNECTIONS = [
     ("grpc.so_reuseport", 0),  # otherwise two servers share a port, unnoticed
-    ("grpc.max_connection_age_ms", 30_000),  # then a client asks again which replicas there are; calls are not cut
-    ("grpc.keepalive_time_ms", 10_000),  # a caller that lost the network is gone, and its work ends, within 20 s
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
-    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients make sure that a silent server lives
+    # A caller that lost the network is gone, and its work ends, within 30 s: the ping's bytes are not acknowledged, and
+    # the kernel gives up (keepalive_timeout is its TCP_USER_TIMEOUT). The ping's own answer may wait for minutes behind
+    # the bytes that are queued on a slow line.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 600_000),
+    ("grpc.http2.max_pings_without_data", 0),  # also while a model takes its time
+    ("grpc.http2.min_ping_interval_without_data_ms", 500),  # clients may make sure that a silent server lives
     ("grpc.http2.max_ping_strikes", 0),
     # Calls that wait for a thread to take or refuse them: beyond 1,000, gRPC cancels some without a reason.
     ("grpc.server.max_pending_requests", 20_000),
@@ -67,16 +75,22 @@ class Server:
         options = [*message_options(settings), *CONNECTIONS]
         most = settings.max_calls
         limit = CallLimit(most)
-        workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
+        # As many requests are received as worked on, and of both up to twice as many for a while.
+        workers = ThreadPoolExecutor(2 * OVERSHOOT * most + REFUSERS, thread_name_prefix=service.name)
         self.service = service
-        interceptors: list[grpc.ServerInterceptor] = [ObservationInterceptor(service.name)]
+        self._stalls = StallWatch(settings.max_stall_seconds)
+        known = partial(caller_of, tokens=bool(security.token_file), certificates=security.require_client_cert)
+        interceptors: list[grpc.ServerInterceptor] = [
+            TransferInterceptor(service.name, most, self._stalls, known),
+            ObservationInterceptor(service.name),
+        ]
         if security.token_file:
             interceptors.append(AuthenticationInterceptor(Tokens(security.token_file), security, service.name))
         interceptors.append(FaultInterceptor(service.name, limit))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
         info = InfoServicer(service.name, servicer, limit)
         self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
-        self._health = HealthServicer()
+        self._health = HealthServicer(lambda: not any(one.missing for one in info.upstreams()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         if security.reflection:
@@ -92,11 +106,12 @@ class Server:
             raise OSError(f"{service.name} cannot listen on {address}; is it in use?") from error
         self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
         self._server.start()
-        for name in ("", service.descriptor.full_name):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._stalls.start()
+        self._health.serve("", service.descriptor.full_name, HEARTBEAT)
 
     def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
         """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
         self._health.enter_graceful_shutdown()
         self._health.end_watches()
+        self._stalls.close()
         return self._server.stop(grace)

@@ -7,6 +7,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from tensorhop.errors import RETRYABLE, ServiceFault, service_of, step_of
+from tensorhop.proxy import explain_proxy
 from tensorhop.rpc.security import NO_HTTP2, explain
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.wire.calls import code_of
@@ -49,11 +50,18 @@ def to_status(fault: pb.Fault) -> grpc.Status:
     return answer
 
 
+def sentence_of(error: grpc.RpcError) -> str:
+    """What gRPC says of a failed call, made plain where it is about TLS or a proxy."""
+    details = error.details() if hasattr(error, "details") else str(error)  # which is all that some wrappers say
+    details = details or code_of(error).name
+    proxy = explain_proxy(details)
+    return details + proxy if proxy else explain(details)
+
+
 def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:
     """The fault of a failed call: the one that the service sent, or one made from gRPC's own status."""
     code = code_of(error)
-    details = error.details() if hasattr(error, "details") else str(error)  # which is all that some wrappers say
-    fault = pb.Fault(code=f"CODE_{code.name}", message=explain(details or code.name))
+    fault = pb.Fault(code=f"CODE_{code.name}", message=sentence_of(error))
     fault.retryable = fault.code in RETRYABLE
     lasting = NO_HTTP2 in fault.message
     if answer := HTTP_STATUS.search(fault.message):

@@ -262,6 +262,18 @@ def test_only_what_was_asked_for_starts(tmp_path: Path) -> None:
         assert sorted(children_of(process.pid)) == ["postprocess"]
 
 
+def test_up_takes_an_ipv6_address_without_brackets(tmp_path: Path) -> None:
+    with tensorhop("up", "--host", "::1", "--only", "postprocess", cwd=tmp_path, until=b"[::1]:") as process:
+        assert sorted(children_of(process.pid)) == ["postprocess"]
+
+
+def test_up_refuses_a_host_with_a_port(tmp_path: Path) -> None:
+    command = [sys.executable, "-P", "-m", "tensorhop.orchestrator", "up", "--host", f"{HOST}:50050"]
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "without a port" in " ".join(refused.stderr.split())
+
+
 def test_up_says_when_a_port_is_taken(tmp_path: Path) -> None:
     with tensorhop(
         "serve", "postprocess", "--listen", f"{HOST}:{ports()['postprocess']}", cwd=tmp_path, until=b"serves"

@@ -1,21 +1,24 @@
 """Connections over a real socket: what a failed call says at the other end."""
 
 import contextlib
+import socket
 import threading
 from types import SimpleNamespace
 
 import grpc
 import pytest
+from hops import proxy
 
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of
 from tensorhop.request_id import REQUEST_ID, metadata_of
-from tensorhop.rpc.channel import open_channel
+from tensorhop.rpc.channel import CONNECTION, open_channel
 from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.replicas.replicas import Replicas
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.status import from_error, to_status
 from tensorhop.services.describe.service import SERVICE as DESCRIBE
 from tensorhop.services.segment.service import SERVICE as SEGMENT
-from tensorhop.settings import Settings
+from tensorhop.settings import Settings, use_settings
 from tensorhop.v1 import describe_pb2, describe_pb2_grpc, segment_pb2, segment_pb2_grpc
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.wire.codec import Packet
@@ -217,15 +220,84 @@ def test_metadata_is_text_only():
     assert "x-bin" not in seen
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
-def test_a_proxy_is_not_asked_for_this_machine(host, monkeypatch):
-    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+@pytest.fixture
+def proxied(monkeypatch):
+    """Sets the proxy of the environment, as container engines and users do."""
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy", "grpc_proxy", "https_proxy", "http_proxy"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    server = Server(
-        DESCRIBE, SimpleNamespace(Describe=lambda *_: Packet(describe_pb2.DescribeResponse(), Payloads())), "0.0.0.0:0"
-    )
-    with open_channel(f"{host}:{server.address.rpartition(':')[2]}") as channel:
+    return lambda url, *names: [monkeypatch.setenv(name, url) for name in names or ("http_proxy", "https_proxy")]
+
+
+def failure_at(address, use_proxy):
+    """What a call to an address where nobody listens says."""
+    settings = Settings(use_proxy=use_proxy)
+    use_settings(settings)
+    try:
+        with open_channel(address, settings=settings) as channel, pytest.raises(grpc.RpcError) as caught:
+            describe_pb2_grpc.DescribeServiceStub(channel).Describe(describe_pb2.DescribeRequest(), timeout=10)
+        return from_error(caught.value, "describe").fault
+    finally:
+        use_settings(None)
+
+
+@pytest.mark.parametrize("use_proxy", [False, True])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "dns:///localhost", "ipv4:127.0.0.1"])
+def test_a_proxy_is_not_asked_for_this_machine(host, use_proxy, proxied):
+    proxied("http://127.0.0.1:9", "http_proxy", "https_proxy", "grpc_proxy")
+    answer = Packet(describe_pb2.DescribeResponse(), Payloads())
+    server = Server(DESCRIBE, SimpleNamespace(Describe=lambda *_: answer), "0.0.0.0:0")
+    address = f"{host}:{server.address.rpartition(':')[2]}"
+    with open_channel(address, settings=Settings(use_proxy=use_proxy)) as channel:
         describe_pb2_grpc.DescribeServiceStub(channel).Describe(describe_pb2.DescribeRequest(), timeout=10)
     server.stop(0).wait()
+
+
+def test_a_proxy_is_not_asked_for_another_machine_unless_it_is_wanted(proxied, monkeypatch):
+    """Whatever the name: here it is one of this machine, which only its name hides."""
+    proxied("http://127.0.0.1:9")
+    real = socket.getaddrinfo
+
+    def resolve(host, *about, **more):
+        return real("127.0.0.1" if host == "describe.example" else host, *about, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    answer = Packet(describe_pb2.DescribeResponse(text="there"), Payloads())
+    server = Server(DESCRIBE, SimpleNamespace(Describe=lambda *_: answer), "127.0.0.1:0")
+    service = Replicas(f"describe.example:{server.address.rpartition(':')[2]}", DESCRIBE.descriptor)
+    packet = Packet(describe_pb2.DescribeRequest(), Payloads())
+    (found,) = service.method("Describe", packet)(packet, timeout=10)
+    assert found.message.text == "there"
+    service.close()
+    server.stop(0).wait()
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 503 Service Unavailable\r\n\r\n", b"HTTP/1.1 403 No\r\n\r\n", b"", None])
+@pytest.mark.parametrize("address", ["describe:50051", "192.0.2.1:50051", "dns:///describe.example:50051"])
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy"])
+def test_a_failure_at_a_proxy_names_it(address, answer, variable, proxied):
+    with contextlib.nullcontext("http://me:secret@127.0.0.1:9") if answer is None else proxy(answer) as url:
+        proxied(url, variable)
+        fault = failure_at(address, use_proxy=True)
+    assert fault.code == pb.CODE_UNAVAILABLE
+    assert f"by the proxy {url.replace('me:secret@', '')} ({variable}): set no_proxy" in fault.message
+    assert "secret" not in fault.message
+
+
+def test_a_failure_without_the_proxy_says_that_there_is_one(proxied):
+    proxied("http://127.0.0.1:9")
+    assert "http_proxy is set: TENSORHOP_USE_PROXY=true" not in failure_at("127.0.0.1:9", use_proxy=False).message
+    message = failure_at("nobody.invalid:50051", use_proxy=False).message
+    assert "no proxy was asked, although https_proxy is set: TENSORHOP_USE_PROXY=true" in message
+
+
+@pytest.mark.parametrize("address", ["::1:50051", "::1", "dns:///::1:50051", "2001:db8::7:50051"])
+@pytest.mark.parametrize("connect", [open_channel, lambda address: Replicas(address, DESCRIBE.descriptor)])
+def test_an_ipv6_address_without_brackets_is_refused(address, connect):
+    with pytest.raises(InvalidInput, match=r"without brackets.*; write \["):
+        connect(address)
+
+
+def test_no_ping_comes_more_often_than_a_stock_server_allows():
+    options = dict(CONNECTION)
+    assert options["grpc.keepalive_time_ms"] > 300_000
+    assert "grpc.keepalive_permit_without_calls" not in options

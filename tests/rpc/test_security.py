@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.healthcheck import failure
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
@@ -27,6 +28,7 @@ from tensorhop.rpc.security import Security, explain
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.status import from_error
 from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
+from tensorhop.settings import use_settings
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.v1 import info_pb2, info_pb2_grpc, postprocess_pb2
 from tensorhop.values.results import Summary
@@ -438,3 +440,32 @@ def certificate_of(address, context):
         context.wrap_socket(plain, server_hostname=host) as connection,
     ):
         return connection.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("name", ["server", "elsewhere", "wildcard", "address"])
+@pytest.mark.parametrize("more", [{}, {"tls_ca": "ca"}, {"tls_ca": "ca", "require_client_cert": "true"}])
+def test_the_healthcheck_asks_a_server_by_its_own_certificate(files, name, more, monkeypatch):
+    """Whatever the certificate is for, whoever signed it, and whether --tls-ca is there."""
+    files.issue("wildcard", "*.example.org")
+    files.issue("address", "192.0.2.7")
+    given = {"tls_cert": name, "tls_key": f"{name}.key"} | more
+    for key, value in given.items():
+        monkeypatch.setenv(f"TENSORHOP_{key.upper()}", files.path(value) if key != "require_client_cert" else value)
+    use_settings(None)
+    try:
+        with serving(Security.of()) as server:
+            assert failure(server.address) == ""
+        assert "does not answer" in failure(server.address)
+    finally:
+        use_settings(None)
+
+
+def test_the_healthcheck_does_not_take_a_certificate_that_is_not_the_servers(files, monkeypatch):
+    for key, value in {"tls_cert": "elsewhere", "tls_key": "elsewhere.key"}.items():
+        monkeypatch.setenv(f"TENSORHOP_{key.upper()}", files.path(value))
+    use_settings(None)
+    try:
+        with serving(files.pair("server")) as server:
+            assert "does not answer" in failure(server.address)
+    finally:
+        use_settings(None)
