@@ -19,7 +19,7 @@ from tensorhop.request_id import new_id, usable
 from tensorhop.rpc.tokens import KEY, Tokens
 from tensorhop.settings import Settings
 from tensorhop.web import answers, upload
-from tensorhop.web.accept import OFFERS, PICTURES, TENSOR, choose
+from tensorhop.web.accept import EVENTS, JSON, OFFERS, PICTURES, TENSOR, ZIP, choose
 from tensorhop.web.parameters import PARAMETERS, Wish, wish
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.stream import Incoming, Stream, while_there
@@ -83,6 +83,7 @@ class Process:
                 **wanted.keywords,
                 masks=received.masks,
                 output=wanted.output,
+                return_masks=wanted.return_masks,
                 request_id=wanted.request_id or request.headers.get(REQUEST_ID, "") or request.state.request_id,
                 timeout=max(0.0, timeout - (time.monotonic() - started)),
             )
@@ -131,6 +132,8 @@ def agree(accept: str, wanted: Wish) -> tuple[str, Wish]:
     pictures = [own] if wanted.format else [own, *(one for one in PICTURES.values() if one != own)]
     others = [media for media in OFFERS if media not in PICTURES.values()]
     media = media_of(accept, [others[0], *pictures, *others[1:]])
+    if wanted.return_masks and media not in (JSON, ZIP, EVENTS):
+        raise InvalidInput("return_masks", f"is true, but Accept asks for {media}; JSON, ZIP and events hold masks")
     if media == TENSOR and wanted.format:
         raise InvalidInput("format", f"is {wanted.format}, but Accept asks for raw pixels")
     if media == TENSOR or media in PICTURES.values():

@@ -19,8 +19,8 @@ from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import decode_mask
 from tensorhop.web.parameters import read
 from tensorhop.web.problem import Refused
+from tensorhop.wire.image_source import read_pixels
 from tensorhop.wire.payloads import Payloads
-from tensorhop.wire.tensor import to_array
 
 FORM, JSON, TENSOR = "multipart/form-data", "application/json", "application/octet-stream"
 DTYPE, SHAPE = "Tensor-Dtype", "Tensor-Shape"
@@ -141,7 +141,7 @@ def to_tensor(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
         raise InvalidInput("image.tensor.shape", "has a dimension of more than 64 bits")
     payloads = Payloads()
     tensor = tensor_pb2.Tensor(dtype=dtype[:100], shape=shape, data=payloads.put(data))
-    return to_array(tensor, payloads, "image.tensor")
+    return read_pixels(tensor, payloads, "image.tensor")
 
 
 def _json(request: Request, body: bytes) -> Upload:

@@ -7,6 +7,7 @@ import numpy as np
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import current_settings
 from tensorhop.v1 import image_pb2 as pb
+from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import check_size, decode_image
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array
@@ -26,14 +27,23 @@ def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.
         return decode_image(payloads.get(image.encoded), f"{field}.encoded")
     if source == "path":
         return decode_image(read_path(image.path, f"{field}.path"), f"{field}.path")
-    array = to_array(image.tensor, payloads, f"{field}.tensor")
+    return read_pixels(image.tensor, payloads, f"{field}.tensor")
+
+
+def read_pixels(tensor: tensor_pb2.Tensor, payloads: Payloads, field: str) -> np.ndarray:
+    """The pixels of a tensor: uint8, height x width x 3.
+
+    Raises:
+        InvalidInput: the tensor is malformed, of another dtype or shape, or has too many pixels.
+    """
+    array = to_array(tensor, payloads, field)
     if array.dtype != np.uint8:
-        raise InvalidInput(f"{field}.tensor.dtype", f"is {image.tensor.dtype}; an image is UINT8")
+        raise InvalidInput(f"{field}.dtype", f"is {tensor.dtype}; an image is UINT8")
     if array.ndim != 3 or array.shape[2] != 3:
         raise InvalidInput(
-            f"{field}.tensor.shape", f"is {list(array.shape)}; an image is [height, width, 3], its channels R, G, B"
+            f"{field}.shape", f"is {list(array.shape)}; an image is [height, width, 3], its channels R, G, B"
         )
-    check_size(array.shape[1], array.shape[0], f"{field}.tensor.shape")
+    check_size(array.shape[1], array.shape[0], f"{field}.shape")
     return array
 
 
