@@ -10,9 +10,13 @@ BIN := .venv/bin
 COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 BUILD_ARGS ?=
 ARGS ?=
+# Exact versions, which CI and the images have too; where one of them has no wheel: make CONSTRAINTS= test
+CONSTRAINTS ?= deploy/constraints.txt
+PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
-.PHONY: clean pictures compose-verify
+.PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-foreground compare-refinement
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-mixed bench-soak
 
@@ -22,11 +26,24 @@ help:  ## list the targets
 run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 	$(BIN)/tensorhop run "$(IMAGE)" --out out
 
+http: .venv/installed  ## install what HTTP and the page need into .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[http]'
+
+models: .venv/installed  ## install PyTorch, transformers and what fetches models into .venv; TORCH=... picks the build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[models]'
+
+otel: .venv/installed  ## install what traces need into .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[otel]'
+
 test: .venv/tested  ## run the tests
 	$(BIN)/pytest --numprocesses auto
 
 test-models: .venv-models/tested  ## run the tests of the models that need PyTorch, in .venv-models
 	.venv-models/bin/pytest tests/models
+
+test-lowest: .venv-lowest/tested  ## run the tests on the oldest versions that pyproject.toml allows; on Python 3.11
+	.venv-lowest/bin/pytest --numprocesses auto
 
 test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
 	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py
@@ -44,13 +61,21 @@ fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some
 test-web: .venv-web/installed  ## run the tests of the page in a browser; Debian's chromium and chromium-driver
 	.venv-web/bin/pytest tests/browser
 
-lint: .venv/tested  ## check style, and the protos
+# released.binpb is what the last release promised; CONTRIBUTING.md tells when it is made anew.
+lint: .venv/tested  ## check style, spelling and the protos, and that they break no client of the last release
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mdformat --check $(MARKDOWN)
+	$(BIN)/codespell
 	cd protos && ../$(BIN)/buf lint && ../$(BIN)/buf format --diff --exit-code
+	cd protos && ../$(BIN)/buf breaking --against released.binpb
 
-types: .venv/tested  ## check types
+format-docs: .venv/tested  ## format the Markdown files
+	$(BIN)/mdformat $(MARKDOWN)
+
+types: .venv/tested  ## check types, of the package and of tests and tools
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 protos: .venv/tested  ## generate tensorhop/v1 from protos/
 	$(BIN)/python hatch_build.py
@@ -110,8 +135,22 @@ compare-foreground: .venv-compare/installed  ## compare decontaminate with other
 compare-refinement: .venv-compare/installed  ## compare masks before and after refine
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_refinement.py
 
+# PyTorch, and what only its builds for CUDA need, is not pinned: which build fits is up to the machine.
+lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt
+	mkdir -p build
+	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
+		--extra dev --extra http --extra models --extra otel --output-file build/constraints.txt \
+		pyproject.toml services/detect/requirements-groundingdino.txt
+	{ echo "# Made by make lock: the exact versions of development, CI and the images, for all systems and Pythons."; \
+		grep -vE '^(torch|torchvision|triton|cuda|nvidia)\b' build/constraints.txt; } > deploy/constraints.txt
+	.venv-lock/bin/uv pip compile --quiet --upgrade --resolution lowest-direct --python-version 3.11 --no-header \
+		--no-annotate --extra http --extra otel --output-file build/lowest.txt pyproject.toml
+	{ echo "# Made by make lock: the lowest versions that pyproject.toml allows, on Python 3.11."; \
+		cat build/lowest.txt; } > deploy/lowest.txt
+
 clean:  ## remove everything that was made here
 	rm -rf .venv .venv-* build dist out tensorhop/v1 examples/node/node_modules tools/stubs/node_modules
+	rm -f tensorhop/orchestrator tensorhop/services tensorhop/web
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -119,9 +158,9 @@ clean:  ## remove everything that was made here
 	$(PYTHON) -m venv .venv
 
 # An editable install also generates the stubs.
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable
 
-.venv/installed: .venv/bin/python pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv/installed: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
 	@echo "installing into .venv; the first time takes about a minute"
 	@$(INSTALL) .
 	@touch $@
@@ -133,17 +172,29 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 		--requirement tools/bench/requirements.txt
 	@touch $@
 
-.venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
 	@echo "installing into .venv, with the tools for tests; the first time takes about a minute"
 	@$(INSTALL) '.[dev]'
 	@touch $@ .venv/installed
 
+.venv-lowest/tested: pyproject.toml hatch_build.py deploy/lowest.txt $(wildcard protos/tensorhop/v1/*.proto)
+	@echo "installing into .venv-lowest; the first time takes about a minute"
+	@test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint deploy/lowest.txt \
+		--editable '.[dev,otel]'
+	@touch $@
+
+.venv-lock/bin/uv: Makefile
+	$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	@touch $@
+
 # PyTorch comes first and alone: it decides which builds the rest must fit.
-.venv-models/tested: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-models/tested: pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
 	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,models]' onnx
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models]' onnx
 	@touch $@
 
 # Node's packages, where a package.json asks for them; the lock files name no registry.
@@ -180,7 +231,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 	@echo "installing into .venv-groundingdino, with PyTorch; the first time takes some minutes"
 	@test -x .venv-groundingdino/bin/python || $(PYTHON) -m venv .venv-groundingdino
 	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check $(TORCHVISION)
-	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev]' \
 		--requirement services/detect/requirements-groundingdino.txt
 	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check --no-deps groundingdino-py==0.4.0
 	@touch $@

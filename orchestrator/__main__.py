@@ -15,10 +15,15 @@ def main() -> None:
         from tensorhop.orchestrator.cli import app
     except RegistryError as error:  # its commands are made from the registry
         sys.exit(_refused(error))
-    app()
+    from tensorhop.errors import InvalidInput
+
+    try:
+        app()
+    except InvalidInput as error:  # of the settings, which a command may read anywhere
+        sys.exit(_refused(error))
 
 
-def _refused(error: RegistryError) -> int:
+def _refused(error: Exception) -> int:
     print(f"Error: {error}", file=sys.stderr)
     return 2
 

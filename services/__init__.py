@@ -2,5 +2,5 @@
 
 import os
 
-# Before anything imports ONNX Runtime, which otherwise keeps an id of this machine in the user's cache.
+# Set before ONNX Runtime is imported, which would otherwise store an id of this machine in the user's cache.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -15,7 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tensorhop.client import Call, Event, PipelineClient
+    from tensorhop.client.call import Call
+    from tensorhop.client.events import Event
+    from tensorhop.client.pipeline import PipelineClient
     from tensorhop.errors import InvalidInput, ServiceFault
     from tensorhop.rpc.batching import Batcher
     from tensorhop.rpc.security import Security
@@ -81,7 +83,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "client": ("Call", "Event", "PipelineClient"),
+    "client.call": ("Call",),
+    "client.events": ("Event",),
+    "client.pipeline": ("PipelineClient",),
     "errors": ("InvalidInput", "ServiceFault"),
     "rpc.batching": ("Batcher",),
     "rpc.security": ("Security",),

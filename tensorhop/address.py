@@ -1,4 +1,4 @@
-"""Where a service listens, and where to reach it: "host:port" or "unix:path"."""
+"""Addresses: where a service listens, and where to reach it: "host:port" or "unix:path"."""
 
 import errno
 import ipaddress
@@ -18,7 +18,7 @@ def split(address: str) -> tuple[str, int]:
     bracketed = host.startswith("[") and host.endswith("]") and is_ipv6(host[1:-1])
     known = bracketed or (host and not set(host) & set(":[]"))
     if not known or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise OSError(f"{address!r} is no address; it is HOST:PORT, the port from 0 to 65535, or unix:PATH")
+        raise OSError(f"{address!r} is not an address; it must be HOST:PORT, with a port from 0 to 65535, or unix:PATH")
     return host, int(port)
 
 
@@ -77,10 +77,10 @@ def name_of(address: str) -> tuple[str, int] | None:
 
 
 def check_free(address: str) -> None:
-    """Make sure that a server can have the whole of an address.
+    """Make sure that a server can listen on all of an address.
 
-    gRPC itself takes over a unix socket from the server that has it, and is content if one of the host's several
-    addresses is free.
+    gRPC itself takes over a unix socket that another server uses, and needs only one of a host's several addresses to
+    be free.
 
     Raises:
         OSError: the address is malformed, unknown, or in use.
@@ -89,12 +89,14 @@ def check_free(address: str) -> None:
         path = address.removeprefix("unix:").removeprefix("//")
         if not Path(path).absolute().parent.is_dir():
             raise OSError(f"there is no folder {Path(path).parent}")
+        if Path(path).exists() and not Path(path).is_socket():
+            raise OSError("it is a file and no socket, and would be replaced")
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(path) == 0:
                 raise OSError("a server is running there")
         return
     host, port = split(address)
-    hosts = ("127.0.0.1", "::1") if host == "localhost" else (host.strip("[]"),)  # as gRPC takes it, whatever is known
+    hosts = ("127.0.0.1", "::1") if host == "localhost" else (host.strip("[]"),)  # gRPC always binds both
     found = [entry for name in hosts for entry in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)]
     for family, kind, protocol, _, where in found:
         try:
@@ -104,12 +106,15 @@ def check_free(address: str) -> None:
                     probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 probe.bind(where)
         except OSError as error:
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):  # no IPv6 here; the others may do
+            if error.errno not in (
+                errno.EAFNOSUPPORT,
+                errno.EADDRNOTAVAIL,
+            ):  # no IPv6 here; others may work
                 raise OSError(error.strerror) from error
 
 
 def reachable(address: str) -> str:
-    """Where to connect to what listens on an address: every interface means this machine's own."""
+    """The address at which this machine reaches a server that listens on `address`: localhost for every interface."""
     if address.startswith("unix:"):
         return address
     host, port = split(address)
@@ -135,7 +140,14 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def get(address: str, path: str, timeout: float) -> tuple[int, str]:
-    """Status and text of what an HTTP server answers at "host:port". Raises OSError, HTTPException."""
+    """The status and the text that an HTTP server at "host:port" answers to a GET of a path.
+
+    Args:
+        timeout: seconds for each step of the connection.
+
+    Raises:
+        OSError, HTTPException: there is no answer, or not by HTTP.
+    """
     connection = HTTPConnection(address, timeout=timeout)
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""How many cores this process may use."""
+"""The number of cores that this process may use."""
 
 import math
 import os
@@ -8,7 +8,10 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def cpu_count() -> int:
-    """Cores by affinity, and by the CPU quota of a container (cgroup version 2, or 1), rounded up; at least 1."""
+    """The number of cores that this process may use, at least 1.
+
+    The CPU affinity limits it, and so does a container's CPU quota (cgroup version 2 or 1), rounded up.
+    """
     try:
         available = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -18,7 +21,7 @@ def cpu_count() -> int:
 
 
 def _quota(folder: Path) -> float | None:
-    """The quota in cores, or None where there is none."""
+    """The CPU quota in cores; None if there is no quota."""
     try:
         limit, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):

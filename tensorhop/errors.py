@@ -1,4 +1,6 @@
-"""What can go wrong, and the one table that says which gRPC status it becomes."""
+"""Exceptions, and the one table that maps them to gRPC statuses."""
+
+from typing import Any, Self
 
 from tensorhop.v1 import fault_pb2 as pb
 
@@ -7,44 +9,62 @@ class InvalidInput(ValueError):
     """The caller sent something that is not allowed.
 
     Args:
-        field: the request's field as a path, as "boxes[2].x1".
-        message: what came and what is allowed; the field's name and this make a sentence: "is NaN; it must be finite".
+        field: the request's field as a path, such as "boxes[2].x1".
+        message: what came and what is allowed. With the field's name it makes a sentence: "is NaN; it must be finite".
     """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field} {message}")
-        self.field = field
+        self.field, self._message = field, message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, which would make it of its whole sentence alone."""
+        return type(self), (self.field, self._message)
 
 
 class NotShared(InvalidInput):
-    """The caller sent a reference to memory that this process does not share; sent with its bytes, the call is good."""
+    """The caller referred to memory that this process does not share. The same call with the bytes inside is valid."""
 
 
 class Abandoned(Exception):
-    """Nobody waits for the answer any more."""
+    """The caller no longer waits for the answer."""
 
 
 class Overloaded(Exception):
-    """More is waiting than may wait.
+    """A queue or a limit is full.
 
     Args:
-        retry_after: seconds after which there is likely to be room.
+        retry_after: seconds after which a retry is likely to succeed.
     """
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.retry_after)
+
 
 class ServiceFault(Exception):
-    """A fault that another service answered, passed on as it is."""
+    """A fault that another service answered, passed on unchanged.
 
-    def __init__(self, fault: pb.Fault) -> None:
+    Args:
+        lasting: whether it is known not to pass by itself, whatever its code, as a certificate that does not fit.
+    """
+
+    def __init__(self, fault: pb.Fault, lasting: bool = False) -> None:
         super().__init__(fault.message)
-        self.fault = fault
+        self.fault, self.lasting = fault, lasting
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self)._of_bytes, (self.fault.SerializeToString(), self.lasting)
+
+    @classmethod
+    def _of_bytes(cls, fault: bytes, lasting: bool) -> Self:
+        return cls(pb.Fault.FromString(fault), lasting)
 
 
-# The first class that an exception is an instance of decides.
+# The first class that matches an exception decides.
 CODES: list[tuple[type[Exception], pb.Code]] = [
     (NotShared, pb.CODE_FAILED_PRECONDITION),
     (InvalidInput, pb.CODE_INVALID_ARGUMENT),
@@ -62,22 +82,22 @@ STEPS: dict[str, pb.Step] = {
     "segment": pb.STEP_SEGMENT,
     "postprocess": pb.STEP_POSTPROCESS,
 }
-MAX_MESSAGE = 1000  # bytes; a status travels twice in HTTP headers, once as %XX, and gRPC takes 8 KiB of them
+MAX_MESSAGE = 1000  # bytes; HTTP headers hold it twice, once percent-encoded, and gRPC accepts 8 KiB of headers
 RETRYABLE = {pb.CODE_UNAVAILABLE, pb.CODE_RESOURCE_EXHAUSTED, pb.CODE_ABORTED}
 
 
 def step_of(service: str) -> pb.Step:
-    """The enum's value for a service; STEP_UNSPECIFIED for one that is not in the chain of cut-outs."""
+    """The enum's value for a service; STEP_UNSPECIFIED for a service outside of the chain of cut-outs."""
     return STEPS.get(service, pb.STEP_UNSPECIFIED)
 
 
 def service_of(fault: pb.Fault) -> str:
-    """Name of the service whose fault it is; "" if that is not known. Older servers state only the step."""
+    """The name of the service that a fault is about; "" if unknown. Older servers state only the step."""
     return fault.service or next((name for name, step in STEPS.items() if step == fault.step), "")
 
 
 def fault_of(error: Exception, service: str = "") -> pb.Fault:
-    """The fault that tells a caller about an exception raised in a service."""
+    """The fault by which a service reports an exception to its caller."""
     if isinstance(error, ServiceFault):
         return error.fault
     code = next(code for kind, code in CODES if isinstance(error, kind))

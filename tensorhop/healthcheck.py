@@ -1,4 +1,4 @@
-"""`python -m tensorhop.healthcheck ADDRESS`: whether a server serves, for containers that have no other tool for it."""
+"""`python -m tensorhop.healthcheck ADDRESS`: a health probe for containers; it exits with 0 if the server is ready."""
 
 import os
 import sys
@@ -13,24 +13,28 @@ TIMEOUT_SECONDS = 3.0
 
 
 def failure(address: str) -> str:
-    """Ask a gRPC server for the health of the whole of it.
+    """Ask a gRPC server for its overall health.
 
     Args:
         address: "host:port" or "unix:path".
 
     Returns:
-        Why it does not serve; "" if it does.
+        Why the server is not ready; "" if it is.
     """
+    try:
+        connections = ways(address)
+    except (ValueError, OSError) as error:  # a setting is refused, a file cannot be used, or this is no address
+        return str(error)
     problem = ""
-    for connect in ways(address):
+    for connect in connections:
         try:
             with connect() as channel:
                 request = health_pb2.HealthCheckRequest()
                 answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:
             problem = problem or f"{address} does not answer: {error.details()}"
-        except ValueError as error:  # a file that cannot be used, or no address
-            problem = problem or f"{address} cannot be asked: {error}"
+        except ValueError as error:
+            problem = problem or str(error)
         else:
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
                 return ""
@@ -62,12 +66,7 @@ def ways(address: str) -> list[Callable[[], grpc.Channel]]:
     return found
 
 
-def main() -> None:
-    try:
-        sys.exit(failure(sys.argv[1]) or 0)
-    except OSError as error:
-        sys.exit(str(error))
-
-
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m tensorhop.healthcheck ADDRESS")
+    sys.exit(failure(sys.argv[1]) or 0)

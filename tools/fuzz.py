@@ -14,9 +14,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -29,7 +30,7 @@ from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
-from tensorhop.values.geometry import Region, size_of
+from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
 
 SERVERS = list(services())
@@ -47,14 +48,14 @@ class Instant:
     def __init__(self, step: str) -> None:
         self.predict = getattr(self, step)
 
-    def describe(self, images, options):  # type: ignore[no-untyped-def]
+    def describe(self, images, options):
         return [Description("cup", 0.9, Region.of(size_of(image))) for image in images]
 
-    def detect(self, images, phrases, score_threshold=None, iou_threshold=None):  # type: ignore[no-untyped-def]
-        boxes = [Region.of(size_of(image)) for image in images]
+    def detect(self, images, phrases, score_threshold=None, iou_threshold=None):
+        boxes = [Box(*Region.of(size_of(image))) for image in images]
         return [([Detection(0, words[0], 0, 0.9, box)], []) for box, words in zip(boxes, phrases, strict=True)]
 
-    def segment(self, images, boxes):  # type: ignore[no-untyped-def]
+    def segment(self, images, boxes):
         regions = [Region.of(size_of(image)) for image in images]
         return [Mask(np.full((region.y1, region.x1), 255, np.uint8), region) for region in regions]
 
@@ -92,11 +93,12 @@ class Target:
         self._deadline = deadline
         self._channels = {name: open_channel(address) for name, address in addresses.items()}
         owners = {f"/{service.descriptor.full_name}/": name for name, service in services().items()}
-        self._calls = {}
+        self._calls: dict[str, Callable[..., Any]] = {}
         for path, (_, streams) in METHODS.items():
             name = next((name for start, name in owners.items() if path.startswith(start)), PIPELINE.name)
             channel = self._channels[name]
-            self._calls[path] = channel.unary_stream(path) if streams else channel.unary_unary(path)
+            method: Any = channel.unary_stream if streams else channel.unary_unary
+            self._calls[path] = method(path)
 
     def send(self, path: str, data: bytes) -> tuple[str, str, list[bytes]]:
         """The status, its details, and the answers; the worst fault in an answer counts as the status."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from PIL import Image
@@ -16,6 +16,7 @@ from tensorhop.rpc.registry import services
 from tensorhop.v1 import describe_pb2, detect_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
 from tensorhop.v1.image_pb2 import Image as ImageMessage
+from tensorhop.v1.postprocess_pb2 import ShadowKind
 from tensorhop.v1.tensor_pb2 import SharedMemory, Tensor
 
 WIDTH, HEIGHT = 24, 16  # of the photo
@@ -73,15 +74,26 @@ def valid() -> dict[str, list[Message]]:
     finishes = [
         postprocess_pb2.Finish(center=True, canvas=Size(width=40, height=32), fill=0.8, max_scale=4, refine=False),
         postprocess_pb2.Finish(
-            center=False, decontaminate=True, shadow=postprocess_pb2.Shadow(kind=3, rot=30, length=0.5, softness=0.1)
+            center=False,
+            decontaminate=True,
+            shadow=postprocess_pb2.Shadow(kind=ShadowKind.SHADOW_KIND_CAST, rot=30, length=0.5, softness=0.1),
         ),
-        postprocess_pb2.Finish(canvas=size, shadow=postprocess_pb2.Shadow(kind=2, opacity=0.4), refine=True),
+        postprocess_pb2.Finish(
+            canvas=size,
+            shadow=postprocess_pb2.Shadow(kind=ShadowKind.SHADOW_KIND_CONTACT, opacity=0.4),
+            refine=True,
+        ),
     ]
     outputs = [
-        pipeline_pb2.Output(encoding=kind, masks=True, layers=True, quality=80 if kind > 2 else None)
-        for kind in (2, 1, 3, 4)
+        pipeline_pb2.Output(encoding=kind, masks=True, layers=True, quality=quality)
+        for kind, quality in (
+            (pipeline_pb2.ENCODING_TENSOR, None),
+            (pipeline_pb2.ENCODING_PNG, None),
+            (pipeline_pb2.ENCODING_WEBP, 80),
+            (pipeline_pb2.ENCODING_JPEG, 80),
+        )
     ]
-    look = describe_pb2.DescribeOptions(look=2)
+    look = describe_pb2.DescribeOptions(look=describe_pb2.LOOK_WHOLE)
     thresholds = detect_pb2.DetectOptions(score_threshold=0.2, iou_threshold=0.5)
     requests: list[Message] = [info_pb2.GetInfoRequest()]
     requests += [describe_pb2.DescribeRequest(image=image, options=look) for image in images]
@@ -101,21 +113,22 @@ def valid() -> dict[str, list[Message]]:
             pipeline_pb2.ProcessRequest(**common, describe=look),
         ]
     return {
-        path: [request for request in requests if isinstance(request, kind)] or [sample(kind.DESCRIPTOR, images[0])]
+        path: [request for request in requests if isinstance(request, kind)] or [sample(kind, images[0])]
         for path, (kind, _) in METHODS.items()
     }
 
 
-def sample(kind: Descriptor, image: ImageMessage) -> Message:
+def sample(kind: type[Message], image: ImageMessage) -> Message:
     """A likely request of a service of which nothing is known: every field is set, once."""
-    request = GetMessageClass(kind)()
-    for field in kind.fields:
+    request = kind()
+    declared: Any = kind.DESCRIPTOR.fields
+    for field in declared:
         if field.message_type is None:
-            value = {"string": "word", "bytes": b"bytes"}.get(KINDS.get(field.type, ""), 1)
+            value: Any = {"string": "word", "bytes": b"bytes"}.get(KINDS.get(field.type, ""), 1)
         elif field.message_type is ImageMessage.DESCRIPTOR:
             value = image
         else:
-            value = sample(field.message_type, image)
+            value = sample(GetMessageClass(field.message_type), image)
         if field.is_repeated:
             getattr(request, field.name).append(value)
         elif field.message_type is None:
@@ -181,8 +194,9 @@ def fields(dice: random.Random, request: Message) -> bytes:
     changed.CopyFrom(request)
     for _ in range(dice.randint(1, 3)):
         message = dice.choice(list(messages(changed)))
-        if message.DESCRIPTOR.fields:
-            spoil(dice, message, dice.choice(message.DESCRIPTOR.fields))
+        held: Any = message.DESCRIPTOR.fields
+        if held:
+            spoil(dice, message, dice.choice(held))
     return changed.SerializeToString()
 
 
@@ -205,7 +219,7 @@ def spoil(dice: random.Random, message: Message, field: FieldDescriptor) -> None
             held.SetInParent()
         else:
             copies = dice.choice((1, 1, 3, 1000))
-            held.extend([held[0] if held else field.message_type._concrete_class()] * copies)
+            held.extend([held[0] if held else GetMessageClass(field.message_type)()] * copies)
         return
     value = hostile(dice, field)
     if not field.is_repeated:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.orchestrator.run.overview import draw_overview
 from tensorhop.rpc.registry import ports
@@ -62,7 +62,7 @@ def make_example(client: PipelineClient, name: str, bearings: Iterable[int] = ()
         """The whole canvas; the models' work is not done again."""
         events = client.process(photo, masks=masks, finish=finish)
         cutout = next(event for event in events if isinstance(event, ObjectResult))
-        return compose([cutout.picture], Region.of(cutout.placement.canvas))
+        return canvas_of(cutout)
 
     return Example(
         photo,
@@ -76,7 +76,7 @@ def make_example(client: PipelineClient, name: str, bearings: Iterable[int] = ()
 
 def on(background: tuple[int, int, int], rgba: np.ndarray) -> np.ndarray:
     alpha = rgba[..., 3:].astype(np.float32) / 255
-    return np.rint(rgba[..., :3] * alpha + np.float32(background) * (1 - alpha)).astype(np.uint8)
+    return np.rint(rgba[..., :3] * alpha + np.asarray(background, np.float32) * (1 - alpha)).astype(np.uint8)
 
 
 def busiest(difference: np.ndarray, side: int) -> tuple[slice, slice]:
@@ -108,10 +108,12 @@ def zoomed(example: Example, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def canvas_of(result: ObjectResult) -> np.ndarray:
+    assert result.picture is not None
     return compose([result.picture], Region.of(result.placement.canvas))
 
 
 def make_row(example: Example) -> Image.Image:
+    assert example.result.mask is not None
     pictures = [
         example.photo,
         draw_overview(example.photo, example.detections, {0: example.result.mask}),

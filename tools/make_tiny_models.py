@@ -8,6 +8,7 @@ nothing.
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
@@ -182,7 +183,7 @@ def _indexed(words: list[str]) -> dict[str, int]:
     return {word: index for index, word in enumerate(dict.fromkeys(words))}
 
 
-def _save(out: Path, model: PreTrainedModel, processor: object, spread: float) -> None:
+def _save(out: Path, model: PreTrainedModel, processor: Any, spread: float) -> None:
     """Spread the weights: as they are initialised, the answers hardly depend on the image."""
     with torch.no_grad():
         for parameter in model.parameters():

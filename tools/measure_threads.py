@@ -55,7 +55,8 @@ def main() -> None:
             context.Process(target=work, args=(far, *setting), daemon=True).start()
             near.recv()
             workers[setting, place] = near
-    alone, beside = {each: [] for each in settings}, {each: [] for each in settings}
+    alone: dict[tuple, list] = {each: [] for each in settings}
+    beside: dict[tuple, list] = {each: [] for each in settings}
     for _ in range(arguments.rounds):
         for setting in settings:
             first, second = workers[setting, 0], workers[setting, 1]

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response, StreamingResponse
 
-from tensorhop.client import Event
+from tensorhop.client.event_json import event_json
+from tensorhop.client.events import Event
 from tensorhop.errors import ServiceFault
 from tensorhop.values.dtypes import dtype_name
-from tensorhop.values.event_json import event_json
-from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
+from tensorhop.values.encoding import encode_png
+from tensorhop.values.results import Description, Detections, Mask, ObjectFault, ObjectResult, Summary
 from tensorhop.web.accept import EVENTS, PICTURES, TENSOR, ZIP
 from tensorhop.web.problem import Refused, members_of
 from tensorhop.web.stream import Stream, fault_of
@@ -80,6 +81,21 @@ def picture(result: ObjectResult, encoding: str) -> dict[str, Any]:
     return {"content_type": PICTURES[encoding], "data": base64.b64encode(result.file).decode()}
 
 
+def mask_file(mask: Mask) -> bytes:
+    """A grey PNG file of a mask's region: 255 is the object."""
+    alpha = mask.alpha if mask.alpha.dtype == np.uint8 else np.rint(255 * mask.alpha).astype(np.uint8)
+    return encode_png(np.ascontiguousarray(alpha))
+
+
+def masks_of(event: Event) -> dict[str, Any]:
+    """The member `mask` of an event that has one, and it is not empty."""
+    mask = event.mask if isinstance(event, ObjectResult | ObjectFault) else None
+    if mask is None or mask.region.empty:
+        return {}
+    data = base64.b64encode(mask_file(mask)).decode()
+    return {"mask": {"content_type": PICTURES["png"], "data": data, "region": list(mask.region)}}
+
+
 def report(happened: list[Event], request_id: str) -> dict[str, Any]:
     """All events as one object, without the pictures; objects and faults by rank."""
     rows = [(event, event_json(event)) for event in happened]
@@ -102,21 +118,31 @@ def results_of(happened: list[Event]) -> list[ObjectResult]:
     return sorted((one for one in happened if isinstance(one, ObjectResult)), key=lambda one: one.detection.index)
 
 
+def faults_of(happened: list[Event]) -> list[ObjectFault]:
+    return sorted((one for one in happened if isinstance(one, ObjectFault)), key=lambda one: one.detection.index)
+
+
 def as_json(happened: list[Event], request_id: str, encoding: str) -> Response:
     told = report(happened, request_id)
     for row, result in zip(told["objects"], results_of(happened), strict=True):
         row["picture"] = picture(result, encoding)
+        row |= masks_of(result)
+    for row, fault in zip(told["faults"], faults_of(happened), strict=True):
+        row |= masks_of(fault)
     return Response(json.dumps(told), media_type="application/json")
 
 
 def archive(happened: list[Event], request_id: str, encoding: str) -> Response:
-    """A ZIP file: 0.png, 1.png and so on, and summary.json."""
+    """A ZIP file: 0.png, 1.png and so on, 0-mask.png and so on if masks were asked for, and summary.json."""
     told, file = report(happened, request_id), io.BytesIO()
     with zipfile.ZipFile(file, "w") as entries:  # stored: pictures are compressed already
         for row, result in zip(told["objects"], results_of(happened), strict=True):
             row["file"] = f"{row['index']}.{SUFFIXES[encoding]}"
             assert result.file is not None
             entries.writestr(row["file"], result.file)
+            if result.mask is not None:
+                row["mask"] = {"file": f"{row['index']}-mask.png", "region": list(result.mask.region)}
+                entries.writestr(row["mask"]["file"], mask_file(result.mask))
         entries.writestr("summary.json", json.dumps(told, indent=2) + "\n")
     headers = {"Content-Disposition": 'attachment; filename="cutouts.zip"'}
     return Response(file.getvalue(), headers=headers, media_type=ZIP)
@@ -136,6 +162,7 @@ def event_text(event: Event, request_id: str, encoding: str) -> bytes:
     row = {"request_id": request_id, **event_json(event)}
     if isinstance(event, ObjectResult):
         row["picture"] = picture(event, encoding)
+    row |= masks_of(event)
     return line(row.pop("event"), row)
 
 

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens
@@ -52,7 +52,8 @@ class Application:
     """Everything that answers, and the connections behind it."""
 
     def __init__(self, pipeline: str, origins: Sequence[str], security: Security, settings: Settings) -> None:
-        self._client = PipelineClient(pipeline, security=security, settings=settings)
+        # No retries: our own caller is told when to come again, instead of holding one of the few places until then.
+        self._client = PipelineClient(pipeline, security=security, settings=settings, retry=False)
         self._channel = open_channel(pipeline, security=security, settings=settings)
         tokens = Tokens(security.token_file) if security.token_file else None
         self._health = health_pb2_grpc.HealthStub(self._channel)

@@ -53,9 +53,27 @@ SCHEMAS: dict[str, Schema] = {
     "Detection": record(DETECTION),
     "Picture": record({"content_type": {"type": "string", "enum": [*PICTURES.values()]}, "data": BASE64}),
     "Placement": record({"canvas": SIZE_SCHEMA, "scale": NUMBER, "x": NUMBER, "y": NUMBER}),
-    "Object": record({**DETECTION, "placement": ref("Placement"), "seconds": NUMBER, "picture": ref("Picture")}),
+    "Mask": record(
+        {"content_type": {"type": "string", "enum": ["image/png"]}, "data": BASE64, "region": REGION_SCHEMA}
+    ),
+    "Object": record(
+        {
+            **DETECTION,
+            "placement": ref("Placement"),
+            "seconds": NUMBER,
+            "picture": ref("Picture"),
+            "mask": ref("Mask"),
+        },
+        "mask",
+    ),
     "ObjectFault": record(
-        {**DETECTION, "step": TEXT, "code": TEXT, "field": TEXT, "message": TEXT, "retryable": {"type": "boolean"}}
+        {
+            **DETECTION,
+            **dict.fromkeys(("step", "code", "field", "message"), TEXT),
+            "retryable": {"type": "boolean"},
+            "mask": ref("Mask"),
+        },
+        "mask",
     ),
     "Step": record(
         {
@@ -66,7 +84,14 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Summary": record(
-        {"photo": SIZE_SCHEMA, "objects": WHOLE, "faults": WHOLE, "seconds": NUMBER, "steps": array(ref("Step"))}
+        {
+            "photo": SIZE_SCHEMA,
+            "objects": WHOLE,
+            "faults": WHOLE,
+            "seconds": NUMBER,
+            "steps": array(ref("Step")),
+            "alpha": {"type": "string", "enum": ["", "bound", "mask"]},
+        }
     ),
     "Result": record(
         {

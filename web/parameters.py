@@ -13,6 +13,7 @@ from tensorhop.values.output_options import Output
 OWN = [
     Option("description", "phrases", TEXT, "Look for this one phrase: the name that older clients use."),
     Option("continue_on_error", "", BOOLEAN, "Go on after an object has failed; otherwise the request fails.", True),
+    Option("return_masks", "output.masks", BOOLEAN, "Send each object's mask too, with its place in the photo.", False),
     Option("request_id", "request_id", TEXT, "Name the request; the header X-Request-Id is another way."),
     Option("timeout", "", SECONDS, "Limit the whole request; the header X-Request-Timeout is another way.", 600),
 ]
@@ -28,6 +29,7 @@ class Wish:
     output: Output
     format: str | None  # if it was asked for by name
     continue_on_error: bool
+    return_masks: bool
     request_id: str
     timeout: float | None
 
@@ -78,6 +80,7 @@ def wish(found: dict[str, Any]) -> Wish:
         keywords=keywords,
         format=found.get("format"),
         continue_on_error=found.get("continue_on_error", True),
+        return_masks=found.get("return_masks", False),
         request_id=found.get("request_id", ""),
         timeout=found.get("timeout"),
     )

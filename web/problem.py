@@ -44,7 +44,12 @@ class Refused(Exception):
     """
 
     def __init__(
-        self, status: int, code: str, message: str, retry_after: float | None = None, headers: dict | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        retry_after: float | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.headers = status, headers or {}

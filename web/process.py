@@ -12,14 +12,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tensorhop.client import Call, PipelineClient
+from tensorhop.client.call import Call
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import SECONDS
 from tensorhop.request_id import new_id, usable
 from tensorhop.rpc.tokens import KEY, Tokens
 from tensorhop.settings import Settings
 from tensorhop.web import answers, upload
-from tensorhop.web.accept import OFFERS, PICTURES, TENSOR, choose
+from tensorhop.web.accept import EVENTS, JSON, OFFERS, PICTURES, TENSOR, ZIP, choose
 from tensorhop.web.parameters import PARAMETERS, Wish, wish
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.stream import Incoming, Stream, while_there
@@ -77,12 +79,13 @@ class Process:
         media, wanted = agree(accept, wanted)
         timeout = request.state.seconds = timeout_of(request, wanted)
 
-        def start() -> Call:
+        def start() -> Call[Event]:
             return self._client.process(
                 received.image,
                 **wanted.keywords,
                 masks=received.masks,
                 output=wanted.output,
+                return_masks=wanted.return_masks,
                 request_id=wanted.request_id or request.headers.get(REQUEST_ID, "") or request.state.request_id,
                 timeout=max(0.0, timeout - (time.monotonic() - started)),
             )
@@ -131,6 +134,8 @@ def agree(accept: str, wanted: Wish) -> tuple[str, Wish]:
     pictures = [own] if wanted.format else [own, *(one for one in PICTURES.values() if one != own)]
     others = [media for media in OFFERS if media not in PICTURES.values()]
     media = media_of(accept, [others[0], *pictures, *others[1:]])
+    if wanted.return_masks and media not in (JSON, ZIP, EVENTS):
+        raise InvalidInput("return_masks", f"is true, but Accept asks for {media}; JSON, ZIP and events hold masks")
     if media == TENSOR and wanted.format:
         raise InvalidInput("format", f"is {wanted.format}, but Accept asks for raw pixels")
     if media == TENSOR or media in PICTURES.values():
@@ -146,7 +151,7 @@ def timeout_of(request: Request, wanted: Wish) -> float:
         return wanted.timeout
     text = request.headers.get(TIMEOUT)
     try:
-        return PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text)
+        return float(PARAMETERS["timeout"].default if text is None else SECONDS.from_text(text))
     except ValueError as error:
         raise InvalidInput(TIMEOUT, f"is {text!r}; it must be {SECONDS.expects}") from error
 

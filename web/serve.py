@@ -82,6 +82,8 @@ class HttpServer:
             self._server.run(sockets)
         finally:
             self._application.close()
+            if self.address.startswith("unix:"):
+                remove_stale(path_of(self.address))
             self._stopped.set()
 
     def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
@@ -95,7 +97,7 @@ def listen(address: str) -> tuple[list[socket.socket], str]:
     """Sockets that listen, and the address with its port. A name like localhost can have several."""
     if address.startswith("unix:"):
         one = socket.socket(socket.AF_UNIX)
-        path = address.removeprefix("unix:").removeprefix("//")
+        path = path_of(address)
         remove_stale(path)
         one.bind(path)
         return [one], address
@@ -120,8 +122,13 @@ def listen(address: str) -> tuple[list[socket.socket], str]:
     return found, f"{host}:{port}"
 
 
+def path_of(address: str) -> str:
+    """The file of a unix socket."""
+    return address.removeprefix("unix:").removeprefix("//")
+
+
 def remove_stale(path: str) -> None:
-    """The file of a server that has gone; check_free has seen that none answers there."""
+    """The file of a server that has gone: of this one, or of one that check_free has asked in vain."""
     file = Path(path)
     if file.exists() and stat.S_ISSOCK(file.stat().st_mode):
         file.unlink()

@@ -8,7 +8,8 @@ from typing import Self, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from tensorhop.client import Call, Event
+from tensorhop.client.call import Call
+from tensorhop.client.events import Event
 from tensorhop.errors import ServiceFault, step_of
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.values.results import ObjectFault
@@ -25,9 +26,9 @@ class Stream:
         continue_on_error: whether an object's fault is an event, or the request's.
     """
 
-    def __init__(self, start: Callable[[], Call], pool: Executor, continue_on_error: bool = True) -> None:
+    def __init__(self, start: Callable[[], Call[Event]], pool: Executor, continue_on_error: bool = True) -> None:
         self._start, self._pool, self._continue = start, pool, continue_on_error
-        self._call: Call | None = None
+        self._call: Call[Event] | None = None
         self._closed = False
 
     def __aiter__(self) -> Self:

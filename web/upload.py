@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,11 +20,12 @@ from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import decode_mask
 from tensorhop.web.parameters import read
 from tensorhop.web.problem import Refused
+from tensorhop.wire.image_source import read_pixels
 from tensorhop.wire.payloads import Payloads
-from tensorhop.wire.tensor import to_array
 
 FORM, JSON, TENSOR = "multipart/form-data", "application/json", "application/octet-stream"
 DTYPE, SHAPE = "Tensor-Dtype", "Tensor-Shape"
+DATA_URI = re.compile(r"\s*data:[^,]{0,200}?(?P<base64>;base64)?,", re.IGNORECASE)  # data:image/png;base64,iVBO...
 NO_IMAGE = "is missing; give one"
 MAX_JSON_PARTS = 100_000  # base64 has none of the characters that part values; each value takes some 50 bytes of memory
 
@@ -141,7 +143,7 @@ def to_tensor(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
         raise InvalidInput("image.tensor.shape", "has a dimension of more than 64 bits")
     payloads = Payloads()
     tensor = tensor_pb2.Tensor(dtype=dtype[:100], shape=shape, data=payloads.put(data))
-    return to_array(tensor, payloads, "image.tensor")
+    return read_pixels(tensor, payloads, "image.tensor")
 
 
 def _json(request: Request, body: bytes) -> Upload:
@@ -180,9 +182,14 @@ def _image(image: dict[str, Any]) -> np.ndarray | bytes:
 
 
 def _base64(text: Any, name: str) -> bytes:
+    """The bytes of base64, which may have line breaks, or stand in a data URI."""
     if not isinstance(text, str):
         raise InvalidInput(name, "is no text; give base64")
+    if start := DATA_URI.match(text):
+        if not start["base64"]:
+            raise InvalidInput(name, "is a data URI without ;base64; give base64")
+        text = text[start.end() :]
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInput(name, f"is no base64: {error}") from error

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from tensorhop.address import reachable
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.bench import product, stock
 from tensorhop.orchestrator.bench.hop import measure
 from tensorhop.orchestrator.bench.method import Method

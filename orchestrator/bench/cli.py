@@ -12,6 +12,15 @@ bench = typer.Typer(
     no_args_is_help=True,
 )
 
+
+@bench.callback()
+def check_settings() -> None:
+    """Measure what a hop and the whole chain cost; processes are started and ended for it."""
+    from tensorhop.settings import current_settings
+
+    current_settings()  # its processes read them, too; a value that is refused is told here
+
+
 PHOTO = Path(__file__).parents[3] / "examples" / "photos" / "coffee.jpg"  # in a checkout; a wheel has none
 
 Chosen = Annotated[

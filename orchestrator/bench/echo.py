@@ -10,7 +10,7 @@ from tensorhop.wire.tensor import to_array, to_tensor
 
 
 class EchoServicer:
-    def Echo(self, packet: Packet[pb.EchoRequest], context: grpc.ServicerContext) -> Packet:
+    def Echo(self, packet: Packet[pb.EchoRequest], context: grpc.ServicerContext) -> Packet[pb.EchoResponse]:
         request, payloads = packet
         array = to_array(request.tensor, payloads, "tensor")
         answer = Payloads.lent(request.lent)

@@ -106,7 +106,7 @@ def shared(*addresses: str, copy_out: bool = True) -> Iterator[Echo]:
 shared_chain = partial(shared, copy_out=False)
 
 
-def call(remote: Remote, packet: Packet) -> np.ndarray:
+def call(remote: Remote, packet: Packet[pb.EchoRequest]) -> np.ndarray:
     """What the service answers; the slots count as carried until it does."""
     for slot in packet.payloads.slots:
         slot.enter()
@@ -116,7 +116,7 @@ def call(remote: Remote, packet: Packet) -> np.ndarray:
     return back
 
 
-def answer_to(remote: Remote, packet: Packet) -> np.ndarray:
+def answer_to(remote: Remote, packet: Packet[pb.EchoRequest]) -> np.ndarray:
     """The array that the service sends back; a unary method's call has one answer."""
     (answer,) = remote.method("Echo", packet)(packet)
     message, answered = readable(answer)

@@ -1,6 +1,7 @@
 """Intermediate results, kept under everything that they depend on, and computed once however many ask at once."""
 
 import logging
+import re
 import struct
 import threading
 import time
@@ -18,9 +19,11 @@ from tensorhop.v1 import model_pb2
 log = logging.getLogger(__name__)
 
 REDIS_TIMEOUT = 0.25  # seconds for one answer of Redis
-REDIS_PAUSE = 5.0  # seconds without it after it failed
+REDIS_PAUSE = 5.0  # seconds without it, or without its writes, after it failed
 MiB = 1024 * 1024
 MARK = b"hop1"  # in front of every entry in Redis; another version's entries are nobody's
+
+Promise = Future[bytes | None]  # of an entry; None if it is not made after all
 
 
 def digest_of(*parts: str | bytes | int | float | np.ndarray | None) -> bytes:
@@ -91,6 +94,8 @@ class Memory:
 class Redis:
     """In a Redis that several orchestrators share. One that is slow or gone costs speed, never an answer.
 
+    One that refuses writes (a read-only replica, one that is full, or cannot save) is still read.
+
     Args:
         url: redis://HOST:PORT/DB, rediss:// or unix://.
         seconds: how long an entry is good.
@@ -103,34 +108,69 @@ class Redis:
         import redis
 
         self._broken: tuple[type[Exception], ...] = (redis.RedisError, OSError)
+        self._refused = redis.ResponseError  # what Redis itself answered to this command; others may be taken
         self._seconds = max(1, round(seconds))
-        self._rests_until = 0.0
+        self._reads, self._writes = Pause("reads"), Pause("writes")
         try:
             self._redis = redis.Redis.from_url(
                 url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT, retry=None
             )
-        except ValueError as error:
-            raise InvalidInput("--cache", f"is {url!r}; it must be memory, none or a redis:// URL") from error
+            self._redis.connection_pool.make_connection()  # without connecting; it looks at the URL's parameters
+        except (ValueError, TypeError) as error:
+            message = f"is {without_password(url)!r}; it must be memory, none or a redis:// URL: {error}"
+            raise InvalidInput("--cache", message) from error
 
     def get(self, key: bytes) -> bytes | None:
-        value = self._try(lambda: self._redis.get(_name(key)))
+        value = self._try(self._reads, lambda: self._redis.get(_name(key)))
         return value[len(MARK) :] if isinstance(value, bytes) and value.startswith(MARK) else None
 
     def put(self, key: bytes, value: bytes) -> None:
-        self._try(lambda: self._redis.set(_name(key), MARK + value, ex=self._seconds))
+        self._try(self._writes, lambda: self._redis.set(_name(key), MARK + value, ex=self._seconds))
 
     def close(self) -> None:
         self._redis.close()
 
-    def _try(self, action: Callable[[], object]) -> object:
-        if time.monotonic() < self._rests_until:
+    def _try(self, pause: "Pause", action: Callable[[], object]) -> object:
+        if pause.on:
             return None
         try:
-            return action()
+            value = action()
         except self._broken as error:
-            self._rests_until = time.monotonic() + REDIS_PAUSE
-            log.warning("the cache rests for %g s: %s", REDIS_PAUSE, error)
+            refused = isinstance(error, self._refused)
+            for one in (pause,) if refused else (self._reads, self._writes):
+                one.begin()
+            if pause.is_news(str(error)):
+                what = f"{pause.what} rest" if refused else "rests"
+                log.warning("the cache %s for %g s, and as long as this goes on: %s", what, REDIS_PAUSE, error)
             return None
+        if pause.is_news(""):
+            log.info("the cache's %s go on", pause.what)
+        return value
+
+
+class Pause:
+    """Whether reads, or writes, rest after one has failed; and the reason that was told last."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._until, self._reason = 0.0, ""
+
+    @property
+    def on(self) -> bool:
+        return time.monotonic() < self._until
+
+    def begin(self) -> None:
+        self._until = time.monotonic() + REDIS_PAUSE
+
+    def is_news(self, reason: str) -> bool:
+        """Whether a reason, "" for none, is another than before; it is told once."""
+        before, self._reason = self._reason, reason
+        return before != reason
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be printed."""
+    return re.sub(r"(?<=//)([^/@]*):[^/@]*(?=@)", r"\1:***", url)
 
 
 def _name(key: bytes) -> str:
@@ -140,7 +180,7 @@ def _name(key: bytes) -> str:
 class Claim:
     """What became of asking for a key: a value, a promise to make it, or somebody else's promise."""
 
-    def __init__(self, cache: "Cache", key: bytes, value: bytes | None, promise: Future | None, leads: bool) -> None:
+    def __init__(self, cache: "Cache", key: bytes, value: bytes | None, promise: Promise | None, leads: bool) -> None:
         self._cache, self.key, self.value, self._promise, self.leads = cache, key, value, promise, leads
 
     def keep(self, value: bytes) -> None:
@@ -170,7 +210,7 @@ class Cache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._promises: dict[bytes, Future] = {}
+        self._promises: dict[bytes, Promise] = {}
         self._lock = threading.Lock()
 
     def claim(self, key: bytes) -> Claim:
@@ -193,7 +233,7 @@ class Cache:
     def close(self) -> None:
         self._store.close()
 
-    def _settle(self, key: bytes, promise: Future | None, value: bytes | None) -> None:
+    def _settle(self, key: bytes, promise: Promise | None, value: bytes | None) -> None:
         if promise is None or promise.done():
             return
         if value is not None:

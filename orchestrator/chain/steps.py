@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
@@ -11,22 +11,23 @@ from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
 from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
-from tensorhop.orchestrator.chain.retries import Retry
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.replicas.replicas import Replicas
+from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import from_error
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2, info_pb2, model_pb2, pipeline_pb2
+from tensorhop.wire.calls import code_of
 from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.shared_memory import Pool, carry
 
 MODEL_SECONDS = 1.0  # a service may be started again with another model
 INFO_TIMEOUT = 1.0
 
-Build = Callable[[bool], Packet]  # makes a request; told whether its tensors may go by shared memory
+Build = Callable[[bool], Packet[Any]]  # makes a request; told whether its tensors may go by shared memory
 
 
 class Step:
@@ -49,16 +50,16 @@ class Step:
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
 
-    def call(self, method: str, build: Build, scope: RequestScope, **about: int) -> Packet:
+    def call(self, method: str, build: Build, scope: RequestScope, **about: int) -> Packet[Any]:
         """The one answer of a method; a call that fails for a moment is made again. Takes what `stream` does."""
 
-        def attempt() -> Packet:
+        def attempt() -> Packet[Any]:
             (answer,) = self.stream(method, build, scope, **about)
             return answer
 
         return self.retry.call(attempt, scope)
 
-    def stream(self, method: str, build: Build, scope: RequestScope, **about: int) -> Iterator[Packet]:
+    def stream(self, method: str, build: Build, scope: RequestScope, **about: int) -> Iterator[Packet[Any]]:
         """The answers of a method as they come, without a second attempt.
 
         Tensors go by shared memory if there is some; a service that does not share it says so before any work.
@@ -94,7 +95,9 @@ class Step:
     def close(self) -> None:
         self._remote.close()
 
-    def _send(self, method: str, packet: Packet, scope: RequestScope, about: Mapping[str, int]) -> Iterator[Packet]:
+    def _send(
+        self, method: str, packet: Packet[Any], scope: RequestScope, about: Mapping[str, int]
+    ) -> Iterator[Packet[Any]]:
         if scope.cancelled:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
         timeout, started = scope.timeout(), time.monotonic()
@@ -112,7 +115,7 @@ class Step:
                     yield answer
             code, self.transport = grpc.StatusCode.OK, transport
         except grpc.RpcError as error:
-            code = error.code()
+            code = code_of(error)
             raise ServiceFault(self._fault_of(error, scope, timeout)) from error
         finally:
             call.cancel()  # of no effect on a call that is over
@@ -120,13 +123,13 @@ class Step:
             tracing.end(span, code)
 
     def _fault_of(self, error: grpc.RpcError, scope: RequestScope, timeout: float) -> fault_pb2.Fault:
-        code = error.code()
+        code = code_of(error)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
             return self._fault(fault_pb2.CODE_DEADLINE_EXCEEDED, f"did not answer within {timeout:.3g} s")
         if code == grpc.StatusCode.CANCELLED and scope.cancelled:
             return self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")
         if code == grpc.StatusCode.CANCELLED:  # we did not
-            closed = "Channel closed" in (error.details() or "")
+            closed = "Channel closed" in str(error)
             why = "fell silent, and the call was ended" if closed else "ended while it had not taken the call yet"
             return self._fault(fault_pb2.CODE_UNAVAILABLE, why, retryable=True)
         return from_error(error, self.name).fault

@@ -56,7 +56,7 @@ def collect(given: dict[str, Any]) -> dict[str, Any]:
 def read_boxes(text: str) -> list[tuple[float, ...]]:
     """Raises typer.BadParameter: not four finite numbers, or inverted."""
     try:
-        boxes = BOXES.from_text(text)
+        boxes: list[tuple[float, ...]] = BOXES.from_text(text)
         if any(x0 >= x1 or y0 >= y1 for x0, y0, x1, y1 in boxes):
             raise ValueError
     except ValueError as error:

@@ -38,6 +38,7 @@ def run_command(
     jobs: run_options.Jobs = JOBS,
     resume: run_options.Resume = False,
     fail_fast: run_options.FailFast = False,
+    overwrite: run_options.Overwrite = False,
     endpoint: run_options.Endpoint = None,
 ) -> None:
     """Cut the objects out of photos.
@@ -46,8 +47,8 @@ def run_command(
 
     3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
+    from tensorhop.orchestrator.commands.run_session import RunOptions, run_photos
     from tensorhop.orchestrator.launch.model_choices import model_choices
-    from tensorhop.orchestrator.run.session import RunOptions, run_photos
 
     options = RunOptions(
         images=images or [],
@@ -62,6 +63,7 @@ def run_command(
         resume=resume,
         fail_fast=fail_fast,
         endpoint=endpoint,
+        overwrite=overwrite,
     )
     try:
         named, devices, dtypes, revisions = (models.get(name, []) for name in ("model", "device", "dtype", "revision"))

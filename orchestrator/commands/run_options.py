@@ -86,7 +86,7 @@ Out = Annotated[
 NameTemplate = Annotated[
     str | None,
     option(
-        "Make file names of {stem}, {index}, {label} and {score}.",
+        "Make file names of {folder}, {file}, {stem}, {index}, {label} and {score}.",
         "--name",
         metavar="TEMPLATE",
         panel=OUTPUT,
@@ -95,8 +95,12 @@ NameTemplate = Annotated[
 ]
 AsJson = Annotated[bool, option("Print a JSON object for each event.", "--json", panel=OUTPUT)]
 SaveSteps = Annotated[
-    Path | None,
+    str | None,
     option("Write every intermediate result here, as a picture and an .npy file.", metavar="DIR", panel=OUTPUT),
+]
+
+Overwrite = Annotated[
+    bool, option("Replace files that no earlier run wrote; never those that are read.", "--overwrite", panel=OUTPUT)
 ]
 
 # The run.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tensorhop.errors import InvalidInput
+from tensorhop.extras import install_command
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.registry import HTTP_PORT, services, steps_of
 from tensorhop.rpc.service import Service
@@ -72,7 +73,7 @@ def serve_http(
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
-            help="Let the pages of this origin call, as https://shop.example; * for all; repeatable.",
+            help="Let pages of this origin call, such as https://shop.example; * for all; repeatable.",
             metavar="ORIGIN",
             show_default="none but its own",
         ),
@@ -104,7 +105,7 @@ def missing_http() -> str:
     """What to install where the libraries for HTTP are not; "" where they are."""
     if all(map(find_spec, ("starlette", "uvicorn", "python_multipart"))):
         return ""
-    return "HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'"
+    return f"HTTP needs Starlette and uvicorn; install them with: {install_command('http')}"
 
 
 def start_http(address: str, pipeline: str, origins: Sequence[str] = ()) -> "HttpServer":

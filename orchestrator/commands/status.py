@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,20 +14,20 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tensorhop.address import get
-from tensorhop.client import TRANSPORTS
+from tensorhop.client.events import TRANSPORTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.registry import HTTP, HTTP_PORT, ports, services
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import sentence_of
+from tensorhop.units import DURATION_EXAMPLES, read_duration
 from tensorhop.v1 import fault_pb2, info_pb2
 
 SERVING = health_pb2.HealthCheckResponse.ServingStatus.Name(health_pb2.HealthCheckResponse.SERVING)
 NOT_SERVING = health_pb2.HealthCheckResponse.ServingStatus.Name(health_pb2.HealthCheckResponse.NOT_SERVING)
 ASK_SECONDS = 2.0  # how long a service may take to answer
 PAUSE_SECONDS = 0.2  # between one look and the next while waiting
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
 @dataclass(frozen=True)
@@ -158,10 +157,10 @@ def wait(find: Callable[[], list[Status]], seconds: float) -> list[Status]:
 
 def parse_duration(text: str) -> float:
     """Seconds: "30s", "500ms", "2m", "1h", or a number of seconds. Raises WrongUse."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", text.strip())
-    if match is None:
-        raise WrongUse(f"--wait is {text!r}; it is a number with ms, s, m or h behind it, like 30s")
-    return float(match[1]) * UNITS[match[2]]
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise WrongUse(f"--wait is {text!r}; it is {DURATION_EXAMPLES}") from error
 
 
 def to_json(statuses: Sequence[Status]) -> str:

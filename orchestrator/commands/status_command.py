@@ -40,7 +40,7 @@ def status(
         ),
     ] = None,
     watch: Annotated[bool, option("Look again every second, until Ctrl-C.", "--watch", "-w")] = False,
-    as_json: Annotated[bool, option("Print one JSON object a look.", "--json")] = False,
+    as_json: Annotated[bool, option("Print one JSON object for each look.", "--json")] = False,
 ) -> None:
     """Show where the services are, whether they serve, what they run, and how they fare.
 

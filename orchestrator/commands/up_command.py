@@ -1,5 +1,6 @@
 """`tensorhop up`: the pipeline and its services on their default ports."""
 
+import contextlib
 import signal
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,12 +23,14 @@ STARTED = (*PIPELINE.calls, PIPELINE.name, HTTP)  # in this order, unless --only
 
 @pipeline_options
 def up(
-    host: Annotated[str, option("Where to listen.", metavar="HOST")] = "localhost",
+    host: Annotated[str, option("Listen on this host name or address.", metavar="HOST")] = "localhost",
     only: Annotated[
         list[str] | None,
         option("Start only this service; repeatable.", metavar="NAME", show_default=", ".join(STARTED)),
     ] = None,
-    one_process: Annotated[bool, option("All in one process, with one CUDA context.", "--one-process")] = False,
+    one_process: Annotated[
+        bool, option("Run all services in one process, with one CUDA context.", "--one-process")
+    ] = False,
     model: run_options.StepModel = None,
     device: run_options.StepDevice = None,
     dtype: run_options.StepDtype = None,
@@ -78,14 +81,18 @@ def up(
         children = processes.children(addresses, choices)
         for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
             signal.signal(number, signal.default_int_handler)
-        try:
-            processes.start(children)
-            announce(addresses)
-            processes.supervise(children, lambda message: typer.echo(message, err=True))
-        except KeyboardInterrupt:
-            typer.echo("stopping", err=True)
-        finally:
-            processes.stop(children)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it; otherwise the terminal has gone
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
+        with processes.claims(addresses.values()):
+            try:
+                processes.start(children)
+                announce(addresses)
+                processes.supervise(children, lambda message: typer.echo(message, err=True))
+            except KeyboardInterrupt:
+                with contextlib.suppress(OSError):
+                    typer.echo("stopping", err=True)
+            finally:
+                processes.stop(children)
     except (InvalidInput, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error

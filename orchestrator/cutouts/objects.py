@@ -4,9 +4,11 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import fault_of
+from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.merging import merged_detection, merged_mask
@@ -34,6 +36,7 @@ from tensorhop.wire.tensor import to_tensor
 # Objects of all requests that are encoded at once: on more threads than cores it is no faster, and the thread that
 # takes calls would wait for its turn until gRPC cancels what it did not take for 30 s.
 ENCODERS = threading.BoundedSemaphore(cpu_count())
+IN_POSTPROCESS = PixelBudget()  # for the objects of all requests
 
 
 EMPTY = fault_pb.Fault(
@@ -61,7 +64,7 @@ def finish_objects(
     Postprocess of one object runs beside the segmentation of the next. The first has postprocess to itself: where masks
     come together, it would otherwise take as long as several. One object's failure leaves the others alone.
     """
-    outcomes: queue.SimpleQueue[Packet] = queue.SimpleQueue()
+    outcomes: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
     first_done = threading.Event()
 
     def fail(detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None) -> None:
@@ -148,7 +151,8 @@ def finish_object(
     request: CutoutRequest, detection: detect_pb2.Detection, mask: Mask, steps: Steps, scope: RequestScope
 ) -> Packet[pb.ObjectResult]:
     """Postprocess one object and make its picture."""
-    (answer, received), sent = postprocess(request, detection.index, mask, steps, scope)
+    with IN_POSTPROCESS.room(mask.alpha.size, scope.check):
+        (answer, received), sent = postprocess(request, detection.index, mask, steps, scope)
     layers = [read_layer(answer.shadow, received, "shadow")] if answer.HasField("shadow") else []
     layers.append(read_layer(answer.cutout, received, "cutout"))
     payloads = Payloads()

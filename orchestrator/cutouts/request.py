@@ -16,9 +16,10 @@ from tensorhop.values.detect_options import DetectOptions
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Box, Size, size_of
 from tensorhop.values.output_options import Output
+from tensorhop.values.phrases import split_phrase
 from tensorhop.values.results import Mask
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.image_source import read_image
+from tensorhop.wire.image_source import read_photo
 from tensorhop.wire.messages import (
     check_count,
     read_boxes,
@@ -35,6 +36,8 @@ from tensorhop.wire.payloads import Payloads
 
 MAX_OBJECTS = 4
 MAX_PARALLEL = 4
+UNIT = Box(0, 0, 1, 1)  # as a fraction, the whole photo
+FIRST_PIXEL = "boxes[{}] is one pixel; boxes are in pixels, not in fractions of the photo."
 UNNAMED = "object"  # label of a box or mask to which the caller gave no phrase
 
 
@@ -43,6 +46,8 @@ class CutoutRequest:
     """One request, parsed and checked: the photo, and what is already known about its objects."""
 
     photo: np.ndarray
+    alpha: np.ndarray | None  # the photo's own, height x width, uint8; None if it is opaque
+    warnings: list[str]  # about what the caller sent
     phrases: list[str]
     objects: list[detect_pb2.Detection] | None  # where the objects are, if the caller said
     masks: list[Mask]  # what the objects are, if the caller said
@@ -57,7 +62,14 @@ class CutoutRequest:
     max_objects: int
     max_parallel: int
     cache: StepCache  # what is known already of its answers
+    known: dict[int, Mask] = field(default_factory=dict)  # masks that the photo's alpha is, by the object's place
     images: dict[bool, tuple[image_pb2.Image, Payloads]] = field(default_factory=dict)
+
+    @property
+    def alpha_use(self) -> pb.AlphaUse:
+        if self.alpha is None:
+            return pb.ALPHA_USE_UNSPECIFIED
+        return pb.ALPHA_USE_MASK if self.known else pb.ALPHA_USE_BOUND
 
     @property
     def size(self) -> Size:
@@ -74,14 +86,19 @@ class CutoutRequest:
 def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: RequestScope) -> CutoutRequest:
     """Check a request before any work is done. Raises InvalidInput."""
     request, payloads = packet
-    photo = read_image(request.image, payloads)
+    source = read_photo(request.image, payloads)
+    photo = source.pixels
     if request.boxes and request.masks:
         raise InvalidInput("masks", "came with boxes; give one or the other")
     phrases = read_phrases(request.phrases)
     boxes = read_boxes(request.boxes, size_of(photo))
     check_count(len(request.masks), current_settings().max_boxes, "masks")
     masks = [read_mask(mask, payloads, size_of(photo), f"masks[{index}]") for index, mask in enumerate(request.masks)]
+    doubts = [mask.doubt(size_of(photo), f"masks[{index}]") for index, mask in enumerate(masks)]
+    doubts += [FIRST_PIXEL.format(index) for index, box in enumerate(boxes) if box == UNIT]
     boxes += [Box(*mask.region) for mask in masks]
+    if boxes and len(phrases) == 1 < len(boxes):
+        phrases = split_phrase(phrases[0])
     if boxes and phrases and len(phrases) != len(boxes):
         raise InvalidInput("phrases", f"has {len(phrases)} entries; beside boxes or masks give one each, {len(boxes)}")
     objects = [
@@ -96,11 +113,13 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
     ]
     detect, describe = read_detect(request.detect, "detect"), read_describe(request.describe, "describe")
     finish, output = read_finish(request.finish), read_output(request.output)
-    if finish.refine is None:  # masks that segment made are refined, and the caller's own are not
-        finish = replace(finish, refine=not masks)
+    if finish.refine is None:  # masks that segment made are refined; the caller's own, and the photo's, are not
+        finish = replace(finish, refine=not masks and source.alpha is None)
     output.check_canvas(finish.canvas if finish.center else size_of(photo))
     return CutoutRequest(
         photo=photo,
+        alpha=source.alpha,
+        warnings=[*source.warnings, *filter(None, doubts)],
         phrases=phrases,
         objects=objects or None,
         masks=masks,
@@ -122,7 +141,7 @@ def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -
     """An optional number of at least 1."""
     if not request.HasField(name):
         return default
-    value = getattr(request, name)
+    value: int = getattr(request, name)
     if not 1 <= value <= most:
         raise InvalidInput(name, f"is {value}; it must be from 1 to {most}")
     return value

@@ -25,7 +25,9 @@ class PipelineServicer:
         """The services that it calls, for InfoService."""
         return self.steps.upstreams()
 
-    def Process(self, packet: Packet[pb.ProcessRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
+    def Process(
+        self, packet: Packet[pb.ProcessRequest], context: grpc.ServicerContext
+    ) -> Iterator[Packet[pb.ProcessResponse]]:
         remaining = context.time_remaining()
         scope = RequestScope(
             request_id=read_request_id(packet.message, context),

@@ -1,11 +1,14 @@
 """The chain's services as functions: a call each, from plain values to plain messages, through the step cache."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
 from google.protobuf.message import Message
 
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.cutouts.known_alpha import bounded
 from tensorhop.orchestrator.cutouts.request import CutoutRequest
 from tensorhop.v1 import describe_pb2, detect_pb2, fault_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
@@ -31,12 +34,13 @@ def describe(request: CutoutRequest, steps: Steps, scope: RequestScope) -> pb.De
     """What the photo shows."""
     step, options = steps["describe"], write_describe(request.describe)
 
-    def build(shared: bool) -> Packet:
+    def build(shared: bool) -> Packet[Any]:
         image, payloads = request.image(scope, shared)
         return Packet(describe_pb2.DescribeRequest(image=image, options=options), payloads)
 
     def ask() -> describe_pb2.DescribeResponse:
-        return step.call("Describe", build, scope).message
+        answer: describe_pb2.DescribeResponse = step.call("Describe", build, scope).message
+        return answer
 
     answer = request.cache.message(step, [canonical(options)], describe_pb2.DescribeResponse, ask)
     return pb.Description(text=answer.text, score=answer.score, region=answer.region)
@@ -46,33 +50,48 @@ def detect(request: CutoutRequest, phrases: list[str], steps: Steps, scope: Requ
     """Where the objects are that the phrases name, best first."""
     step, options = steps["detect"], write_detect(request.detect)
 
-    def build(shared: bool) -> Packet:
+    def build(shared: bool) -> Packet[Any]:
         image, payloads = request.image(scope, shared)
         return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options), payloads)
 
     def ask() -> detect_pb2.DetectResponse:
-        return step.call("Detect", build, scope).message
+        answer: detect_pb2.DetectResponse = step.call("Detect", build, scope).message
+        return answer
 
     parameters = [canonical(options), *(phrase.encode() for phrase in phrases)]
     answer = request.cache.message(step, parameters, detect_pb2.DetectResponse, ask)
-    return pb.Detections(detections=answer.detections[: request.max_objects], warnings=answer.warnings)
+    found, most, warnings = len(answer.detections), request.max_objects, list(answer.warnings)
+    if found > most:
+        warnings.append(f"{found} objects were found, and max_objects is {most}: the best {most} are cut out.")
+    return pb.Detections(detections=answer.detections[:most], warnings=warnings)
 
 
 def segment(
     request: CutoutRequest, objects: list[detect_pb2.Detection], steps: Steps, scope: RequestScope
 ) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
-    """Index and mask, or fault, of each object; the caller's own masks if there are any."""
-    if request.masks:
-        yield from enumerate(request.masks)
-        return
-    if not objects:
+    """Index and mask, or fault, of each object; the caller's own masks if there are any. The alpha bounds all."""
+    masks = dict(enumerate(request.masks)) or request.known
+    outcomes = chain(masks.items(), segmented(request, objects, masks, steps, scope))
+    for index, outcome in outcomes:
+        yield index, bounded(outcome, request.alpha) if isinstance(outcome, Mask) else outcome
+
+
+def segmented(
+    request: CutoutRequest,
+    objects: list[detect_pb2.Detection],
+    known: Mapping[int, Mask],
+    steps: Steps,
+    scope: RequestScope,
+) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
+    """Index and mask, or fault, of each object without a known mask, from segment."""
+    if len(known) == len(objects):
         return
     step, boxes = steps["segment"], [detection.box for detection in objects]
 
     def ask(wanted: Sequence[int]) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
         missing = list(wanted)
 
-        def build(shared: bool) -> Packet:
+        def build(shared: bool) -> Packet[Any]:
             image, payloads = request.image(scope, shared)
             message = segment_pb2.SegmentRequest(image=image, boxes=[boxes[index] for index in missing])
             if payloads.slots:
@@ -90,7 +109,7 @@ def segment(
 
         yield from step.retry.stream(attempt, scope)
 
-    parameters = {index: [canonical(box)] for index, box in enumerate(boxes)}
+    parameters = {index: [canonical(box)] for index, box in enumerate(boxes) if index not in known}
     yield from request.cache.masks(step, parameters, request.size, ask)
 
 
@@ -103,7 +122,7 @@ def postprocess(
     layer_bytes = max(LEAST_LAYER_BYTES, 4 * canvas.width * canvas.height)
     sent: list[Payloads] = []  # an attempt each
 
-    def build(shared: bool) -> Packet:
+    def build(shared: bool) -> Packet[Any]:
         slots = [scope.slots.borrow(crop.nbytes + mask.alpha.nbytes + 128)] if shared else []
         payloads = Payloads.into(slots)
         sent.append(payloads)

@@ -1,11 +1,15 @@
-"""`python -m tensorhop.orchestrator.launch.child`: the command line, in a process that ends when its parent does.
+"""`python -m tensorhop.orchestrator.launch.child READY WORD...`: the command line, in a process that ends when its
+parent does.
 
 Its standard input is a pipe whose other end the parent alone holds. However the parent ends, by SIGKILL too, the pipe
-then ends, and this process drains as at SIGTERM.
+then ends, and this process drains as at SIGTERM. Into the pipe whose number is READY it writes once it serves: whatever
+else answers at its address proves nothing.
 """
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -24,6 +28,17 @@ def watch() -> None:
 if __name__ == "__main__":
     # Before the command line is imported, which takes seconds.
     threading.Thread(target=watch, name="parent", daemon=True).start()
+    pipe = int(sys.argv.pop(1))
+    os.set_inheritable(pipe, False)
     from tensorhop.orchestrator.__main__ import main
+    from tensorhop.serving import shutdown
+    from tensorhop.settings import warn_no_more
 
+    def tell() -> None:
+        with contextlib.suppress(OSError):  # the parent has gone
+            os.write(pipe, b"1")
+        os.close(pipe)
+
+    shutdown.when_ready(tell)
+    warn_no_more()
     main()

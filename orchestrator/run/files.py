@@ -1,132 +1,130 @@
-"""Which files a run reads and writes, and under which names."""
+"""The names of the files that a run writes, and how they are written."""
 
+import errno
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-from tensorhop.errors import InvalidInput
 from tensorhop.values.geometry import Box
 
 if TYPE_CHECKING:
     from tensorhop.values.results import Detection
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".mpo"}
-STDIN = "-"
 TEMPLATE = "{stem}-{index}"  # and the suffix of the format
 FORMATS = {".png": "png", ".webp": "webp", ".jpg": "jpeg", ".jpeg": "jpeg"}  # by suffix
+MAX_LABEL = 60  # bytes of a label in a name
+DISK_ENDS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}  # no other file can be written either
+NAME_MAX, PATH_MAX = 255, 4096  # bytes, where the system does not say
 
 
 class WrongUse(ValueError):
     """The command line asks for something that cannot be."""
 
 
-@dataclass(frozen=True)
-class Input:
-    """One photo to process."""
+class CannotWrite(OSError):
+    """A file cannot be written on this machine. Takes errno, the reason and the path, as OSError does."""
 
-    name: str  # as the user wrote it
-    stem: str  # of the files that are written for it; different for every input
-    path: Path | None = None  # where the file is, if the name alone does not say so
-
-    def read(self) -> bytes:
-        """The file's bytes.
-
-        Raises:
-            OSError: it cannot be read.
-            InvalidInput: it has more bytes than a message may have.
-        """
-        from tensorhop.settings import current_settings
-
-        most = current_settings().max_message_bytes
-        try:
-            with standard_input() if self.path is None and self.name == STDIN else self._open() as file:
-                data = file.read(most + 1)
-        except ValueError as error:  # a null character
-            raise FileNotFoundError(f"{self.name!r} is no path: {error}") from error
-        if len(data) > most:
-            raise InvalidInput("image", f"has more than {most:,} bytes; that is the most")
-        return data
-
-    def _open(self) -> BinaryIO:
-        return (self.path or Path(self.name)).open("rb")
+    @property
+    def ends_run(self) -> bool:
+        """Whether the disk takes no other file either: it is full, over a quota, read-only or broken."""
+        return self.errno in DISK_ENDS
 
 
-def standard_input() -> BinaryIO:
-    """A reader of its own: a thread that waits in `sys.stdin` would hold up the end of the process."""
-    return open(0, "rb", closefd=False)
+def write_file(path: Path, data: bytes, replace: bool = True, follow: bool = True) -> None:
+    """Write a file whole or not at all: under another name beside it, which is then renamed.
 
+    Args:
+        replace: whether a file of that name may be there.
+        follow: of a link, replace the file that it leads to, and write into a pipe or a device; else replace the link.
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: under another name beside it, which is then renamed. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path = path.resolve()  # a link stays one
-    if path.exists() and not path.is_file():  # a pipe or a device
-        path.write_bytes(data)
-        return
-    part = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
+    Raises:
+        CannotWrite: it cannot be written, or it is there and may not be replaced.
+    """
     try:
-        part.write_bytes(data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if replace and follow:
+            path = path.resolve()
+            if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device
+                path.write_bytes(data)
+                return
+        part = path.with_name(f".{os.getpid()}-{threading.get_ident()}.part")
+        try:
+            part.write_bytes(data)
+            if replace:
+                part.replace(path)
+            else:
+                rename_new(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise CannotWrite(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def rename_new(part: Path, path: Path) -> None:
+    """Rename a file to a name that is free, even if another process takes that name at this moment.
+
+    Raises:
+        FileExistsError: the name is taken.
+    """
+    try:
+        os.link(part, path)
+    except FileExistsError:
         raise
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        part.replace(path)
 
 
 def check_writable(folder: Path, option: str) -> None:
     """Raises WrongUse: files cannot be written into the folder, or it cannot be made."""
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = existing(folder)
     if not place.is_dir():
         raise WrongUse(f"{option} {folder} cannot be written: {place} is not a directory")
     if not os.access(place, os.W_OK | os.X_OK):
         raise WrongUse(f"{option} {folder} cannot be written: {place} may not be changed")
 
 
-def find_inputs(names: Sequence[str], recursive: bool, out: str = "") -> list[Input]:
-    """The photos that the names stand for: files, the images in directories, "-" for standard input.
+def existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    place = folder.absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place
 
-    What an earlier run wrote to a directory `out` inside of one of them is left out.
 
-    Raises:
-        WrongUse: a directory without an image, or standard input named twice.
+def wrong_name(folder: Path, name: str) -> str:
+    """Why a file of that name, which may have folders, cannot be written into the folder; "" if it can.
+
+    Each part of it has to fit the file system, in bytes, and it has to stay inside the folder, through links too.
     """
-    if names.count(STDIN) > 1:
-        raise WrongUse("- (standard input) can be read only once")
-    inputs: list[Input] = []
-    taken: set[str] = set()
-    for name in (found for given in names for found in expand(given, recursive, out)):
-        plain = "stdin" if name == STDIN else Path(name).stem
-        stem, number = plain, 1
-        while stem.casefold() in taken:  # some file systems ignore case
-            number += 1
-            stem = f"{plain}~{number}"
-        taken.add(stem.casefold())
-        inputs.append(Input(name, stem))
-    return inputs
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\0" in name:
+        return f"{name!r} leaves {folder}"
+    if len(parts) > 1 and not (folder / name).parent.resolve().is_relative_to(folder.resolve()):
+        return f"{name!r} leaves {folder}, by a link"
+    most_name, most_path = limits(existing(folder))
+    for part in parts:
+        if (size := len(os.fsencode(part))) > most_name:
+            return f"the file name {part!r} has {size} bytes; at most {most_name} are possible there"
+    if (size := len(os.fsencode(folder.absolute() / name))) >= most_path:
+        return f"the path of {name!r} has {size} bytes; at most {most_path - 1} are possible there"
+    return ""
 
 
-def expand(name: str, recursive: bool, out: str = "") -> Iterator[str]:
-    """The name itself, or the images in the directory that it names, in order."""
-    folder = Path(name)
-    if name == STDIN or not folder.is_dir():
-        yield name
-        return
-    paths = folder.rglob("*") if recursive else folder.iterdir()
-    own = Path(out).resolve() if out and folder.resolve() in Path(out).resolve().parents else None
-    images = sorted(
-        str(path)
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and path.is_file() and own not in path.resolve().parents
-    )
-    if not images:
-        raise WrongUse(f"{name} holds no image{'' if recursive else '; --recursive looks into its folders'}")
-    yield from images
+@lru_cache(1000)
+def limits(folder: Path) -> tuple[int, int]:
+    """Longest name and path, in bytes, in a folder that is there."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX")
+    except (AttributeError, OSError, ValueError):
+        return NAME_MAX, PATH_MAX
 
 
+@lru_cache(1000)
 def check_template(template: str) -> None:
     """Raises WrongUse: a template that cannot be filled in, or that gives two objects one name."""
     from tensorhop.values.results import Detection
@@ -134,7 +132,9 @@ def check_template(template: str) -> None:
     samples = [(stem, index) for stem in ("a", "b", "a1", "a-1", "1a") for index in (0, 1, 10, 11)]
     names = {fill(template, stem, Detection(index, "label", 0, 0.5, Box(0, 0, 1, 1))) for stem, index in samples}
     if len(names) < len(samples):
-        raise WrongUse(f"--name {template!r} gives several objects one name; use {{stem}} and {{index}}, set apart")
+        raise WrongUse(
+            f"--name {template!r} gives several objects one name; use {{stem}} or {{file}}, and {{index}}, set apart"
+        )
     name = Path(names.pop())
     if name.suffix.lower() not in FORMATS:
         raise WrongUse(f"--name {template!r} does not end in {', '.join(FORMATS)}")
@@ -161,11 +161,18 @@ def encoding_of(path: str, option: str, given: str | None) -> str:
     return encoding
 
 
-def fill(template: str, stem: str, detection: "Detection") -> str:
-    """The template with {stem}, {index}, {label} and {score} filled in."""
-    label = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in detection.label)[:60]
+def fill(template: str, stem: str, detection: "Detection", words: Mapping[str, str] | None = None) -> str:
+    """The template with {folder}, {file}, {stem}, {index}, {label} and {score} filled in.
+
+    Args:
+        stem: of the photo.
+        words: {folder}, {file} and {stem}, where they are known better.
+    """
+    label = "".join(letter if letter.isalnum() or letter in " -_" else "_" for letter in detection.label)
+    label = label.encode(errors="replace")[:MAX_LABEL].decode(errors="ignore").strip() or "_"
+    known = {"stem": stem, "file": stem, "folder": "folder"} | dict(words or {})
     try:
-        return template.format(stem=stem, index=detection.index, label=label, score=detection.score)
+        return template.format(**known, index=detection.index, label=label, score=detection.score)
     except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        known = "{stem}, {index}, {label} and {score}"
-        raise WrongUse(f"--name {template!r} cannot be filled in: {error}; known are {known}") from error
+        words_known = "{folder}, {file}, {stem}, {index}, {label} and {score}"
+        raise WrongUse(f"--name {template!r} cannot be filled in: {error}; known are {words_known}") from error

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TextIO
+from typing import Annotated, Any, BinaryIO, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from tensorhop.errors import InvalidInput
-from tensorhop.orchestrator.run.files import STDIN, Input, WrongUse, standard_input
+from tensorhop.orchestrator.run.files import CannotWrite, WrongUse, write_file
+from tensorhop.orchestrator.run.inputs import STDIN, Input, standard_input, stem_of, words_of
 from tensorhop.orchestrator.run.photo_request import PhotoOptions, PhotoRequest, PhotoTask, dashed
 
 MAX_LINE = 1024 * 1024  # bytes; 500 boxes with their labels take a tenth of it
@@ -37,13 +38,36 @@ def open_manifest(name: str) -> BinaryIO:
         raise WrongUse(f"--manifest {name}: {error}") from error
 
 
-def open_results(out: Path) -> TextIO:
-    """The file for the results of a manifest's lines, new. Raises WrongUse: it cannot be made."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return (out / RESULTS).open("w")
-    except OSError as error:
-        raise WrongUse(f"--out {out} cannot be written: {error}") from error
+class ResultsFile:
+    """The results of a manifest's lines: a new file, which takes the place of that of an earlier run.
+
+    Raises:
+        CannotWrite: it cannot be made.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.path = out / RESULTS
+        write_file(self.path, b"", follow=False)
+        self.file = self.path.open("ab", buffering=0)
+
+    def write(self, text: str) -> None:
+        """Write a line, whole or not at all. Raises CannotWrite."""
+        data, size = text.encode(), self.file.tell()
+        try:
+            while data:
+                data = data[self.file.write(data) :]
+        except OSError as error:
+            self.file.truncate(size)
+            raise CannotWrite(error.errno, error.strerror, str(self.path)) from error
+
+    def flush(self) -> None:
+        """Each line is in the file when it was written."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
 
 
 def count_lines(name: str) -> int | None:
@@ -71,8 +95,9 @@ def read_tasks(file: BinaryIO, folder: Path, plan: Callable[[Line], PhotoRequest
             if text is None:
                 raise InvalidInput("line", f"has over {MAX_LINE:,} bytes; that is the most")
             line = read_line(text)
-            photo = Input(line.image, f"{number}-{Path(line.image).stem}", folder / line.image)
-            yield PhotoTask(photo, plan(line), number)
+            request, words = plan(line), words_of(line.image, f"{number}-")
+            photo = Input(line.image, stem_of(words, request.place.template), folder / line.image, words=words)
+            yield PhotoTask(photo, request, number)
         except (InvalidInput, WrongUse) as error:
             fault = error if isinstance(error, InvalidInput) else InvalidInput("options:", str(error))
             yield PhotoTask(Input(image_of(text), str(number)), fault, number)

@@ -1,28 +1,31 @@
 """One photo of a run: through the pipeline, and into files."""
 
 import io
-import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from blake3 import blake3
 
-from tensorhop.client import Event, PipelineClient
-from tensorhop.orchestrator.run.files import Input, fill, write_file
+from tensorhop.client.event_json import event_json
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import PipelineClient
+from tensorhop.orchestrator.run.file_checks import check_free, check_names, check_single
+from tensorhop.orchestrator.run.files import write_file
+from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.overview import draw_overview
-from tensorhop.orchestrator.run.photo_request import PhotoRequest
-from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, read_summary
+from tensorhop.orchestrator.run.own_files import PhotoFiles
+from tensorhop.orchestrator.run.photo_request import Destination, PhotoRequest
+from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, error_row, fault_from, read_summary
 from tensorhop.values.compositing import compose
 from tensorhop.values.encoding import encode_png
-from tensorhop.values.event_json import event_json
 from tensorhop.values.geometry import Region
-from tensorhop.values.images import decode_image
+from tensorhop.values.images import decode_image, image_size
 from tensorhop.values.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary
 
 
@@ -35,7 +38,6 @@ class Record:
     masks: dict[int, Mask] = field(default_factory=dict)
     results: dict[int, ObjectResult] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)  # in the output directory
     summary: Summary | None = None
 
 
@@ -46,6 +48,20 @@ class Listener:
     start: Callable[[], None]  # the photo is going to be worked on
     event: Callable[[Event, str, float], None]  # an event without its pixels, the object's file or "", seconds
     check: Callable[[], None]  # before every event and every file
+    room: Callable[[int], AbstractContextManager[None]]  # for so many pixels, before the photo is worked on
+
+
+class PhotoFailed(Exception):
+    """A photo failed as a whole, by the exception that is the cause of this one.
+
+    Args:
+        files: names of the files that were written for it, but for the report, which says that it failed.
+        kept: if none were written, the names of those of an earlier run, which stay.
+    """
+
+    def __init__(self, files: list[str], kept: list[str]) -> None:
+        super().__init__()
+        self.files, self.kept = files, kept
 
 
 def process_photo(
@@ -54,63 +70,91 @@ def process_photo(
     """Process one photo, or find that it is done; returns its summary, with "skipped" if it was.
 
     Raises:
-        ServiceFault: the request failed as a whole.
-        InvalidInput: the file is too large.
-        OSError: a file cannot be read or written.
+        PhotoFailed: the request failed as a whole, or a file cannot be read or written. If that was after the first
+            file was written, the report says so; before that, everything is as it was.
     """
-    began = last = time.monotonic()
-    data = photo.read()
-    digest, chosen = blake3(data).hexdigest(), plan.facts()
-    folder = plan.place.out if not plan.place.single else None
-    if folder:
-        path = folder / f"{photo.stem}.json"
-        if resume and (done := read_summary(path, digest, chosen)):
+    began = time.monotonic()
+    files, steps_files = plan.place.files(photo), plan.place.step_files(photo)
+    record, report, room = Record(), dict[str, Any](image=photo.name), ExitStack()
+    try:
+        check_names(photo, plan)
+        data = photo.read()
+        report |= {"status": FAILED, "digest": blake3(data).hexdigest(), "options": plan.facts()}
+        if files and resume and (done := read_summary(files.path, report["digest"], report["options"])):
             return done | {"skipped": True}
-        path.unlink(missing_ok=True)  # what it says is over as soon as a file is replaced
-    watcher.start()
-    record = Record()
+        if photo.place:
+            plan.place.rights.read(photo.place)
+        check_free(photo, plan)
+        width, height = image_size(data)
+        room.enter_context(watcher.room(width * height))
+        watcher.start()
+        request_photo(photo, plan, client.process(data, **plan.request), watcher, record, files)
+        assert record.summary is not None
+        report["status"] = FAILED if record.summary.faults else DONE if record.summary.objects else NOTHING
+        if plan.place.single and record.results:
+            watcher.check()
+            write_single(record.results[min(record.results)], plan.place)
+        if plan.overlay and files:
+            watcher.check()
+            picture = draw_overview(decode_image(data), record.detections, record.masks)
+            files.write(f"{photo.stem}-overview.png", encode_png(picture))
+        if steps_files:
+            write_steps(decode_image(data), record, steps_files, watcher)
+        report |= ended(record, files, began)
+        if files:  # last: where it is, everything else is
+            watcher.check()
+            files.finish(report)
+        return report
+    except Exception as error:
+        record.rows.append(error_row(fault_from(error)))
+        for failed in filter(None, (files, steps_files)):
+            failed.fail(report | {"status": FAILED} | ended(record, failed, began))
+        raise PhotoFailed(sorted(files.written) if files else [], files.kept() if files else []) from error
+    finally:
+        room.close()
 
-    def write(where: Path, name: str, content: bytes) -> str:
-        watcher.check()
-        write_file(where / name, content)
-        return str(where / name)
 
-    for event in client.process(data, **plan.request):
+def ended(record: Record, files: PhotoFiles | None, began: float) -> dict[str, Any]:
+    """The part of a report that is known at the end."""
+    return {
+        "files": list(files.written) if files else [],
+        "seconds": round(time.monotonic() - began, 3),
+        "events": record.rows,
+    }
+
+
+def request_photo(
+    photo: Input,
+    plan: PhotoRequest,
+    events: Iterable[Event],
+    watcher: Listener,
+    record: Record,
+    files: PhotoFiles | None,
+) -> None:
+    """Take the events of a photo, and write its objects as they come.
+
+    Raises:
+        NotOurs: a file is in the way of an object; known as soon as the objects are, before any is finished.
+        CannotWrite: as `PhotoFiles.write` does.
+    """
+    last = time.monotonic()
+    coming: list[str] = []
+    for event in events:
         watcher.check()
+        if isinstance(event, Detections):
+            event = replace(event, warnings=[plan.in_own_words(warning) for warning in event.warnings])
         file = ""
-        if isinstance(event, ObjectResult) and folder:
-            name = fill(plan.template, photo.stem, event.detection)
-            file = write(folder, name, file_of(event))
-            record.files.append(name)
+        if isinstance(event, Detections) and files and not plan.request["merge"]:
+            coming = plan.names(photo, event.detections)
+            files.check(coming)
+        if isinstance(event, ObjectResult) and files:
+            file = str(files.write(plan.name(photo, event.detection), file_of(event), coming))
         keep(event, record)
         row = event_json(event)
         record.rows.append(row | {"file": file} if file else row)
         now = time.monotonic()
         watcher.event(without_pixels(event), file, now - last)
         last = now
-    assert record.summary is not None
-    if plan.place.single and record.results:
-        watcher.check()
-        write_single(record.results[min(record.results)], plan.place.out)
-    if plan.overlay and folder:
-        name = f"{photo.stem}-overview.png"
-        write(folder, name, encode_png(draw_overview(decode_image(data), record.detections, record.masks)))
-        record.files.append(name)
-    if plan.place.steps:
-        for name, content in steps(decode_image(data), record):
-            write(plan.place.steps / photo.stem, name, content)
-    summary = {
-        "image": photo.name,
-        "status": FAILED if record.summary.faults else DONE if record.summary.objects else NOTHING,
-        "digest": digest,
-        "options": chosen,
-        "files": record.files,
-        "seconds": round(time.monotonic() - began, 3),
-        "events": record.rows,
-    }
-    if folder:  # last: where it is, everything else is
-        write(folder, f"{photo.stem}.json", (json.dumps(summary, indent=2) + "\n").encode())
-    return summary
 
 
 def keep(event: Event, record: Record) -> None:
@@ -141,27 +185,34 @@ def file_of(result: ObjectResult) -> bytes:
     return result.file
 
 
-def write_single(result: ObjectResult, out: Path | None) -> None:
-    if out:
-        write_file(out, file_of(result))
+def write_single(result: ObjectResult, place: Destination) -> None:
+    if place.out:
+        check_single(place.out, place.rights)
+        write_file(place.out, file_of(result), replace=place.rights.overwrite or place.out.exists())
     else:
         sys.stdout.buffer.write(file_of(result))
         sys.stdout.buffer.flush()
 
 
+def write_steps(photo: np.ndarray, record: Record, files: PhotoFiles, watcher: Listener) -> None:
+    for name, content in steps(photo, record):
+        watcher.check()
+        files.write(name, content)
+    words = {
+        "description": event_json(record.description) if record.description else None,
+        "detections": [event_json(detection) for detection in record.detections],
+    }
+    files.finish(words)
+
+
 def steps(photo: np.ndarray, record: Record) -> Iterator[tuple[str, bytes]]:
-    """Name and content of a picture and an .npy for every intermediate, and of the words and boxes as JSON."""
+    """Name and content of a picture and an .npy for every intermediate."""
     for name, array in intermediates(photo, record):
         picture = array if array.dtype == np.uint8 else (array * 255 + 0.5).astype(np.uint8)
         yield f"{name}.png", encode_png(picture)
         npy = io.BytesIO()
         np.save(npy, array)
         yield f"{name}.npy", npy.getvalue()
-    words = {
-        "description": event_json(record.description) if record.description else None,
-        "detections": [event_json(detection) for detection in record.detections],
-    }
-    yield "words.json", (json.dumps(words, indent=2) + "\n").encode()
 
 
 def intermediates(photo: np.ndarray, record: Record) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,8 +1,9 @@
 """What to do with one photo: the options that may differ from photo to photo, and what follows from them."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +14,20 @@ from pydantic import ConfigDict, Field, create_model
 from tensorhop.errors import InvalidInput
 from tensorhop.options.arguments import default_arguments, process_arguments
 from tensorhop.options.table import OPTIONS, Option
-from tensorhop.orchestrator.run.files import TEMPLATE, Input, WrongUse, check_template, encoding_of, suffix_of
+from tensorhop.orchestrator.run.files import MAX_LABEL, TEMPLATE, WrongUse, check_template, encoding_of, fill, suffix_of
+from tensorhop.orchestrator.run.inputs import Input
+from tensorhop.orchestrator.run.own_files import PhotoFiles, Rights
 from tensorhop.orchestrator.run.own_options import OVERLAY
 from tensorhop.values.detect_options import DetectOptions
+from tensorhop.values.geometry import Box
+from tensorhop.values.results import Detection
 
 # Options that are lists belong to a photo itself: in a manifest they are beside its options.
 PHOTO_OPTIONS = {option.name: option for option in (*OPTIONS, OVERLAY) if not option.kind.many}
+MASK_FIELD = re.compile(r"masks\[(\d+)\](?:\.alpha)?")
+STEPS_REPORT = "words.json"  # among the intermediates of a photo
+MOST_OBJECTS = 1000  # whose names are looked at beforehand; no server takes more
+LONGEST = 0.12345678901234568  # a score with as many digits as there can be
 WITHOUT_EFFECT = ("max_parallel", "cache", "ordered")  # on the files
 
 
@@ -59,6 +68,19 @@ class Destination:
     single: bool = False  # only the best object is written, as one file
     template: str | None = None  # of the files' names, in a directory
     steps: Path | None = None  # where intermediates go
+    rights: Rights = field(default_factory=Rights, compare=False)
+
+    def files(self, photo: Input) -> PhotoFiles | None:
+        """The photo's files in the directory; None without one."""
+        if self.single or self.out is None:
+            return None
+        return PhotoFiles(self.out / photo.folder, f"{photo.stem}.json", photo.place, self.rights)
+
+    def step_files(self, photo: Input) -> PhotoFiles | None:
+        """The photo's intermediates; None where they are not kept."""
+        if self.steps is None:
+            return None
+        return PhotoFiles(self.steps / photo.folder / photo.stem, STEPS_REPORT, photo.place, self.rights)
 
 
 @dataclass(frozen=True)
@@ -69,12 +91,43 @@ class PhotoRequest:
     place: Destination
     template: str  # of the files' names, with their suffix
     overlay: bool = True
+    mask_files: tuple[str, ...] = ()
+
+    def in_own_words(self, text: str) -> str:
+        """What the pipeline says of the request, with masks named as the command line names them."""
+        if not self.mask_files:
+            return text
+        return MASK_FIELD.sub(lambda found: f"--mask {self.mask_files[int(found[1])]}", text)
 
     def facts(self) -> dict[str, Any]:
         """Everything that decides what comes out, as JSON can hold it; masks as digests."""
         request = {name: request_json(value) for name, value in self.request.items() if name not in WITHOUT_EFFECT}
         steps = None if self.place.steps is None else str(self.place.steps)
         return request | {"name": self.template, "overlay": self.overlay, "save_steps": steps}
+
+    def name(self, photo: Input, detection: Detection) -> str:
+        """The name of an object's file."""
+        return fill(self.template, photo.stem, detection, photo.words)
+
+    def names(self, photo: Input, detections: Sequence[Detection] = ()) -> list[str]:
+        """The names of the photo's files in the output directory: the report, the overview, and those of objects.
+
+        Args:
+            detections: the objects; before they are known, there are as many as may be found.
+        """
+        names = [f"{photo.stem}.json", *([f"{photo.stem}-overview.png"] if self.overlay else [])]
+        return names + [self.name(photo, detection) for detection in detections or self.possible()]
+
+    def possible(self) -> list[Detection]:
+        """Stand-ins for the objects that may be found, with the longest label and score that a name can have."""
+        given = self.request["boxes"] or self.request["masks"]
+        most = 1 if self.request["merge"] else len(given) or min(self.request["max_objects"], MOST_OBJECTS)
+        return [Detection(index, "x" * MAX_LABEL, 0, LONGEST, Box(0, 0, 1, 1)) for index in range(most)]
+
+    @property
+    def names_known(self) -> bool:
+        """Whether the names do not depend on what is found."""
+        return "{label" not in self.template and "{score" not in self.template
 
 
 @dataclass(frozen=True)
@@ -93,6 +146,7 @@ def photo_request(
     phrases: Sequence[str] = (),
     boxes: Sequence[Sequence[float]] = (),
     masks: Sequence[np.ndarray] = (),
+    mask_files: Sequence[str] = (),
 ) -> PhotoRequest:
     """The plan that the options make.
 
@@ -119,7 +173,7 @@ def photo_request(
         "return_masks": overlay or place.steps is not None,
         "return_layers": place.steps is not None,
     }
-    return PhotoRequest(request, place, template, overlay)
+    return PhotoRequest(request, place, template, overlay, tuple(mask_files))
 
 
 def read_option(option: Option, value: Any) -> Any:

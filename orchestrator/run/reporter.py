@@ -5,19 +5,28 @@ import time
 from collections import Counter
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from tensorhop.client import Event
+from tensorhop.client.event_json import event_json
+from tensorhop.client.events import Event
+from tensorhop.orchestrator.run.inputs import LeftOut
 from tensorhop.orchestrator.run.photo_request import PhotoTask
 from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, result_line
-from tensorhop.values.event_json import event_json
 from tensorhop.values.results import Description, Detection, Detections, ObjectFault, ObjectResult, Summary
 
 SKIPPED = "skipped"
+
+
+class Results(Protocol):
+    """Where lines are written, each whole."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> None: ...
 
 
 class Reporter:
@@ -27,10 +36,17 @@ class Reporter:
         as_json: print the events, or with a manifest the lines of its results, on standard output.
         total: how many photos there are, if that is known.
         results: where a manifest's results go.
+        left_out: files of directories that are not read.
     """
 
-    def __init__(self, as_json: bool, total: int | None = None, results: TextIO | None = None) -> None:
-        self.as_json, self.total, self.results = as_json, total, results
+    def __init__(
+        self,
+        as_json: bool,
+        total: int | None = None,
+        results: Results | None = None,
+        left_out: LeftOut | None = None,
+    ) -> None:
+        self.as_json, self.total, self.results, self.left_out = as_json, total, results, left_out or LeftOut()
         self.console = Console(stderr=True, highlight=False)
         self.progress = Progress(
             SpinnerColumn(),
@@ -47,6 +63,11 @@ class Reporter:
         self.began = time.monotonic()
 
     def __enter__(self) -> Self:
+        if self.as_json:
+            for reason, names in self.left_out.names.items():
+                print(
+                    json.dumps({"event": "left_out", "reason": reason, "count": len(names), "files": names}), flush=True
+                )
         self.progress.start()
         return self
 
@@ -56,6 +77,8 @@ class Reporter:
             self.console.print(
                 totals_text(self.ends, self.cutouts, self.total, time.monotonic() - self.began), soft_wrap=True
             )
+        if text := self.left_out.text():
+            self.console.print(f"left out: {escape(text)}", soft_wrap=True)
 
     def start(self, task: PhotoTask) -> None:
         self.shown = task
@@ -98,6 +121,8 @@ class Reporter:
                 if self.shown is not task:
                     self.start(task)
                 self.line("failed", f"{row['message']} ({row['code']})", summary["seconds"], style="red")
+                if row.get("kept"):
+                    self.console.print(f"  the files of an earlier run stay: {escape(', '.join(row['kept']))}")
                 if not task.line:
                     self.write(task, row)
         if task.line:

@@ -5,17 +5,20 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tensorhop.client import PipelineClient
-from tensorhop.errors import InvalidInput, ServiceFault, fault_of, service_of
+from tensorhop.client.pipeline import PipelineClient
+from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
+from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
+from tensorhop.orchestrator.run.files import CannotWrite
 from tensorhop.orchestrator.run.own_options import JOBS
-from tensorhop.orchestrator.run.photo import Listener, process_photo
-from tensorhop.orchestrator.run.photo_request import PhotoTask
+from tensorhop.orchestrator.run.photo import Listener, PhotoFailed, process_photo
+from tensorhop.orchestrator.run.photo_request import PhotoRequest, PhotoTask
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.v1 import fault_pb2
 
@@ -23,7 +26,6 @@ log = logging.getLogger(__name__)
 
 PIPELINE = SERVICE.name
 DONE, FAILED, WRONG, NOTHING, UNREACHABLE = 0, 1, 2, 3, 4  # exit codes
-FILE_CODES = {FileNotFoundError: fault_pb2.CODE_NOT_FOUND, IsADirectoryError: fault_pb2.CODE_INVALID_ARGUMENT}
 CODES = {summary.DONE: DONE, summary.NOTHING: NOTHING, summary.FAILED: FAILED}
 WINDOW = 4  # photos that may be begun but not reported, for each job
 POLL_SECONDS = 0.1  # a signal does not wake a thread from a lock
@@ -32,8 +34,11 @@ STOP_SECONDS = 5.0  # how long a photo under way may take to notice that the run
 Note = Callable[[], None]  # something to report
 
 
-class Stopped(Exception):
+class Stopped(Abandoned):
     """The run is over before this photo is."""
+
+    def __init__(self) -> None:
+        super().__init__("the run ended before this photo was done")
 
 
 @dataclass
@@ -93,6 +98,7 @@ class Workers:
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()
         self.stopped_at: float | None = None
+        self.budget = PixelBudget()
 
     def start(self, tasks: Iterable[PhotoTask], jobs: int) -> None:
         self.room.release(WINDOW * jobs)
@@ -102,7 +108,7 @@ class Workers:
         for thread in self.threads:
             thread.start()
 
-    def next(self, source: queue.SimpleQueue) -> Any:
+    def next(self, source: queue.SimpleQueue[Any]) -> Any:
         """The next of a queue; None when it is at its end, or when nothing comes any more after a stop."""
         while True:
             try:
@@ -157,29 +163,38 @@ class Workers:
                 ticket.notes.put(None)
 
     def _process(self, ticket: Item) -> None:
-        task, began = ticket.task, time.monotonic()
+        task, began, disk_ends = ticket.task, time.monotonic(), False
 
         def say(report: Callable[..., None], *arguments: Any) -> None:
             ticket.notes.put(partial(report, task, *arguments))
 
-        watcher = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check)
+        def room(pixels: int) -> AbstractContextManager[None]:
+            return self.budget.room(pixels, self.check)
+
+        watcher = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check, room)
         try:
             self.check()
             if isinstance(task.plan, InvalidInput):
                 raise task.plan
             outcome = process_photo(task.photo, task.plan, self.client, self.resume, watcher)
             code = CODES[outcome["status"]]
-        except Stopped:
-            return
         except Exception as error:
+            cause = error.__cause__ if isinstance(error, PhotoFailed) and error.__cause__ else error
+            assert isinstance(cause, Exception)
             if self.stopped_at is not None:
                 return
-            code, row = failure_of(error)
+            code, row = failure_of(cause)
+            if isinstance(task.plan, PhotoRequest):
+                row |= {name: task.plan.in_own_words(row[name]) for name in ("field", "message")}
             code = FAILED if task.line and code == WRONG else code  # the line is wrong, not the command
             seconds = round(time.monotonic() - began, 3)
             outcome = {"image": task.photo.name, "status": summary.FAILED, "files": [], "seconds": seconds}
+            if isinstance(error, PhotoFailed):
+                outcome["files"] = error.files
+                row |= {"kept": error.kept} if error.kept else {}
             outcome["events"] = [row]
-        ends = code == UNREACHABLE or (self.fail_fast and code in (FAILED, WRONG))
+            disk_ends = isinstance(cause, CannotWrite) and cause.ends_run
+        ends = code == UNREACHABLE or disk_ends or (self.fail_fast and code in (FAILED, WRONG))
         if ends and not self.stop():
             return  # another photo has ended the run
         ticket.code = code
@@ -188,21 +203,12 @@ class Workers:
 
 def failure_of(error: Exception) -> tuple[int, dict[str, Any]]:
     """The exit code for a photo that failed as a whole, and the event that says so."""
-    code = FAILED
+    fault = summary.fault_from(error)
     if isinstance(error, ServiceFault):
-        fault = error.fault
-        code = code_of(fault)
-    elif isinstance(error, OSError):
-        kind = next(
-            (kind for known, kind in FILE_CODES.items() if isinstance(error, known)), fault_pb2.CODE_UNAVAILABLE
-        )
-        fault = fault_pb2.Fault(code=kind, message=str(error))
-    else:
-        fault = fault_of(error)
-        if fault.code == fault_pb2.CODE_INTERNAL:
-            log.error("a photo failed", exc_info=error)
-    name = fault_pb2.Code.Name(fault.code).removeprefix("CODE_")
-    return code, {"event": "error", "code": name, "field": fault.field, "message": fault.message}
+        return code_of(fault), summary.error_row(fault)
+    if fault.code == fault_pb2.CODE_INTERNAL and not isinstance(error, OSError):
+        log.error("a photo failed", exc_info=error)
+    return FAILED, summary.error_row(fault)
 
 
 def code_of(fault: fault_pb2.Fault) -> int:

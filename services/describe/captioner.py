@@ -1,4 +1,4 @@
-"""Captions by networks that transformers runs: BLIP, BLIP-2, and others that write text about an image."""
+"""Captions by image-to-text networks that transformers runs: BLIP, BLIP-2 and others."""
 
 import threading
 from collections.abc import Iterable, Sequence
@@ -20,18 +20,18 @@ from tensorhop.values.describe_options import MAX_NEW_TOKENS, NUM_BEAMS, Describ
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description
 
-UNSAID = "object"  # for a caption without a word
-PIECE = "##"  # BERT's mark of a token that goes on with a word, here the prompt's last
+UNSAID = "object"  # the text of a caption without any word
+PIECE = "##"  # BERT's prefix of a token that continues a word, here the prompt's last one
 BATCH_ON_GPU = 8  # not measured: no GPU was at hand
 
-_AROUND = 0.1  # of the central object's sides, seen on each side of it
+_AROUND = 0.1  # fraction of the central object's sides that is added around it
 
 
 class Captioner:
-    """Writes a line about the central object of a photo, or about the whole photo.
+    """Writes a caption of the central object of a photo, or of the whole photo.
 
-    The central object is found by U2-Net-p; the network sees its box with a tenth of its sides around it. A prompt is
-    taken off the answer by its tokens, not by its wording.
+    U2-Net-p finds the central object, and the network sees its box, padded by a tenth of its sides. A prompt is removed
+    from the answer by its tokens, not by its text.
     """
 
     def __init__(self, source: ModelSource) -> None:
@@ -40,19 +40,19 @@ class Captioner:
             source,
             transformers.AutoModelForImageTextToText,
             MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-            "a network that writes text about images, as BLIP",
+            "a network that writes text about images, such as BLIP",
         )
         self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
         self._central = CentralObject()
-        self._turn = threading.Lock()  # tokenizers are not for several threads; and two runs at once are no faster
+        self._turn = threading.Lock()  # tokenizers are not thread-safe, and two runs at once are no faster
 
     def warm_up(self) -> None:
-        """Raises InvalidInput: the network does not write about an image alone, but wants a question or a chat."""
+        """Run the network once. Raises InvalidInput: beside the image it needs a question or a chat."""
         try:
             self.predict([np.full((64, 64, 3), 127, np.uint8)])
         except MemoryError:
             raise
-        except Exception as error:  # each processor has its own way to ask for more
+        except Exception as error:  # each processor raises its own error for a missing question
             kind = self._checkpoint.network.config.model_type
             raise InvalidInput(
                 "--model", f"{self.name} is a {kind} network and does not write about an image alone ({error})"
@@ -69,12 +69,12 @@ class Captioner:
             images: height x width x 3 each, uint8, sRGB.
 
         Returns:
-            For each its caption in one line, without the dot at its end, at most as long as a phrase may be, or
-            "object" if there is no word in it. The score is the geometric mean of its tokens' probabilities. The region
-            is what the network saw.
+            A description for each photo. Its text is one line without a final dot, no longer than a phrase may be;
+            "object" if the caption has no word. Its score is the geometric mean of the tokens' probabilities. Its
+            region is what the network saw.
 
         Raises:
-            InvalidInput: the prompt holds a token with a meaning of its own, or is too long for the network.
+            InvalidInput: the prompt holds a special token, or is too long for the network.
             MemoryError: the device has too little memory.
         """
         regions = [self._region(image, options.look) for image in images]
@@ -99,7 +99,7 @@ class Captioner:
         given = {"text": [options.prompt] * len(pieces)} if options.prompt else {}
         self._check_prompt(options.prompt, longest)
         inputs = processor(images=[Image.fromarray(piece) for piece in pieces], return_tensors="pt", **given)
-        inputs.pop("token_type_ids", None)  # which some processors give, and no network takes to write
+        inputs.pop("token_type_ids", None)  # some processors return these, but no network accepts them here
         answer = network.generate(
             **self._checkpoint.to_device(inputs),
             max_new_tokens=longest,
@@ -124,7 +124,7 @@ class Captioner:
         tokenizer = self._checkpoint.processor.tokenizer
         special = _first(token for token in tokenizer.get_added_vocab() if token in prompt)
         if special is not None:
-            raise InvalidInput("options.prompt", f"holds {special}, which the network takes for a mark of its own")
+            raise InvalidInput("options.prompt", f"holds {special}, a special token of the network; leave it out")
         room = getattr(self._checkpoint.network.config.get_text_config(), "max_position_embeddings", None)
         length = len(tokenizer(prompt)["input_ids"]) + (getattr(self._checkpoint.processor, "num_query_tokens", 0) or 0)
         if prompt and room and length + longest > room:
@@ -134,7 +134,7 @@ class Captioner:
 
 
 def one_line(text: str) -> str:
-    """A caption as a phrase: one line without the dot at its end, cut to a phrase's longest; "object" if empty."""
+    """A caption as a phrase: one line without a final dot, cut to the longest length of a phrase; "object" if empty."""
     line = " ".join(text.removeprefix(PIECE).split())[: current_settings().max_phrase_characters]
     return line.rstrip(" .") or UNSAID
 

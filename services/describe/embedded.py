@@ -1,4 +1,4 @@
-"""Naming the central object of a photo with the embedded networks."""
+"""Names of the central object of a photo by the embedded networks."""
 
 from collections.abc import Sequence
 
@@ -13,19 +13,20 @@ from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description
 
-CONFIDENCE = 0.5  # the least probability at which a name is said
-WORN_CONFIDENCE = 0.7  # of a name for what people wear or do: a photo of a hat mostly shows a person
-UNSURE = "object"  # said below it
+CONFIDENCE = 0.5  # the least probability at which a name is given
+WORN_CONFIDENCE = 0.7  # the same for what people wear or do: a photo of a hat mostly shows a person
+UNSURE = "object"  # given if no name is probable enough
 
-_FAINT = 0.1  # where no pixel's saliency reaches this there is no object to name
+_FAINT = 0.1  # if no pixel's saliency reaches this, there is no object to name
 
 
 class EmbeddedDescriber:
     """U2-Net-p finds the central object, EfficientNet-Lite0 names it in everyday words.
 
-    Where the network is torn between classes that share a wider word, the wider word is said: of all words whose
-    probability reaches CONFIDENCE the one that covers the fewest classes, which says most (hedging, Deng et al. 2012,
-    "Hedging your bets: optimizing accuracy-specificity trade-offs in large scale visual recognition").
+    If the network is unsure between classes that share a wider word, the wider word is given. Of all words whose
+    probability reaches CONFIDENCE, it is the one that covers the fewest classes, which is the most specific. This is
+    hedging (Deng et al. 2012, "Hedging your bets: optimizing accuracy-specificity trade-offs in large scale visual
+    recognition").
     """
 
     name = "embedded"
@@ -52,24 +53,27 @@ class EmbeddedDescriber:
         images: Sequence[np.ndarray],
         options: DescribeOptions = DescribeOptions(),  # noqa: B008  (frozen)
     ) -> list[Description]:
-        """Names the central object of each photo, or what the photo as a whole shows.
+        """Name the central object of each photo, or what the whole photo shows.
 
         Args:
             images: height x width x 3 each, uint8, sRGB.
 
         Returns:
-            A name as "coffee mug", or "object" where no name is likely enough or there is no object; the score is the
-            name's probability, or of "object" that of the likeliest name. The region is the whole photo where nothing
-            stands out in it.
+            A description for each photo. Its text is a name such as "coffee mug"; "object" if no name is probable
+            enough, or if there is no object. Its score is the name's probability; for "object", that of the likeliest
+            name. Its region is the whole photo if nothing stands out.
 
         Raises:
             InvalidInput: the options have a prompt, or settings of generation.
         """
         if options.prompt:
-            raise InvalidInput("options.prompt", "came, and the embedded model takes none; serve describe with another")
+            raise InvalidInput(
+                "options.prompt", "is given, but the embedded model takes no prompt; serve describe with another model"
+            )
         if options.max_new_tokens is not None or options.num_beams is not None:
             raise InvalidInput(
-                "options.generation", "came, and the embedded model generates no text; serve describe with another"
+                "options.generation",
+                "is given, but the embedded model generates no text; serve describe with another model",
             )
         return [self._describe(image, options.look) for image in images]
 
@@ -82,7 +86,11 @@ class EmbeddedDescriber:
         return Description(text, float32(probability), central.box.region().intersect(Region.of(size_of(image))))
 
     def name_of(self, probabilities: np.ndarray) -> tuple[str, float]:
-        """The word for an object with these probabilities of the 1000 classes, and the word's probability."""
+        """The word for an object, and the word's probability.
+
+        Args:
+            probabilities: shape 1000, float32: the object's probability of each class.
+        """
         said = [(c, min(1.0, float(c.probability(probabilities))), least) for c, least in self._concepts]
         sure = [(len(concept.classes), -p, concept.word) for concept, p, least in said if p >= least]
         if not sure:

@@ -18,9 +18,17 @@ from tensorhop.wire.payloads import Payloads
 
 
 class Describer(Model, Protocol):
-    """Says what each photo shows; images are height x width x 3, uint8, sRGB."""
+    """A model that describes photos."""
 
-    def predict(self, images: Sequence[np.ndarray], options: DescribeOptions = ...) -> list[Description]: ...
+    def predict(self, images: Sequence[np.ndarray], options: DescribeOptions = ...) -> list[Description]:
+        """A description of each photo.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+
+        Raises:
+            InvalidInput: the model does not support one of the options.
+        """
 
 
 class DescribeServicer:
@@ -28,7 +36,9 @@ class DescribeServicer:
         self.model = model
         self.batcher = Batcher("describe", model.predict, model.largest_batch)
 
-    def Describe(self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext) -> Packet:
+    def Describe(
+        self, packet: Packet[pb.DescribeRequest], context: grpc.ServicerContext
+    ) -> Packet[pb.DescribeResponse]:
         request, payloads = packet
         options = read_describe(request.options)
         description = self.batcher.one(read_image(request.image, payloads), options, context.add_callback)

@@ -1,4 +1,4 @@
-"""A Python file that only assigns plain values, read without running it: what a downloaded configuration should be."""
+"""Safe reading of a downloaded configuration: a Python file that only assigns plain values, none of whose code runs."""
 
 import ast
 from pathlib import Path
@@ -8,10 +8,11 @@ from tensorhop.errors import InvalidInput
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What the file assigns, by name.
+    """The values that the file assigns, by name.
 
     Raises:
-        InvalidInput: it is no Python, or something in it is more than a name and a number, text, list or the like.
+        InvalidInput: it is not Python, or a statement does more than assign a plain value (number, text, list, ...) to
+            a name.
     """
     try:
         module = ast.parse(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""The text encoder that groundingdino-py asks transformers for, by a transformers that is newer than it.
+"""A shim that lets groundingdino-py use the BERT of a newer transformers as its text encoder.
 
-groundingdino-py 0.4.0 takes a BertModel apart and calls three methods of it that transformers 5 has no more. Bert has
-them. It also asks for a pretrained BERT, whose weights its checkpoint then replaces: here it gets one without weights.
+transformers 5 removed three BERT methods that groundingdino-py 0.4.0 calls; Bert has them. groundingdino-py also loads
+a pretrained BERT, whose weights its checkpoint then replaces. Here it gets a BERT without pretrained weights.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,17 @@ from groundingdino.util import get_tokenlizer
 from transformers import BertConfig, BertModel
 
 
-class Bert(BertModel):
+class Bert(BertModel):  # type: ignore[misc]  # transformers has no types here
     """BERT with the methods that it had until transformers 4."""
 
     def get_extended_attention_mask(self, attention_mask: torch.Tensor, *_: Any) -> torch.Tensor:
-        """What to add to the attention's logits: 0 where a token may look, otherwise the least number.
+        """The term to add to the attention's logits: 0 where a token may be attended to, else the dtype's lowest value.
 
         Args:
-            attention_mask: batch x tokens, or batch x tokens x tokens where that depends on who looks.
+            attention_mask: batch x tokens, or batch x tokens x tokens with a row for each attending token; 0 or 1.
 
         Returns:
-            batch x 1 x 1 or tokens x tokens.
+            batch x 1 x 1 x tokens, or batch x 1 x tokens x tokens, in the network's dtype.
         """
         seen = attention_mask[:, None] if attention_mask.ndim == 3 else attention_mask[:, None, None]
         least = torch.finfo(self.dtype).min
@@ -39,9 +39,9 @@ class Bert(BertModel):
 
 @contextmanager
 def text_encoder(tokenizer: Any, config: BertConfig) -> Iterator[None]:
-    """While this lasts, groundingdino-py builds its networks with this tokenizer and a new BERT of this configuration.
+    """Make groundingdino-py build its networks with this tokenizer and a new BERT of this configuration.
 
-    Left to itself it would fetch both from the hub.
+    Otherwise it would fetch both from the hub.
     """
     names = ("get_tokenlizer", "get_pretrained_language_model")
     theirs = [getattr(get_tokenlizer, name) for name in names]

@@ -1,4 +1,4 @@
-"""Finding the objects that phrases name with the embedded networks."""
+"""Detection of the objects that phrases name by the embedded networks."""
 
 from collections.abc import Sequence
 
@@ -18,17 +18,18 @@ from tensorhop.values.results import Detection
 
 SCORE_THRESHOLD = 0.12
 IOU_THRESHOLD = 0.5
-UNKNOWN_SCORE = 0.2  # at most, for a salient object under a phrase outside the vocabulary; at least SCORE_THRESHOLD
+UNKNOWN_SCORE = 0.2  # the highest score under a phrase outside the vocabulary; the lowest is SCORE_THRESHOLD
 
 
 class EmbeddedDetector:
-    """Looks for what was asked, among what stands out and where the classifier sees evidence of a phrase.
+    """Searches for phrases among salient objects and in places where the classifier sees evidence of a phrase.
 
-    Candidates are salient objects of the whole photo, and of closer looks at places that speak for a phrase but lie in
-    no salient object (Search). Each is named by the classifier and goes to the phrase that fits it best.
+    Candidates are the salient objects of the whole photo, and those in closer views of places with evidence of a phrase
+    outside of any salient object (see Search). The classifier rates each candidate, and the candidate goes to the
+    phrase that fits it best.
 
-    A score is p * p / (p + rival): the phrase's probability p, times its share against the likeliest other word. It is
-    about p where nothing else is likely, and low where something else is.
+    A score is p * p / (p + rival): p is the phrase's probability, and rival is that of the likeliest other word. The
+    score is about p if nothing else is likely, and low if something else is.
     """
 
     name = "embedded"
@@ -44,6 +45,10 @@ class EmbeddedDetector:
     def warm_up(self) -> None:
         self.predict([np.full((64, 64, 3), 127, np.uint8)], [["cat"]])
 
+    def parts(self, phrase: str) -> list[str]:
+        """The phrases that a phrase lists, as far as the vocabulary tells: "cup" and "spoon" for "cup and spoon"."""
+        return self._words.parts(phrase)
+
     def predict(
         self,
         images: Sequence[np.ndarray],
@@ -51,7 +56,7 @@ class EmbeddedDetector:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
     ) -> list[tuple[list[Detection], list[str]]]:
-        """Finds the objects that the phrases name.
+        """Find the objects that the phrases name.
 
         Args:
             images: height x width x 3 each, uint8, sRGB.
@@ -60,9 +65,8 @@ class EmbeddedDetector:
             iou_threshold: of two boxes that overlap by more, only the better stays, 0 to 1; IOU_THRESHOLD if not given.
 
         Returns:
-            For each image its detections, best first, empty where nothing was found, and sentences that the caller
-            should read. Under a phrase outside the vocabulary stand the salient objects, at scores between
-            SCORE_THRESHOLD and UNKNOWN_SCORE, and a sentence says so.
+            For each image its detections, best first, and warnings. For a phrase outside the vocabulary, the detections
+            are the salient objects, at scores from SCORE_THRESHOLD to UNKNOWN_SCORE, and a warning says so.
 
         Raises:
             InvalidInput: there is no phrase, or one is empty.
@@ -107,7 +111,7 @@ class EmbeddedDetector:
         return detections, [_warning(phrases[index]) for index in unknown]
 
     def _scores(self, concept: Concept, probabilities: np.ndarray) -> np.ndarray:
-        """The score of each box (rows of 1000 probabilities) for a concept; what chance would give counts as 0."""
+        """The score of each box for a concept, from boxes x 1000 probabilities; that of chance counts as 0."""
         chance = len(concept.classes) / CLASSES
         p = np.clip((concept.probability(probabilities) - chance) / (1 - chance), 0, 1)
         return p * p / np.maximum(p + self._words.rival(concept, probabilities), 1e-6)

@@ -1,9 +1,10 @@
-"""Finding what phrases name by GroundingDINO, run by transformers."""
+"""Detection of the objects that phrases name by GroundingDINO, run by transformers."""
 
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,10 +26,10 @@ IOU_THRESHOLD = 0.5
 KINDS = ("grounding-dino", "mm-grounding-dino")
 BATCH_ON_GPU = 8  # not measured: no GPU was at hand
 
-# A photo that is longer than so many times its width is padded to that. The network sees the longer side at about
-# 1,300 pixels, and its coarsest map has a place for every 64: of a narrower strip none would be left.
+# The largest aspect ratio: a longer photo is padded to it. The network sees the longer side at about 1,300 pixels, and
+# its coarsest map has one position for every 64 pixels. A narrower strip would have no position left.
 LONGEST = 16
-_PADDING = (124, 116, 104)  # the mean colour of the photos of ImageNet, which the network sees as zero
+_PADDING = (124, 116, 104)  # ImageNet's mean colour, which the network sees as zero
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class _Item:
 class GroundingDino:
     """GroundingDINO (Liu et al. 2023, arXiv:2303.05499), or MM-GroundingDINO (Zhao et al. 2024, arXiv:2401.02361).
 
-    The network says for each of its boxes how well each token of the text fits. A box's score for a phrase is that of
-    the phrase's best token, and a box goes to the phrase with the best score; so a label is always one of the caller's
-    phrases, whole, where joining the tokens above a threshold would give pieces and mixtures of phrases.
+    The network rates for each of its boxes how well each token of the text fits. A box's score for a phrase is that of
+    the phrase's best token, and the box goes to the phrase with the best score. So a label is always one whole phrase
+    of the caller. Joining the tokens above a threshold would give parts and mixtures of phrases.
     """
 
     def __init__(self, source: ModelSource) -> None:
@@ -55,7 +56,7 @@ class GroundingDino:
         self._checkpoint = self._load(source)
         self._delimiters = self._checkpoint.network.model.special_tokens.tolist()
         self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
-        self._turn = threading.Lock()  # tokenizers are not for several threads; and two runs at once are no faster
+        self._turn = threading.Lock()  # tokenizers are not thread-safe, and two runs at once are no faster
 
     def _load(self, source: ModelSource) -> Checkpoint:
         return load(source, transformers.AutoModelForZeroShotObjectDetection, KINDS, "a GroundingDINO")
@@ -70,7 +71,7 @@ class GroundingDino:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
     ) -> list[tuple[list[Detection], list[str]]]:
-        """Finds the objects that the phrases name.
+        """Find the objects that the phrases name.
 
         Args:
             images: height x width x 3 each, uint8, sRGB.
@@ -79,11 +80,10 @@ class GroundingDino:
             iou_threshold: of two boxes that overlap by more, only the better stays, 0 to 1; IOU_THRESHOLD if not given.
 
         Returns:
-            For each image its detections, best first, empty where nothing was found, and a warning if the network
-            could not read all of the phrases.
+            For each image its detections, best first, and a warning if the network could not read all of the phrases.
 
         Raises:
-            InvalidInput: there is no phrase, or nothing in one that the network reads, or one is too long for it.
+            InvalidInput: there is no phrase, or one has no token that the network reads, or is too long for it.
             MemoryError: the device has too little memory.
         """
         score_threshold = SCORE_THRESHOLD if score_threshold is None else score_threshold
@@ -109,15 +109,15 @@ class GroundingDino:
         return _Item(index, size_of(image), size_of(seen), pixels, prompt)
 
     def _batches(self, items: Sequence[_Item]) -> list[list[_Item]]:
-        """Photos that can run together: padding one to another's size, or its text, would change its boxes."""
-        groups: dict[tuple, list[_Item]] = defaultdict(list)
+        """Batches of photos with one size and one text length: padding a photo or its text would change its boxes."""
+        groups: dict[tuple[Any, ...], list[_Item]] = defaultdict(list)
         for item in items:
             groups[(*item.pixels.shape, len(item.prompt.ids))].append(item)
         most = self.largest_batch
         return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
 
     def _run(self, batch: Sequence[_Item]) -> tuple[np.ndarray, np.ndarray]:
-        """Logits, photos x boxes x tokens, and boxes, photos x boxes x 4 (middle, width, height; 0 to 1), float32."""
+        """Logits (photos x boxes x tokens) and boxes (photos x boxes x 4: middle, width, height; 0 to 1), float32."""
         ids = torch.tensor([item.prompt.ids for item in batch])
         inputs = {
             "pixel_values": torch.stack([item.pixels for item in batch]),
@@ -130,7 +130,7 @@ class GroundingDino:
 
 
 def padded(image: np.ndarray) -> np.ndarray:
-    """The photo with a plain strip at its right or lower edge, if it is too long and narrow for the network."""
+    """A photo (height x width x 3, uint8), padded at its right or lower edge if it is too narrow for the network."""
     height, width = image.shape[:2]
     below, right = max(0, -(-width // LONGEST) - height), max(0, -(-height // LONGEST) - width)
     if not (below or right):
@@ -146,13 +146,20 @@ def detections(
     score_threshold: float,
     iou_threshold: float,
 ) -> list[Detection]:
-    """The network's answer for one photo in its pixels and the caller's phrases, best score first.
+    """The network's answer for one photo as detections, best score first.
 
     Args:
+        item: the photo.
+        phrases: the caller's.
         logits: boxes x tokens, float32.
-        boxes: boxes x 4, float32: middle, width and height, as fractions of what the network saw.
+        boxes: boxes x 4, float32: middle, width and height, as fractions of the padded photo.
+        score_threshold: the least score, 0 to 1.
+        iou_threshold: of two boxes that overlap by more, only the better stays, 0 to 1.
+
+    Returns:
+        Detections with one of the phrases as label, and a box in pixels, clipped to the photo.
     """
-    with np.errstate(over="ignore"):  # of exp, for which the answer is 0
+    with np.errstate(over="ignore"):  # if exp overflows, the score is 0, which is right
         tokens = 1 / (1 + np.exp(-logits))
     scores = np.stack([tokens[:, span].max(axis=1) for span in item.prompt.spans], axis=1)
     best = scores.argmax(axis=1)
@@ -160,7 +167,7 @@ def detections(
     middle, half = boxes[:, :2], boxes[:, 2:] / 2
     size, seen = np.array(item.size, np.float32), np.array(item.padded, np.float32)
     corners = np.concatenate([middle - half, middle + half], axis=1) * np.tile(seen, 2)
-    in_photo = (middle * seen <= size).all(axis=1)  # rather than in the padding
+    in_photo = (middle * seen <= size).all(axis=1)  # not in the padding
     corners = np.clip(corners, 0, np.tile(size, 2))
     good = np.isfinite(corners).all(axis=1) & (corners[:, :2] < corners[:, 2:]).all(axis=1)
     fit = np.flatnonzero(good & in_photo & np.isfinite(scores) & (scores >= score_threshold))

@@ -1,4 +1,4 @@
-"""Finding what phrases name by GroundingDINO, run by groundingdino-py from a .pth and its configuration."""
+"""Detection by GroundingDINO, run by groundingdino-py from a .pth file and its configuration."""
 
 import warnings
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from tensorhop.services.detect.grounding_dino import GroundingDino
 from tensorhop.services.runtime.checkpoint import Checkpoint, to_memory
 from tensorhop.services.runtime.device import choose_device
 
-# groundingdino-py calls timm and PyTorch by names that they are about to drop.
+# groundingdino-py uses deprecated names of timm and PyTorch.
 warnings.filterwarnings("ignore", module=r"groundingdino\.|timm\.models\.layers|torch\.functional")
 
 from groundingdino.models import build_model  # noqa: E402
@@ -28,15 +28,15 @@ from tensorhop.services.detect.bert_shim import text_encoder  # noqa: E402
 
 SIDES = {"shortest_edge": 800, "longest_edge": 1333}  # what groundingdino-py resizes photos to
 DELIMITERS = ("[CLS]", "[SEP]", ".", "?")
-_WIDTH = 256  # of the network: groundingdino-py has it in its code too
-_REPLACED = {"use_checkpoint": False, "use_transformer_ckpt": False}  # these save memory in training
-_OLD = "bert.embeddings.position_ids"  # an older transformers kept it among the weights
+_WIDTH = 256  # of the network; groundingdino-py's code assumes it too
+_REPLACED = {"use_checkpoint": False, "use_transformer_ckpt": False}  # options that save memory in training
+_OLD = "bert.embeddings.position_ids"  # older versions of transformers kept it among the weights
 
 
 class GroundingDinoPy(GroundingDino):
-    """GroundingDINO (Liu et al. 2023, arXiv:2303.05499) by the code of its authors.
+    """GroundingDINO (Liu et al. 2023, arXiv:2303.05499), run by the code of its authors.
 
-    It reads phrases and photos, and answers, as the one by transformers does; only the network between is another.
+    Phrases, photos and answers are handled as in GroundingDino. Only the network differs.
     """
 
     def _load(self, source: ModelSource) -> Checkpoint:
@@ -55,13 +55,13 @@ class GroundingDinoPy(GroundingDino):
 
 
 class _Network:
-    """Their network, to be called as transformers' one."""
+    """groundingdino-py's network with the interface of transformers' one."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
         self.config = SimpleNamespace(max_text_len=network.max_text_len)
         self.model = SimpleNamespace(special_tokens=torch.tensor(network.specical_tokens))
-        network.tokenizer = lambda tokens, **_: BatchEncoding(tokens)  # the text comes as tokens
+        network.tokenizer = lambda tokens, **_: BatchEncoding(tokens)  # the text is tokenized already
 
     def __call__(self, pixel_values: torch.Tensor, **tokens: torch.Tensor) -> SimpleNamespace:
         answer = self._network(pixel_values, captions=tokens)
@@ -80,14 +80,14 @@ def _text_encoder(path: Path, config: Path, values: Mapping[str, Any]) -> tuple[
     """The tokenizer and BERT's configuration: from a folder beside the checkpoint, or from the hub's cache."""
     name = values.get("text_encoder_type")
     if not isinstance(name, str) or not name:
-        raise InvalidInput("--model", f"{config} names no text_encoder_type, as 'bert-base-uncased'")
+        raise InvalidInput("--model", f"{config} names no text_encoder_type, such as 'bert-base-uncased'")
     try:
         cached = try_to_load_from_cache(name, "config.json") if not (path / name).is_dir() else None
         place = Path(cached).parent if isinstance(cached, str) else path / name
         options = {"local_files_only": True, "trust_remote_code": False}
         bert = transformers.AutoConfig.from_pretrained(place, **options)
         tokenizer = transformers.AutoTokenizer.from_pretrained(place, **options)
-    except Exception as error:  # of any kind, as the files are anyone's
+    except Exception as error:  # the files can be anything, so loading them can raise anything
         raise InvalidInput(
             "--model",
             f"{config} names the text encoder {name}, which cannot be loaded from {path / name} or the hub's cache: "
@@ -106,7 +106,7 @@ def _built(config: Path, values: Mapping[str, Any], tokenizer: Any, bert: Any) -
     try:
         with text_encoder(tokenizer, bert):
             return build_model(SimpleNamespace(**{**values, **_REPLACED}))
-    except Exception as error:  # they check by assertions, or by what breaks
+    except Exception as error:  # groundingdino-py checks by assertions, or fails where a value does not fit
         reason = f"{type(error).__name__}: {error}".splitlines()[0].replace("'types.SimpleNamespace' object", "it")
         raise InvalidInput(
             "--model", f"{config} describes no network that groundingdino-py can build ({reason[:200]})"
@@ -127,16 +127,16 @@ def _weights(weights: Path) -> dict[str, torch.Tensor]:
 
 
 def _fill(network: Any, state: Mapping[str, torch.Tensor], weights: Path, config: Path) -> None:
-    """Their loader takes whatever fits and leaves the rest as it was; here all must fit."""
+    """Load the weights; all must fit. groundingdino-py's own loader would silently leave out those that do not."""
     try:
         missing, more = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # a shape
+    except RuntimeError as error:  # a tensor has another shape
         raise _misfit(weights, config, str(error).splitlines()[-1].strip()[:200]) from error
-    parts = {name for name, _ in network.named_children()}  # weights of other parts, as label_enc, are for training
+    parts = {name for name, _ in network.named_children()}  # other parts, such as label_enc, are for training
     more = [name for name in more if name.partition(".")[0] in parts and name != _OLD]
     if missing or more:
-        which = f"it lacks {missing[0]}" if missing else f"{more[0]} is too many"
-        raise _misfit(weights, config, f"{which}, {len(missing)} missing and {len(more)} too many in all")
+        which = f"it lacks {missing[0]}" if missing else f"{more[0]} is unknown"
+        raise _misfit(weights, config, f"{which}; {len(missing)} missing and {len(more)} unknown in all")
 
 
 def _misfit(weights: Path, config: Path, which: str) -> InvalidInput:

@@ -1,4 +1,4 @@
-"""What a grounded detector reads: all phrases as one row of tokens, and where in it each phrase is."""
+"""The prompt of a grounded detector: all phrases as one sequence of tokens, and the place of each phrase in it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tensorhop.errors import InvalidInput
 
 @dataclass(frozen=True)
 class Prompt:
-    """Token ids, each phrase's place among them, and how many phrases at the end found no room."""
+    """Token ids, the span of each phrase among them, and how many phrases at the end did not fit."""
 
     ids: tuple[int, ...]
     spans: tuple[slice, ...]
@@ -27,18 +27,18 @@ class Prompt:
 
 
 def read(tokenizer: Any, phrases: Sequence[str], delimiters: Collection[int], most: int) -> Prompt:
-    """The phrases in lower case, each followed by a dot, as many from the first on as fit.
+    """The prompt of as many phrases, from the first on, as fit: in lower case, each followed by a dot.
 
-    Each phrase is cut into tokens on its own, and what would divide it in the network's eyes, as a dot, is left out of
-    it; so a phrase stays one phrase whatever is in it.
+    Each phrase is tokenized on its own. Tokens at which the network would divide it, such as a dot, are left out. So a
+    phrase stays one phrase, whatever it contains.
 
     Args:
-        tokenizer: of BERT.
+        tokenizer: BERT's.
         delimiters: tokens at which the network divides its text into phrases.
         most: how many tokens the network reads, [CLS] and [SEP] included.
 
     Raises:
-        InvalidInput: no token is left of a phrase, or one is too long alone.
+        InvalidInput: no token is left of a phrase, or a phrase alone is too long.
     """
     marks = {*delimiters, *tokenizer.all_special_ids} - {tokenizer.unk_token_id}
     dot = tokenizer.convert_tokens_to_ids(".")

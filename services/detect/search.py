@@ -1,4 +1,4 @@
-"""Where in a photo to look for what was asked."""
+"""The search for candidate boxes: where in a photo the objects that phrases name can be."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,27 +13,28 @@ from tensorhop.services.embedded.saliency import SALIENT, SIZE, Saliency
 from tensorhop.services.embedded.vocabulary import Concept, Vocabulary
 from tensorhop.values.geometry import Box, size_of
 
-_FINE, _COARSE = 448, 224  # the sides at which the classifier looks for evidence, and for whether a part holds
-_EVIDENCE = 0.15  # the least probability at a place that makes it worth a look
-_FLANK = 0.4  # of the strongest evidence for a phrase: how far its regions reach
-_REGIONS = 3  # of evidence, a phrase
-_LOOKS = 4  # closer looks, a photo: each costs a run of the saliency network
-_PADDING = 0.3  # of a region of evidence, around it in a closer look
-_EXPLAINED = 0.6  # of a region's evidence on salient objects falls on one of them: that is the one, no closer look, ...
-_INSIDE = 0.2  # ... if so much of all its evidence does (evidence reaches beyond what it is about)
-_OTHER = 0.5  # a place shows something else from this probability on ...
-_TWICE = 2.0  # ... if that is so much likelier than what is looked for
-_LARGER = 1.5  # times a box's area: a salient object around it that is so much larger has the box as a part
-_HELD = 0.3  # the mean evidence in a part, at a coarse look, from which on it counts in full
-_SHARED = 0.03  # of a thing's area that shows something else: it may be two that touch
+_FINE, _COARSE = 448, 224  # pixels: the sides of the maps of evidence in which regions are found and parts are checked
+_EVIDENCE = 0.15  # the least probability of a place in a region of evidence
+_FLANK = 0.4  # the same as a fraction of the strongest evidence for the phrase
+_REGIONS = 3  # regions of evidence for each phrase
+_VIEWS = 4  # closer views of a photo: each costs a run of the saliency network
+_PADDING = 0.3  # fraction of a region's sides that is added around it in a closer view
+# A salient object explains a region of evidence, and no closer view is needed, if the object holds
+_EXPLAINED = 0.6  # ... this fraction of the region's evidence on all salient objects,
+_INSIDE = 0.2  # ... and this fraction of all its evidence (evidence reaches beyond its object)
+_OTHER = 0.5  # a place shows something else if its probability is at least this ...
+_TWICE = 2.0  # ... and this many times that of the phrase
+_LARGER = 1.5  # a salient object around a box has the box as a part if its area is this many times the box's
+_HELD = 0.3  # from this mean evidence in the coarse map on, a part's score counts in full
+_SHARED = 0.03  # of a salient object's area: if this much of it shows something else, it may be two objects that touch
 
 
 class Search:
     """Candidates for the objects that phrases name in one photo.
 
     Args:
-        photo: height x width x 3, uint8.
-        salient: what stands out in the whole photo, on a map of saliency's SIZE.
+        photo: height x width x 3, uint8, sRGB.
+        salient: the salient objects of the whole photo, on a map of saliency's SIZE.
     """
 
     def __init__(
@@ -47,12 +48,12 @@ class Search:
             np.ascontiguousarray(classifier.evidence(photo, side).transpose(1, 2, 0)) for side in (_FINE, _COARSE)
         )
         self._words = words
-        self._looks = _LOOKS
+        self._views = _VIEWS  # that are left
 
     def boxes(self, concepts: Sequence[Concept]) -> list[Box]:
-        """Boxes that may hold an object of one of the concepts, each once."""
+        """The boxes, without duplicates, that may hold an object of one of the concepts."""
         maps = [resized(concept.probability(self._evidence), SIZE) for concept in concepts]
-        split: dict[int, set[str]] = {}  # salient objects, and of which concepts they have parts
+        split: dict[int, set[str]] = {}  # for each salient object, the concepts of its parts
         found: list[Box] = []
         for concept, own in zip(concepts, maps, strict=True):
             asked = [map_ for other, map_ in zip(concepts, maps, strict=True) if not other.overlaps(concept)]
@@ -66,17 +67,20 @@ class Search:
                     if pieces := _part(thing, region, own, asked, self._whole):
                         split.setdefault(index, set()).add(concept.word)
                         found += pieces
-                elif self._looks:
-                    self._looks -= 1
-                    found += self._look(region, own, [rival, *asked])
+                elif self._views:
+                    self._views -= 1
+                    found += self._view(region, own, [rival, *asked])
         whole_things = [thing.box for index, thing in enumerate(self._salient) if len(split.get(index, ())) < 2]
         return list(dict.fromkeys([*whole_things, *found]))
 
     def holds(self, concept: Concept, boxes: Sequence[Box]) -> np.ndarray:
-        """What to multiply the boxes' scores for a concept with, 0 to 1.
+        """The factors by which to multiply the boxes' scores for a concept.
 
-        A part of a salient object can look like something else when it is seen alone, as a horse's legs like a dog. It
-        counts in full only if a coarser look, which sees what is around it, still takes it for that.
+        A part of a salient object can look like something else when it is seen alone: a horse's legs look like a dog.
+        Its score counts in full only if the coarse map, which sees its surroundings too, still shows the concept.
+
+        Returns:
+            Shape boxes, float32, 0 to 1.
         """
         coarse = resized(concept.probability(self._coarse), SIZE)
         factors = np.ones(len(boxes), np.float32)
@@ -86,7 +90,7 @@ class Search:
         return factors
 
     def _explaining(self, region: Component, own: np.ndarray) -> int | None:
-        """Which salient object holds most of a region's evidence, if that is so."""
+        """The index of the salient object that holds most of a region's evidence; None if there is no such object."""
         standing_out = [float(own[region.area & thing.area].sum()) for thing in self._salient]
         if not standing_out or sum(standing_out) == 0:
             return None
@@ -94,8 +98,8 @@ class Search:
         much = standing_out[best] >= _INSIDE * float(own[region.area].sum())
         return best if much and standing_out[best] >= _EXPLAINED * sum(standing_out) else None
 
-    def _look(self, region: Component, own: np.ndarray, others: Iterable[np.ndarray]) -> list[Box]:
-        """A closer look at a region: what stands out there, or the region itself if nothing does."""
+    def _view(self, region: Component, own: np.ndarray, others: Iterable[np.ndarray]) -> list[Box]:
+        """The boxes in a closer view of a region: what stands out there, or the region itself if nothing does."""
         pixels = square(region.box, _PADDING, size_of(self._photo))
         frame = Box(*map(float, pixels))
         saliency = self._saliency.predict_small(crop(self._photo, pixels))
@@ -109,7 +113,7 @@ class Search:
         return [thing.box, *_part(thing, there, near, [self._shown(other, frame) for other in others], frame)]
 
     def _shown(self, values: np.ndarray, frame: Box) -> np.ndarray:
-        """The part of a map of the whole photo that a frame covers, at saliency's SIZE."""
+        """The part that a frame covers of a map of the whole photo, at saliency's SIZE."""
         x, y = values.shape[1] / self._whole.width, values.shape[0] / self._whole.height
         to_map = np.array(
             [[frame.width * x / SIZE.width, 0, frame.x0 * x], [0, frame.height * y / SIZE.height, frame.y0 * y]]
@@ -119,7 +123,10 @@ class Search:
 
 
 def _part(thing: Component, region: Component, own: np.ndarray, others: Sequence[np.ndarray], frame: Box) -> list[Box]:
-    """Where a thing is partly something else: the part of it that is nearer to a region of evidence than to that."""
+    """The box of a part of an object: the pixels nearer to a region of evidence than to pixels of something else.
+
+    Empty if no pixels of the object show something else.
+    """
     if not others:
         return []
     other = np.maximum.reduce(others)

@@ -1,6 +1,7 @@
 """DetectService: message in, call the model, message out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import grpc
@@ -11,6 +12,7 @@ from tensorhop.models.model import Model
 from tensorhop.rpc.batching import Batcher
 from tensorhop.v1 import detect_pb2 as pb
 from tensorhop.values.detect_options import DetectOptions
+from tensorhop.values.phrases import list_parts, split_phrase
 from tensorhop.values.results import Detection
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.image_source import read_image
@@ -21,7 +23,7 @@ Key = tuple[DetectOptions, tuple[int, ...]]  # the choices, and the photo's shap
 
 
 class Detector(Model, Protocol):
-    """Finds the objects that phrases name; images are height x width x 3, uint8, sRGB."""
+    """A model that finds the objects that phrases name."""
 
     def predict(
         self,
@@ -29,7 +31,39 @@ class Detector(Model, Protocol):
         phrases: Sequence[Sequence[str]],
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
-    ) -> list[tuple[list[Detection], list[str]]]: ...
+    ) -> list[tuple[list[Detection], list[str]]]:
+        """The detections in each photo, best first, and warnings.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+            phrases: for each image what to look for, one object a phrase.
+            score_threshold: the least score to report, 0 to 1; the model's own if not given.
+            iou_threshold: of two boxes that overlap by more, only the better stays, 0 to 1; the model's own if not
+                given.
+
+        Raises:
+            InvalidInput: there is no phrase, or the model cannot read one.
+        """
+
+
+def divide(phrases: Sequence[str], parts: Callable[[str], list[str]] | None) -> tuple[list[tuple[str, int]], list[str]]:
+    """The objects to look for, each with the index of its phrase; and what the caller should know about it.
+
+    Args:
+        phrases: the caller's.
+        parts: the phrases that a phrase lists, as the model knows; None if the model cannot tell.
+    """
+    wanted, warnings = [], []
+    for index, phrase in enumerate(phrases):
+        for one in split_phrase(phrase):
+            names = parts(one) if parts else [one]
+            wanted += [(name, index) for name in names]
+            if len(names) > 1:
+                listed = ", ".join(map(repr, names))
+                warnings.append(f"The phrase {one!r} was taken for several: {listed}.")
+            elif len(list_parts(one)) > 1:
+                warnings.append(f"The phrase {one!r} was taken for one object; give several objects as a phrase each.")
+    return wanted, warnings
 
 
 class DetectServicer:
@@ -37,18 +71,21 @@ class DetectServicer:
         self.model = model
         self.batcher = Batcher("detect", self._predict, model.largest_batch)
 
-    def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet:
+    def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet[pb.DetectResponse]:
         request, payloads = packet
         phrases = read_phrases(request.phrases)
         if not phrases:
             raise InvalidInput("phrases", "is empty; name at least one object to look for")
         image = read_image(request.image, payloads)
         options = read_detect(request.options)
-        # Photos of one size go together: padding one to another's size would change its boxes.
+        # Photos of one size share a batch: padding one to another's size would change its boxes.
         key = (options, image.shape)
-        detections, warnings = self.batcher.one((image, phrases), key, context.add_callback)
+        wanted, divided = divide(phrases, getattr(self.model, "parts", None))
+        names = [name for name, _ in wanted]
+        detections, warnings = self.batcher.one((image, names), key, context.add_callback)
+        detections = [replace(one, phrase_index=wanted[one.phrase_index][1]) for one in detections]
         response = pb.DetectResponse(
-            detections=map(write_detection, detections), warnings=warnings, model=write_model(self.model)
+            detections=map(write_detection, detections), warnings=divided + warnings, model=write_model(self.model)
         )
         return Packet(response, Payloads())
 

@@ -1,4 +1,4 @@
-"""Of boxes that show the same object, keeping the best."""
+"""Non-maximum suppression: of boxes that show the same object, the best one stays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ import numpy as np
 
 from tensorhop.values.geometry import Box
 
-_MOSTLY = 0.7  # of a box inside another one: under the same phrase it is a part of that
-_WHOLENESS = 0.125  # the power of a box's area in the order: of near equals the larger one is the whole object
+_MOSTLY = 0.7  # under one phrase, a box with this fraction inside another box is a part of that box
+_WHOLENESS = 0.125  # exponent of a box's area in the ranking: of nearly equal boxes, the larger is the whole object
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,10 @@ class Candidate:
 
 
 def suppressed(candidates: Sequence[Candidate], iou_threshold: float) -> list[Candidate]:
-    """Non-maximum suppression, across phrases by overlap, within a phrase by parts too; best score first.
+    """The candidates that stay, best score first: suppressed by overlap across phrases, and by parts within a phrase.
 
     Args:
-        iou_threshold: of two boxes whose intersection over union is above this, one stays.
+        iou_threshold: of two boxes whose intersection over union is above this, only the better one stays.
     """
     kept: list[Candidate] = []
     for one in sorted(candidates, key=lambda one: -one.score * one.box.area**_WHOLENESS):
@@ -40,21 +40,21 @@ def _same(one: Candidate, other: Candidate, iou_threshold: float) -> bool:
 
 
 def inside(box: Box, other: Box) -> bool:
-    """Whether a box lies in another one for the most part."""
+    """Whether most of a box lies inside another one."""
     width = min(box.x1, other.x1) - max(box.x0, other.x0)
     height = min(box.y1, other.y1) - max(box.y0, other.y0)
     return max(0.0, width) * max(0.0, height) > _MOSTLY * box.area
 
 
 def without_overlaps(boxes: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Non-maximum suppression by overlap alone: which boxes stay.
+    """The boxes that stay when only overlap counts.
 
     Args:
-        boxes: number x 4, x0, y0, x1, y1, best first.
-        iou_threshold: a box whose intersection over union with a better one that stays is above this goes.
+        boxes: n x 4, float32: x0, y0, x1, y1; best first.
+        iou_threshold: a box is dropped if its intersection over union with a better box that stays is above this.
 
     Returns:
-        Indices of the boxes that stay, best first.
+        Indices of the boxes that stay, int, best first.
     """
     x0, y0, x1, y1 = boxes.astype(np.float64).T
     areas = (x1 - x0) * (y1 - y0)

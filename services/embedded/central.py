@@ -1,4 +1,4 @@
-"""The central object of a photo: what stands out near its middle."""
+"""The central object of a photo: the salient object near its middle."""
 
 import math
 from typing import NamedTuple
@@ -9,14 +9,14 @@ from tensorhop.services.embedded.components import components
 from tensorhop.services.embedded.saliency import SALIENT, Saliency
 from tensorhop.values.geometry import Box
 
-_REACH = 0.35  # of the photo's size: so far from the middle an object counts for 1/e of what it would count there
+_REACH = 0.35  # of the photo's size: at this distance from the middle, an object's weight falls to 1/e
 
 
 class Central(NamedTuple):
     """Where the central object is.
 
     Attributes:
-        box: in pixels of the photo; the whole photo where nothing stands out.
+        box: in pixels of the photo; the whole photo if nothing stands out.
         strength: the largest saliency in the photo, 0 to 1.
     """
 
@@ -25,13 +25,13 @@ class Central(NamedTuple):
 
 
 class CentralObject:
-    """Finds it by U2-Net-p: the salient area with most mass, weighted by its nearness to the middle."""
+    """Finds the central object by U2-Net-p: the salient area with the most mass, weighted by nearness to the middle."""
 
     def __init__(self) -> None:
         self._saliency = Saliency()
 
     def find(self, photo: np.ndarray) -> Central:
-        """Where the central object of a photo (height x width x 3, uint8, sRGB) is."""
+        """Find the central object of a photo (height x width x 3, uint8, sRGB)."""
         whole = Box(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))
         saliency = self._saliency.predict_small(photo)
         found = components(saliency, SALIENT, whole)

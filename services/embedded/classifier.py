@@ -1,4 +1,4 @@
-"""What a picture shows, and where in it: EfficientNet-Lite0 over the 1000 classes of ImageNet."""
+"""Classification of pictures and of places in them: EfficientNet-Lite0 over the 1000 classes of ImageNet."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,14 @@ CLASSES = 1000
 SIZE = Size(224, 224)  # the pictures that the network was trained on
 STRIDE = 32  # pixels between two positions of the activation map
 
-# The network was trained on softened labels and is less sure than it is right; logits are divided by this
-# (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
+# The network was trained with label smoothing, so its probabilities are lower than its accuracy. Logits are divided by
+# this (temperature scaling, Guo et al. 2017, arXiv:1706.04599).
 TEMPERATURE = 0.75
 
-_BATCH = 8  # pictures a call: more bring no speed on a CPU and cost memory
-_PADDING = 0.05  # of a box, around it in the second of the two looks at an object
-_LONGEST = 1792  # pixels: the longer side at which a map of evidence is made in long and narrow photos
-_WINDOW = 3  # positions: each place of a map of evidence speaks for 3 x 3 of them
+_BATCH = 8  # pictures a run: more are no faster on a CPU and cost memory
+_PADDING = 0.05  # fraction of a box's sides that is added around it in the second view of an object
+_LONGEST = 1792  # pixels: the largest longer side of the network's input for a map of evidence
+_WINDOW = 3  # positions: side of the window over which a map of evidence is averaged
 
 
 class Classifier:
@@ -29,10 +29,10 @@ class Classifier:
         self._session = weights.session(weights.EFFICIENTNET_LITE0)
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
-        """How likely each picture as a whole shows each class.
+        """The probability that each picture as a whole shows each class.
 
         Args:
-            images: height x width x 3 each, uint8, sRGB; sizes may differ, shapes near a square suit the network best.
+            images: height x width x 3 each, uint8, sRGB. Sizes may differ. Shapes near a square suit the network best.
 
         Returns:
             number of images x 1000, float32; every row sums to 1.
@@ -44,8 +44,14 @@ class Classifier:
         return softmax(logits / TEMPERATURE)
 
     def objects(self, photo: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:
-        """How likely each box shows each class: the mean of two looks, one at the box stretched to a square, one at the
-        box in its own shape on a plain square, so that no neighbour is seen.
+        """The probability that each box shows each class.
+
+        It is the mean over two views: the box stretched to a square, and the box in its own shape on a plain square, so
+        that the network sees no neighbour.
+
+        Args:
+            photo: height x width x 3, uint8, sRGB.
+            boxes: in pixels of the photo; they overlap it.
 
         Returns:
             number of boxes x 1000, float32; every row sums to 1.
@@ -57,13 +63,15 @@ class Classifier:
         return (found[: len(boxes)] + found[len(boxes) :]) / 2
 
     def evidence(self, photo: np.ndarray, side: int) -> np.ndarray:
-        """How likely each place of a photo shows each class: the class activation map of Zhou et al. (2016,
-        arXiv:1512.04150), averaged over windows before the softmax, so that each place is a small picture of its own.
+        """The probability that each place of a photo shows each class.
+
+        This is the class activation map of Zhou et al. (2016, arXiv:1512.04150), averaged over windows before the
+        softmax, so that each place is classified as a small picture of its own.
 
         Args:
             photo: height x width x 3, uint8, sRGB.
-            side: of a square with the area at which the network looks, in pixels: the larger, the smaller the objects
-                that it speaks about.
+            side: pixels: the network sees the photo resized to the area of a square with this side. The larger it is,
+                the smaller the objects that the map shows.
 
         Returns:
             1000 x rows x columns, float32; every place sums to 1 over the classes.
@@ -81,13 +89,13 @@ class Classifier:
 
 
 def softmax(logits: np.ndarray, axis: int = 1) -> np.ndarray:
-    """Probabilities from logits along an axis."""
+    """Probabilities from logits: float32 of any shape in and out; they sum to 1 along an axis."""
     exponentials = np.exp(logits - logits.max(axis=axis, keepdims=True))
     return exponentials / exponentials.sum(axis=axis, keepdims=True)
 
 
 def _windowed(activation: np.ndarray) -> np.ndarray:
-    """Each position's mean over the window around it; at the border the outermost positions count again."""
+    """Each position's mean over the window around it. At the border, the outermost positions are repeated."""
     _, rows, columns = activation.shape
     reach = _WINDOW // 2
     padded = np.pad(activation, ((0, 0), (reach, reach), (reach, reach)), mode="edge")

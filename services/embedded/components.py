@@ -1,4 +1,4 @@
-"""Connected areas of a map, as things with a place in the photo."""
+"""Connected components of a map, with their place in the photo."""
 
 from dataclasses import dataclass
 
@@ -27,9 +27,10 @@ def components(values: np.ndarray, level: float, frame: Box, least: float = 0.00
     """The connected areas (8 neighbours) where a map reaches a level, largest mass first.
 
     Args:
-        values: rows x columns, float32.
+        values: the map, rows x columns, float32.
+        level: the least value of a position in an area.
         frame: the part of the photo that the map covers, in pixels.
-        least: the smallest mass that counts.
+        least: areas with a smaller mass are left out.
     """
     count, labels = cv2.connectedComponents((values >= level).astype(np.uint8))
     masses = np.bincount(labels.ravel(), weights=values.ravel(), minlength=count) / values.size
@@ -38,7 +39,13 @@ def components(values: np.ndarray, level: float, frame: Box, least: float = 0.00
 
 
 def component(area: np.ndarray, values: np.ndarray, frame: Box) -> Component:
-    """An area of a map (bool, not empty) as a component."""
+    """An area of a map as a component.
+
+    Args:
+        area: rows x columns, bool, not empty.
+        values: the map, rows x columns, float32.
+        frame: the part of the photo that the map covers, in pixels.
+    """
     rows, columns = np.flatnonzero(area.any(axis=1)), np.flatnonzero(area.any(axis=0))
     x, y = frame.width / area.shape[1], frame.height / area.shape[0]
     box = Box(

@@ -1,4 +1,4 @@
-"""Drawing a coarse mask's edge along the photo's edges."""
+"""Alignment of a coarse mask's edges with the photo's edges."""
 
 import cv2
 import numpy as np
@@ -6,31 +6,34 @@ import numpy as np
 from tensorhop.services.embedded.pixels import resized
 from tensorhop.values.geometry import Size, size_of
 
-_SOFTNESS = 1e-4  # colour variance (of colours 0 to 1) below which a window counts as plain and is smoothed
+_SOFTNESS = 1e-4  # colour variance (of colours 0 to 1) below which a window counts as plain, and the mask is smoothed
 
 
-def align_edges(mask: np.ndarray, photo: np.ndarray, grain: float) -> np.ndarray:
-    """The mask with its soft places drawn again after the photo's colours.
+def align_edges(mask: np.ndarray, photo: np.ndarray, upscaling: float) -> np.ndarray:
+    """A mask with its soft edges redrawn to follow the photo's colours.
 
-    The guided filter of He, Sun and Tang (2013, "Guided image filtering"), with colours as its guide: in each small
-    window the mask becomes a linear function of the colour, so that it follows hair and rims that the coarse mask only
-    blurs. As in the fast version (He and Sun 2015, arXiv:1505.00996) the functions are found at a smaller size. Only
-    places near the mask's edge change: inside an object its texture would shine through.
+    This is the guided filter of He, Sun and Tang (2013, "Guided image filtering") with the photo's colours as the
+    guide. In each small window the mask becomes a linear function of the colour, so it follows hair and rims that the
+    coarse mask blurs. As in the fast version (He and Sun 2015, arXiv:1505.00996), the functions are fitted at a smaller
+    size. Only places near the mask's edge change, because inside an object its texture would show in the mask.
 
     Args:
         mask: height x width, float32, 0 to 1.
-        photo: height x width x 3, uint8, of the same size.
-        grain: how many pixels one pixel of the network that made the mask covers.
+        photo: height x width x 3, uint8, sRGB, of the same size.
+        upscaling: how many pixels of the mask one pixel of the network's output covers, along each axis.
+
+    Returns:
+        height x width, float32, 0 to 1; `mask` itself if it has no soft edges.
     """
     uncertain = ((mask > 0.02) & (mask < 0.98)).astype(np.uint8)
-    reach = max(1, round(grain))
+    reach = max(1, round(upscaling))
     band = cv2.dilate(uncertain, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)).astype(bool)
     if not band.any():
         return mask
     size = size_of(mask)
-    step = max(1, round(grain / 2))
+    step = max(1, round(upscaling / 2))
     small = Size(max(1, size.width // step), max(1, size.height // step))
-    radius = max(1, round(2 * grain / step))
+    radius = max(1, round(2 * upscaling / step))
     slope, offset = _fitted(
         resized(photo, small).astype(np.float32) / 255,
         resized(mask, small),
@@ -46,7 +49,7 @@ def align_edges(mask: np.ndarray, photo: np.ndarray, grain: float) -> np.ndarray
 
 
 def _fitted(guide: np.ndarray, mask: np.ndarray, where: np.ndarray, radius: int) -> tuple[np.ndarray, np.ndarray]:
-    """The linear functions, mask = slope . colour + offset, each averaged over the windows that hold a pixel."""
+    """Slope and offset of the linear functions, mask = slope . colour + offset, averaged over each pixel's windows."""
     kernel = (2 * radius + 1, 2 * radius + 1)
     mean, mean_mask = cv2.blur(guide, kernel), cv2.blur(mask, kernel)
     near = cv2.dilate(where.astype(np.uint8), np.ones(kernel, np.uint8)).astype(bool)

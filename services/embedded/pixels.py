@@ -1,4 +1,4 @@
-"""Cutting pieces out of a photo and bringing them to the size that a network wants."""
+"""Cropping and resizing photos for a network's input."""
 
 import cv2
 import numpy as np
@@ -7,10 +7,16 @@ from tensorhop.values.geometry import Box, Region, Size, size_of
 
 
 def resized(picture: np.ndarray, size: Size) -> np.ndarray:
-    """The picture (height x width or height x width x channels) at another size.
+    """A picture at another size.
 
-    Each axis is averaged where it shrinks and interpolated linearly where it grows, so that neither fine detail
-    turns into false patterns nor a picture of 1 x 5000 pixels loses most of its pixels.
+    Each axis is averaged if it shrinks and interpolated linearly if it grows. So fine detail does not alias, and a
+    picture of 1 x 5000 pixels does not lose most of its pixels.
+
+    Args:
+        picture: height x width or height x width x channels, uint8 or float32.
+
+    Returns:
+        The same dtype and number of axes.
     """
     now = size_of(picture)
     smaller = Size(min(now.width, size.width), min(now.height, size.height))
@@ -22,7 +28,15 @@ def resized(picture: np.ndarray, size: Size) -> np.ndarray:
 
 
 def crop(photo: np.ndarray, region: Region) -> np.ndarray:
-    """The photo's pixels in the region, which may reach over the edge: there the edge's pixels are repeated."""
+    """The photo's pixels in a region. Outside of the photo, the pixels at its edge are repeated.
+
+    Args:
+        photo: height x width x 3, uint8.
+        region: overlaps the photo.
+
+    Returns:
+        height x width x 3 of the region, uint8; a view of the photo if the region lies inside.
+    """
     inside = region.intersect(Region.of(size_of(photo)))
     piece = photo[inside.slices]
     borders = (inside.y0 - region.y0, region.y1 - inside.y1, inside.x0 - region.x0, region.x1 - inside.x1)
@@ -32,9 +46,9 @@ def crop(photo: np.ndarray, region: Region) -> np.ndarray:
 
 
 def square(box: Box, padding: float, size: Size) -> Region:
-    """A square region around a box, larger than its longer side by `padding` of it on both ends.
+    """A square region around a box. Its side is the box's longer side plus `padding` times that side at both ends.
 
-    It is moved into a photo of that size as far as it fits; what is longer than the photo is cut off.
+    The region is moved into a photo of that size as far as it fits. What is longer than the photo is cut off.
     """
     side = max(1.0, max(box.width, box.height) * (1 + 2 * padding))
     width, height = min(side, size.width), min(side, size.height)
@@ -44,7 +58,15 @@ def square(box: Box, padding: float, size: Size) -> Region:
 
 
 def on_square(picture: np.ndarray, side: int) -> np.ndarray:
-    """The picture (height x width x 3) in its own shape in the middle of a square of the mean colour of its border."""
+    """A picture in its own shape in the middle of a square of the mean colour of its border.
+
+    Args:
+        picture: height x width x 3, uint8.
+        side: of the square, in pixels.
+
+    Returns:
+        side x side x 3, uint8.
+    """
     size = size_of(picture)
     scale = side / max(size)
     picture = resized(picture, Size(max(1, round(size.width * scale)), max(1, round(size.height * scale))))
@@ -57,5 +79,5 @@ def on_square(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def float32(value: float) -> float:
-    """The nearest number that a float field of a message can hold."""
+    """The nearest float32: the number that a message's float field can hold."""
     return float(np.float32(value))

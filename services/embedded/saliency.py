@@ -1,4 +1,4 @@
-"""Which pixels of a photo belong to what stands out: U2-Net-p."""
+"""Salient object detection by U2-Net-p: how much each pixel of a photo stands out."""
 
 import numpy as np
 
@@ -8,12 +8,12 @@ from tensorhop.services.embedded.pixels import resized
 from tensorhop.values.geometry import Size, size_of
 
 SIZE = Size(*reversed(U2NET.size))  # the network's input and output
-SALIENT = 0.5  # from here on a pixel rather belongs to what stands out than not
+SALIENT = 0.5  # from this saliency on, a pixel counts as part of a salient object
 
 _MEAN, _DEVIATION = (np.array(each, np.float32) for each in (U2NET.mean, U2NET.std))
 
-_SAMPLE = 512  # pixels: the side of the piece from the middle that is checked for noise
-_RELATED = 0.3  # the least correlation of neighbouring pixels in a photo; photos have more than 0.7
+_SAMPLE = 512  # pixels: the side of the square from a photo's middle that is checked for noise
+_RELATED = 0.3  # below this correlation of neighbouring pixels, a picture is noise; photos have more than 0.7
 
 
 class Saliency:
@@ -28,19 +28,26 @@ class Saliency:
         self._output = self._session.get_outputs()[0].name  # the fusion of all side outputs, through a sigmoid
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """How much each pixel stands out.
+        """The saliency of each pixel.
 
         Args:
             image: height x width x 3, uint8, sRGB.
 
         Returns:
-            height x width, float32, 0 to 1, as the network says it: not stretched to the full range.
+            height x width, float32, 0 to 1: the network's own values, not stretched to the full range.
         """
         return resized(self.predict_small(image), size_of(image))
 
     def predict_small(self, image: np.ndarray) -> np.ndarray:
-        """The same at the network's own size: 320 x 320 float32 that cover the whole image."""
-        if _is_noise(image):  # the network has never seen any and may say that all of it stands out
+        """The saliency at the network's own size.
+
+        Args:
+            image: height x width x 3, uint8, sRGB.
+
+        Returns:
+            320 x 320, float32, 0 to 1, covering the whole image; 0 everywhere if the image is noise.
+        """
+        if _is_noise(image):  # the network was not trained on noise and may mark all of it as salient
             return np.zeros((SIZE.height, SIZE.width), np.float32)
         pixels = resized(image, SIZE).astype(np.float32)
         pixels /= max(float(pixels.max()), 1.0)
@@ -50,7 +57,7 @@ class Saliency:
 
 
 def _is_noise(image: np.ndarray) -> bool:
-    """Whether pixels have nothing to do with their neighbours. A plain picture is not noise."""
+    """Whether neighbouring pixels are uncorrelated. A plain picture is not noise."""
     y, x = max(0, image.shape[0] - _SAMPLE) // 2, max(0, image.shape[1] - _SAMPLE) // 2
     grey = image[y : y + _SAMPLE, x : x + _SAMPLE].mean(axis=2, dtype=np.float32)
     grey -= grey.mean()

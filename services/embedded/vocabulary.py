@@ -1,19 +1,22 @@
-"""The words that the embedded models know: phrases to classes of the network, and back."""
+"""The vocabulary of the embedded models: from phrases to classes of the network, and back."""
 
 import functools
 import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from tensorhop.values.phrases import list_parts
 
 FILE = Path(__file__).parent / "vocabulary.toml"
 
 _ARTICLES = {
     "a", "an", "the", "this", "these", "those", "my", "your", "his", "her", "its", "our", "their", "some", "one",
 }  # fmt: skip
-# What follows says where the thing is or what is with it: "a dog with a hat".
+# The words after one of these say where the object is or what is with it: "a dog with a hat".
 _PREPOSITIONS = {
     "with", "on", "in", "at", "by", "from", "near", "under", "behind", "beside", "above", "against", "between", "next",
     "wearing", "holding", "sitting", "standing", "lying", "looking", "and", "for", "inside", "without", "that", "which",
@@ -32,10 +35,10 @@ class Concept:
 
     word: str
     classes: np.ndarray  # sorted indices into the network's outputs
-    sayable: bool = True  # may be said as a description, not only be asked for
+    sayable: bool = True  # may be a description's text; otherwise it is only a word for phrases
 
     def probability(self, probabilities: np.ndarray) -> np.ndarray:
-        """The probability of being any of the classes, from probabilities of 1000 classes in the last axis."""
+        """The probability of any of the concept's classes: shape ..., from those of all classes, shape ... x 1000."""
         return probabilities[..., self.classes].sum(axis=-1)
 
     def overlaps(self, other: "Concept") -> bool:
@@ -43,7 +46,7 @@ class Concept:
         return bool(np.isin(self.classes, other.classes).any())
 
     def __lt__(self, other: "Concept") -> bool:
-        """Whether the other covers everything it covers, and more."""
+        """Whether the other concept covers all classes of this one, and more."""
         return len(self.classes) < len(other.classes) and bool(np.isin(self.classes, other.classes).all())
 
 
@@ -58,7 +61,7 @@ class Vocabulary:
     def __init__(self, path: Path = FILE) -> None:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         self.names: list[str] = []
-        classes: dict[str, list[int]] = {}  # of their names and synonyms
+        classes: dict[str, list[int]] = {}  # by name and synonym
         everyday: dict[str, list[int]] = {}
         for index, line in enumerate(table["classes"]):
             words, _, called = (part.strip() for part in line.partition("|"))
@@ -92,34 +95,43 @@ class Vocabulary:
         return self._groups[word]
 
     def find(self, phrase: str) -> Concept | None:
-        """What a phrase asks for: "the red coffee mugs on a table" finds "coffee mug"; None if no word is known."""
-        words = [
-            word for word in re.findall(r"[\w'-]+", phrase.lower().replace("\u2019", "'")) if word not in _ARTICLES
-        ]
+        """The concept that a phrase names: "coffee mug" for "the red coffee mugs on a table"; None if unknown."""
+        words = _words(phrase)
         if (whole := self._find(words)) or not words:
             return whole
         cut = next((place for place, word in enumerate(words) if place and word in _PREPOSITIONS), len(words))
-        words = words[:cut]
-        if (
-            "of" in words
-        ):  # "a glass of wine", "a bunch of bananas": known as a whole, or else by what it is of, or by itself
+        after, words = words[cut:], words[:cut]
+        # "a glass of wine", "a bunch of bananas": the whole if it is known, else the contents, else the container.
+        if "of" in words:
             place = words.index("of")
             return self._find(words) or self._shorten(words[place + 1 :]) or self._shorten(words[:place])
         doing = next((place for place, word in enumerate(words) if place and word.endswith("ing")), 0)
-        return self._shorten(words) or self._shorten(words[:doing])  # "a dog running"
+        found = self._shorten(words) or self._shorten(words[:doing])  # "a dog running"
+        return found or (self._shorten(after) if after[:1] == ["and"] else None)  # "a black and white cat"
+
+    def parts(self, phrase: str) -> list[str]:
+        """The phrases that a phrase lists, such as "cup" and "spoon" for "cup and spoon"; otherwise itself.
+
+        It stays one if it is known as a whole, or if its first part is not known: "black and white cat".
+        """
+        parts = list_parts(phrase)
+        return parts if len(parts) > 1 and not self._find(_words(phrase)) and self.find(parts[0]) else [phrase]
 
     def rival(self, concept: Concept, probabilities: np.ndarray) -> np.ndarray:
         """The probability of the likeliest everyday word that shares no class with a concept.
 
         Args:
-            probabilities: ... x 1000.
+            probabilities: ... x 1000, float32.
+
+        Returns:
+            Shape ..., float32.
         """
         by_word = probabilities @ self._by_word
         by_word[..., (self._by_word[concept.classes] > 0).any(axis=0)] = 0
         return by_word.max(axis=-1)
 
     def _shorten(self, words: list[str]) -> Concept | None:
-        """The longest known end of the words: in English the thing is named last, adjectives stand before it."""
+        """The concept of the longest known ending of the words. In English, adjectives stand before the noun."""
         return next((found for start in range(len(words)) if (found := self._find(words[start:]))), None)
 
     def _find(self, words: list[str]) -> Concept | None:
@@ -134,7 +146,7 @@ class Vocabulary:
             None,
         )
 
-    def _members(self, group: dict) -> list[int]:
+    def _members(self, group: dict[str, Any]) -> list[int]:
         members: set[int] = set()
         for entry in group["classes"]:
             first, _, last = entry.partition(" .. ")
@@ -144,7 +156,7 @@ class Vocabulary:
 
 @functools.cache
 def load() -> Vocabulary:
-    """The vocabulary, read once a process."""
+    """The vocabulary, read once in a process."""
     return Vocabulary()
 
 
@@ -152,13 +164,17 @@ def _concept(word: str, members: list[int], sayable: bool = True) -> Concept:
     return Concept(word, np.array(members, np.intp), sayable)
 
 
+def _words(phrase: str) -> list[str]:
+    return [word for word in re.findall(r"[\w'-]+", phrase.lower().replace("\u2019", "'")) if word not in _ARTICLES]
+
+
 def _key(phrase: str) -> str:
-    """How a phrase is looked up: "T-shirt", "t shirt" and "tshirt" are the same."""
+    """The key of a phrase in a table: "T-shirt", "t shirt" and "tshirt" have the same one."""
     return re.sub(r"[^\w]", "", phrase.lower())
 
 
 def _singulars(word: str) -> list[str]:
-    """The word, then what it could be the plural of."""
+    """The word, then the words that it can be the plural of."""
     found = [word, _IRREGULAR.get(word, word)]
     if word.endswith("ies"):
         found.append(word[:-3] + "y")

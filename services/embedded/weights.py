@@ -1,4 +1,4 @@
-"""The embedded weights: checked when loaded, and loaded once a process."""
+"""The embedded weights: checked when loaded, and loaded once in a process."""
 
 import functools
 import hashlib
@@ -39,10 +39,10 @@ def session(name: str) -> onnxruntime.InferenceSession:
 
 
 def read(path: Path, sha256: str) -> bytes:
-    """The file's bytes, if they are the ones that the digest (hexadecimal) names.
+    """The file's bytes, checked against a SHA-256 in hexadecimal.
 
     Raises:
-        DamagedWeights: the file is missing, or it has another digest.
+        DamagedWeights: the file is missing, or its SHA-256 differs.
     """
     try:
         content = path.read_bytes()

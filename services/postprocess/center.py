@@ -1,4 +1,4 @@
-"""Where the object goes on the canvas, and the one resampling that brings it there."""
+"""The object's placement on the canvas, and the one resampling that applies it."""
 
 import math
 
@@ -9,12 +9,17 @@ from tensorhop.values.finish_options import CANVAS, FILL, MAX_SCALE
 from tensorhop.values.geometry import Box, Region, Size
 from tensorhop.values.results import VISIBLE, Layer, Placement
 
-SMALLER = 7 / 8  # of what it would fill: down to which the object becomes smaller for the sake of its shadow
-FAR = 16  # how many pixels, or means of blocks of them, go at least into one when shrinking far
+SMALLER = 7 / 8  # the object shrinks to no less than this fraction of `fill` to make room for its shadow
+FAR = 16  # when shrinking by more than twice this, blocks of pixels are averaged until this factor is left
 
 
 def visible_box(alpha: np.ndarray, above: float = VISIBLE) -> Region:
-    """The smallest region that holds every pixel of alpha, height x width, above a value; empty if there is none."""
+    """The smallest region that holds every pixel of alpha above a value; empty if there is no such pixel.
+
+    Args:
+        alpha: height x width, uint8 or float32.
+        above: in the range of alpha: 0 to 1 for float32, 0 to 255 for uint8.
+    """
     visible = alpha > above
     columns, rows = np.flatnonzero(visible.any(axis=0)), np.flatnonzero(visible.any(axis=1))
     if not columns.size:
@@ -23,7 +28,7 @@ def visible_box(alpha: np.ndarray, above: float = VISIBLE) -> Region:
 
 
 def in_place(photo: Size) -> Placement:
-    """The canvas is the photo."""
+    """The placement that makes the photo itself the canvas."""
     return Placement(photo, 1.0, 0.0, 0.0)
 
 
@@ -34,15 +39,16 @@ def centered(
     fill: float = FILL,
     max_scale: float = MAX_SCALE,
 ) -> Placement:
-    """The middle of the object's box in the middle of a canvas.
+    """The placement that puts the middle of the object's box into the middle of a canvas.
 
     Args:
-        box: the object's, in pixels of the photo, not empty.
-        reach: what else must be on the canvas, in pixels of the photo: its shadow. If need be, the object becomes
+        box: the object's, in pixels of the photo; not empty.
+        reach: the shadow's box in pixels of the photo, which must fit on the canvas too. If need be, the object becomes
             smaller than `fill` says, but no smaller than a pixel.
         canvas: size in pixels.
-        fill: above 0, at most 1: part of the canvas's width or height, whichever is reached first, that the box takes.
-        max_scale: how far a small object may be enlarged.
+        fill: above 0, at most 1: the fraction of the canvas's width or height, whichever is reached first, that the box
+            fills.
+        max_scale: the largest factor by which a small object may be enlarged.
     """
     width, height = box.size
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
@@ -56,12 +62,15 @@ def centered(
 
 
 def half(side: int) -> float:
-    """From a canvas's middle to one pixel before its edge; if it has not so many pixels, half the way to its edge."""
+    """The distance from a canvas's middle to one pixel before its edge; on a tiny canvas, half the way to its edge."""
     return max(side / 2 - 1, side / 4)
 
 
 def room(box: Region, canvas: Size = CANVAS, fill: float = FILL, max_scale: float = MAX_SCALE) -> Box:
-    """The canvas in pixels of the photo, with the object in its middle as small as it may get for its shadow."""
+    """The canvas in pixels of the photo, if the object is centered and as small as it may become for its shadow.
+
+    Parameters as for `centered`.
+    """
     placement = centered(box, None, canvas, SMALLER * fill, max_scale)
     across, down = half(canvas.width) / placement.scale, half(canvas.height) / placement.scale
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
@@ -69,15 +78,18 @@ def room(box: Region, canvas: Size = CANVAS, fill: float = FILL, max_scale: floa
 
 
 def resampled(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
-    """A piece of the photo on the canvas, resampled at most once.
+    """A piece of the photo as a layer of the canvas, resampled at most once.
 
-    The filter is bicubic, on premultiplied alpha; when shrinking it widens by as much, so that no pixel is skipped. It
-    would take much memory to shrink by more than 2 x FAR: then the filter is given the means of blocks of pixels. At
-    scale 1 the pixels stay as they are and move by whole pixels. What leaves the canvas is cut off.
+    The filter is bicubic, on premultiplied alpha. It widens when shrinking, so that no pixel is skipped. Shrinking by
+    more than 2 x FAR would take much memory, so blocks of pixels are averaged first. At scale 1, pixels stay unchanged
+    and move by whole pixels. What leaves the canvas is cut off.
 
     Args:
         rgba: straight-alpha, uint8, height x width x 4 of the region.
-        region: the pixels of the photo that it covers.
+        region: the pixels of the photo that `rgba` covers.
+
+    Returns:
+        A layer of the canvas, straight-alpha RGBA, uint8.
     """
     scale, canvas = placement.scale, Region.of(placement.canvas)
     if scale == 1:
@@ -97,25 +109,33 @@ def resampled(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
         border + (target.y1 - y) / step,
     )
 
-    def resampled(channel: np.ndarray) -> np.ndarray:
+    def filtered(channel: np.ndarray) -> np.ndarray:
+        """A channel, height x width, float32, at the target's size."""
         picture = Image.fromarray(np.pad(block_means(channel, block), border))
         return np.asarray(picture.resize(target.size, Image.Resampling.BICUBIC, box=source))
 
-    # In float32, so that where the filter overshoots at an edge, it does so in alpha and in the colours by the same
-    # factor, which cancels out.
+    # In float32: where the filter overshoots at an edge, alpha and colours overshoot by the same factor, which cancels
+    # out.
     alpha = rgba[..., 3].astype(np.float32)
-    opacity = resampled(alpha)
+    opacity = filtered(alpha)
     pixels = np.zeros((target.size.height, target.size.width, 4), np.uint8)
     visible = opacity >= 0.5
     pixels[..., 3] = np.rint(np.clip(opacity, 0, 255))
     for channel in range(3):
-        color = resampled(rgba[..., channel] * alpha) / np.where(visible, opacity, 1)
+        color = filtered(rgba[..., channel] * alpha) / np.where(visible, opacity, 1)
         pixels[..., channel] = np.where(visible, np.rint(np.clip(color, 0, 255)), 0)
     return Layer(pixels, target)
 
 
 def block_means(channel: np.ndarray, side: int) -> np.ndarray:
-    """The means of side x side values; beyond the edge are zeros."""
+    """The means of blocks of side x side values of a channel.
+
+    Args:
+        channel: height x width, float32.
+
+    Returns:
+        float32, height and width divided by `side` and rounded up. Values beyond the edge count as 0.
+    """
     if side == 1:
         return channel
     height, width = channel.shape
@@ -125,7 +145,7 @@ def block_means(channel: np.ndarray, side: int) -> np.ndarray:
 
 
 def trimmed_layer(layer: Layer) -> Layer:
-    """Without its transparent rim; of a layer that is transparent everywhere, one pixel is left."""
+    """The layer without its transparent rim; one pixel of a layer that is transparent everywhere."""
     box = visible_box(layer.pixels[..., 3], 0)
     if box.empty:
         box = Region(0, 0, 1, 1)

@@ -2,16 +2,19 @@
 
 Method: T. Germer, T. Uelwer, S. Conrad, S. Harmeling, "Fast Multi-Level Foreground Estimation", 2020,
 arXiv:2006.14970. A pixel I = a F + (1 - a) B of known a has many possible F and B. The method takes smooth ones,
-minimising over each pixel and its four neighbours j
+and minimises, over each pixel and its four neighbours j,
 
     |a F + (1 - a) B - I|^2 + sum_j (EPSILON + OMEGA |a - a_j|) (|F - F_j|^2 + |B - B_j|^2)
 
-by solving each pixel's 2 x 2 system for its neighbours' present values, from a tiny picture up to the full one. Three
-things differ from the paper. Only pixels with 0 < a < 1 are solved for, since where a is 1, F is the pixel, and where
-it is 0, B is; so the time grows with the soft pixels. The smaller pictures are averages of the larger ones, not
-samples: averages keep I = a F + (1 - a) B, and the parent of a soft pixel is soft, so that a level needs nothing but
-its soft pixels and their neighbours. And each sweep goes beyond its solution by Chebyshev's semi-iteration (Golub and
-Varga 1961), so that few sweeps come close to the minimum.
+It solves each pixel's 2 x 2 system for its neighbours' present values, from a tiny picture up to the full one. Three
+things differ from the paper:
+
+- Only soft pixels, those with 0 < a < 1, are solved for: F is the pixel where a is 1, and B is the pixel where a is 0.
+  So the time grows with the number of soft pixels.
+- The smaller pictures are averages of the larger ones, not samples. Averages keep I = a F + (1 - a) B. The parent of a
+  soft pixel is soft, so a level needs only its soft pixels and their neighbours.
+- Each sweep is accelerated by Chebyshev's semi-iteration (Golub and Varga 1961), so that few sweeps come close to the
+  minimum.
 """
 
 from dataclasses import dataclass
@@ -20,21 +23,21 @@ import cv2
 import numpy as np
 
 EPSILON = 1e-5  # smoothness everywhere
-OMEGA = 0.01  # and more of it across steps of alpha
+OMEGA = 0.01  # additional smoothness across steps of alpha
 COARSE_SIDE = 256  # levels up to this side are swept COARSE_SWEEPS times, larger ones FINE_SWEEPS times
 COARSE_SWEEPS = 7
 FINE_SWEEPS = 3
-SPREAD = 0.9  # what is left of an error after a plain sweep, as Chebyshev's semi-iteration takes it to be
+SPREAD = 0.9  # Chebyshev's semi-iteration assumes that this fraction of an error is left after a plain sweep
 CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 @dataclass(frozen=True)
 class Level:
-    """The active pixels of one level, which are its soft pixels and their neighbours, numbered row by row."""
+    """The active pixels of one level: its soft pixels and their neighbours, numbered row by row."""
 
     width: int
     active: np.ndarray  # flat indices of the active pixels
-    number: np.ndarray  # at each flat index the active pixel's number
+    number: np.ndarray  # the active pixel's number at each flat index
     colors: np.ndarray  # 6 x active, 0 to 255: F's red, green, blue, then B's
 
 
@@ -43,11 +46,11 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
     Args:
         image: uint8, height x width x 3, the photo.
-        alpha: float32, height x width, 0 to 1: how much of each pixel is the object. It stays as it is.
+        alpha: float32, height x width, 0 to 1: how much of each pixel is the object. It is not changed.
 
     Returns:
-        uint8, height x width x 3. Where alpha is 1, the photo's own pixel, to the bit. Where it is 0, the object's
-        colour beside soft pixels and black elsewhere.
+        uint8, height x width x 3. Where alpha is 1, exactly the photo's pixel. Where alpha is 0, the object's colour
+        beside soft pixels, and black elsewhere.
     """
     soft = (alpha > 0) & (alpha < 1)
     result = cv2.copyTo(image, (alpha >= 1).view(np.uint8))
@@ -66,7 +69,11 @@ def estimate_foreground(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def even(picture: np.ndarray) -> np.ndarray:
-    """With a last odd row or column twice."""
+    """The picture with its last row or column repeated if the height or width is odd.
+
+    Args:
+        picture: height x width or height x width x channels, of any dtype.
+    """
     height, width = picture.shape[:2]
     if height % 2 == 0 and width % 2 == 0:
         return picture
@@ -74,20 +81,41 @@ def even(picture: np.ndarray) -> np.ndarray:
 
 
 def halved(picture: np.ndarray) -> np.ndarray:
-    """The means of 2 x 2 pixels."""
+    """The means of each 2 x 2 pixels of a picture.
+
+    Args:
+        picture: height x width or height x width x channels, uint8 or float32.
+
+    Returns:
+        The same dtype, height and width halved and rounded up.
+    """
     picture = even(picture)
     height, width = picture.shape[:2]
     return cv2.resize(picture, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
 
 
 def any_of_four(soft: np.ndarray) -> np.ndarray:
-    """Whether any of 2 x 2 pixels is soft. The mean's alpha does not tell, since it is rounded."""
+    """Whether any of each 2 x 2 pixels is soft. The mean of alpha does not tell, since it is rounded.
+
+    Args:
+        soft: height x width, bool.
+
+    Returns:
+        bool, height and width halved and rounded up.
+    """
     whole = even(soft.view(np.uint8)).view(bool)
     return whole[::2, ::2] | whole[1::2, ::2] | whole[::2, 1::2] | whole[1::2, 1::2]
 
 
 def solved(image: np.ndarray, alpha: np.ndarray, soft: np.ndarray, coarser: Level | None) -> Level:
-    """One level, solved from the values of the next coarser one (at the top: from the picture itself)."""
+    """One level, solved from the values of the next coarser one.
+
+    Args:
+        image: uint8, height x width x 3.
+        alpha: float32, height x width, 0 to 1.
+        soft: bool, height x width: the pixels to solve for.
+        coarser: None at the coarsest level, which starts from the picture itself.
+    """
     height, width = alpha.shape
     active = np.flatnonzero(cv2.dilate(soft.view(np.uint8), CROSS))
     number = np.zeros(alpha.size, np.int32)
@@ -124,10 +152,17 @@ def relax(
     color: np.ndarray,
     sweeps: int,
 ) -> None:
-    """Solves the systems of the soft pixels of these numbers, all at once, as often as `sweeps` says. Changes `colors`.
+    """Solve the systems of some soft pixels, all at once, `sweeps` times. Changes `colors` in place.
 
     With s = sum_j w_j, M and N the neighbours' means of F and B weighted by w_j, and r = I - a M - (1 - a) N, the
     solution is F = M + a r / (a^2 + (1 - a)^2 + s) and B = N + (1 - a) r / (a^2 + (1 - a)^2 + s).
+
+    Args:
+        colors: float32, 6 x active, 0 to 255: F's red, green, blue, then B's.
+        numbers: int, of the soft pixels among the active ones.
+        neighbours: four arrays of the shape of `numbers`: the numbers of the neighbours.
+        opacity: float32, active, 0 to 1: a.
+        color: float32, 3 x soft, 0 to 255: I of the soft pixels.
     """
     a = opacity[numbers]
     b = 1 - a

@@ -14,20 +14,20 @@ from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Region, Size, size_of
 from tensorhop.values.results import Cutout, Layer, Mask, Placement
 
-MARGIN = 16  # pixels of background kept around the object, from which decontaminate learns the background's colour
+MARGIN = 16  # pixels of background kept around the object; decontaminate learns the background's colour from them
 
 
 def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout:
-    """Finishes one object.
+    """Finish one object.
 
     Args:
-        crop: uint8, height x width x 3, the photo's pixels of mask.region.
+        crop: uint8, height x width x 3, sRGB: the photo's pixels of mask.region.
         mask: the object's; alpha uint8 0 to 255 or float32 0 to 1.
         photo: size of the whole photo.
 
     Raises:
-        InvalidInput: sizes that do not fit, alpha outside its range, no alpha above 0.05, an unknown kind of shadow,
-            another choice out of its range.
+        InvalidInput: the sizes do not fit, alpha is outside its range or nowhere above 0.05, the kind of shadow is
+            unknown, or another choice is out of its range.
     """
     alpha = checked(crop, mask, photo, options)
     box = visible_box(alpha)
@@ -64,7 +64,7 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
 
 
 def nudged(cutout: Layer, placement: Placement) -> tuple[Layer, Placement]:
-    """Moved by whole pixels so that the visible box, as it came out of the resampling, is in the middle."""
+    """The layer and its placement, moved by whole pixels so that the visible box is in the middle after resampling."""
     box = visible_box(cutout.pixels[..., 3], 0.05 * 255)
     if box.empty:
         return cutout, placement
@@ -77,11 +77,15 @@ def nudged(cutout: Layer, placement: Placement) -> tuple[Layer, Placement]:
 
 
 def checked(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> np.ndarray:
-    """The mask's alpha as float32 0 to 1, after everything has been found to fit."""
+    """The mask's alpha as float32, height x width, 0 to 1, once all inputs are checked. Parameters as for `finish`.
+
+    Raises:
+        InvalidInput: as `finish` does, except for alpha that is nowhere above 0.05.
+    """
     options.check()
     mask.check(photo)
     if mask.region.empty:
         raise InvalidInput("mask.region", f"is {tuple(mask.region)}, which is empty; it must hold the object's pixels")
     if size_of(crop) != mask.region.size:
-        raise InvalidInput("crop", f"is {size_of(crop)}; it must be of the mask's size, {mask.region.size}")
+        raise InvalidInput("crop", f"is {size_of(crop)}; it must have the mask's size, {mask.region.size}")
     return mask.alpha.astype(np.float32) / 255 if mask.alpha.dtype == np.uint8 else mask.alpha

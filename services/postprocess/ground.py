@@ -1,8 +1,8 @@
-"""Where the ground is below an object, read from the lower outline of its silhouette.
+"""The ground line below an object, from the lower outline of its silhouette.
 
-An object stands on its feet, the lowest places of its outline, of which each has its own height in the picture, since
-one that stands further back is higher up. The camera looks down a little, so that a step away from the viewer is as
-long in the picture as FORESHORTENING of a step to the right.
+An object stands on its feet: the lowest places of its outline. A foot that stands further back is higher up in the
+picture. The camera looks down a little: a step away from the viewer is FORESHORTENING times as long in the picture as a
+step to the right.
 """
 
 import cv2
@@ -10,28 +10,30 @@ import numpy as np
 
 FORESHORTENING = 0.35
 FOOT_ZONE = 0.25  # of the object's longer side: how much higher than the lowest foot another one can be
-STRAIGHT = 0.3  # how much of its depth is seen below the middle of a foot with a straight base
-RECESSION = 0.5  # rows by column: the steepest that an outline rises along the ground
-STRAIGHT_RECESSION = 0.9  # the same for a straight edge, as of a box that is seen from further up
+STRAIGHT = 0.3  # fraction of its depth that is seen below the middle of a foot with a straight base
+RECESSION = 0.5  # rows by column: the steepest slope of an outline along the ground
+STRAIGHT_RECESSION = 0.9  # the same for a straight edge, such as that of a box seen from further up
 FOOT_DISTANCE = 0.06  # of the object's longer side: the least between two feet
-STEP = 0.1  # of the object's longer side: a foot higher up by more than this stands clear of the lower ones
-CLEAR = 0.3  # by how much of its height over them
+STEP = 0.1  # of the object's longer side: a foot that is higher up by more than this must stand clear of the lower ones
+CLEAR = 0.3  # fraction of its height over the lower feet by which the outline must rise between them
 
 
 def ground_line(bottom: np.ndarray, tall: int, deepest: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Where the ground is below every column.
+    """The row of the ground below every column.
 
     The middle of a foot is half its depth behind its lowest row. Between feet the ground runs straight.
 
     Args:
-        bottom: the row below the object's lowest cell in every column; -1 in columns without the object.
+        bottom: shape columns, int: the row below the object's lowest cell in every column; -1 in columns without the
+            object.
         tall: rows of the object.
-        deepest: the largest half depth that the lowest part of every column can have, in columns.
+        deepest: shape columns, float32: the largest half depth that the lowest part of every column can have, in
+            columns.
 
     Returns:
-        For every column, the row at which the middle of what stands there meets the ground; whether the column belongs
-        to an object that rises upright from its foot, as a mug does, but not a ball, nor a table from its leg; and how
-        far behind each other the first and the last foot stand, in columns.
+        The ground, shape columns, float64: the row at which the middle of the part in that column meets the ground.
+        Upright columns, shape columns, bool: where the object rises upright from its foot, as a mug does; a ball does
+        not, nor does a table from its leg. The distance between the foremost and the hindmost foot, in columns.
     """
     wide = int(np.ptp(np.flatnonzero(bottom >= 0))) + 1
     extent = max(tall, wide)
@@ -48,10 +50,10 @@ def ground_line(bottom: np.ndarray, tall: int, deepest: np.ndarray) -> tuple[np.
         left, right = span(bottom, foot, step)
         taken[left:right] = True
         half = FORESHORTENING * min((right - left) / 2, float(deepest[left:right].max()))
-        # A straight base is seen from lower down than a curved one.
+        # Of a straight base, less is seen below its middle than of a curved one.
         rise = float(bottom[foot] - bottom[left:right].mean())
         curved = min(max(rise / max((1 - np.pi / 4) * half, 1), STRAIGHT), 1)  # 1 for an ellipse
-        # Where the outline goes on rising beyond the foot, as a ball's does, only the middle of it stands.
+        # If the outline goes on rising beyond the foot, as a ball's does, only the foot's middle is on the ground.
         rounded = [
             0 <= end < bottom.size and bottom[end] >= 0 and bottom[end] >= bottom[edge] - 3 * step
             for edge, end in ((left, left - step), (right - 1, right - 1 + step))
@@ -65,9 +67,15 @@ def ground_line(bottom: np.ndarray, tall: int, deepest: np.ndarray) -> tuple[np.
 
 
 def stands(bottom: np.ndarray, foot: int, step: float) -> bool:
-    """Whether a lowest place is a foot: not a handle, nor the frame between two wheels.
+    """Whether a lowest place of the outline is a foot.
 
-    A foot far up in the picture, as a chair's hind leg, stands clear: the outline rises on the way to the lower feet.
+    A foot far up in the picture, such as a chair's hind leg, stands clear: the outline rises between it and the lower
+    feet. A mug's handle, or a bicycle's frame between its wheels, does not stand clear.
+
+    Args:
+        bottom: the outline, shape columns, as for `ground_line`.
+        foot: the column of the lowest place.
+        step: rows: a place that is higher up than the lowest foot by no more than this is a foot anyway.
     """
     higher = float(bottom.max() - bottom[foot])
     if higher <= step:
@@ -80,10 +88,15 @@ def stands(bottom: np.ndarray, foot: int, step: float) -> bool:
 
 
 def span(bottom: np.ndarray, foot: int, step: int) -> tuple[int, int]:
-    """The columns of a foot, half-open.
+    """The first column of a foot, and the one after its last.
 
-    Those around its lowest place in which the outline rises no faster than a line on the ground that recedes from it,
-    and does not come down again.
+    These are the columns around its lowest place in which the outline rises no faster than a line on the ground that
+    recedes from it, and does not come down again.
+
+    Args:
+        bottom: the outline, shape columns, as for `ground_line`.
+        foot: the column of the foot's lowest place.
+        step: rows: a jump of the outline by more than this ends the foot.
     """
     at = np.arange(bottom.size)
     highest = np.concatenate(  # the outline's highest place between the foot and the column
@@ -104,6 +117,6 @@ def span(bottom: np.ndarray, foot: int, step: int) -> tuple[int, int]:
 
 
 def straight(bottom: np.ndarray, left: int, right: int, step: int) -> bool:
-    """Whether the outline is a straight line from one column to another."""
+    """Whether the outline (shape columns) is a straight line from one column to another, within `step` rows."""
     line = np.linspace(bottom[left], bottom[right], right - left + 1)
     return bool(np.abs(bottom[left : right + 1] - line).max() <= step)

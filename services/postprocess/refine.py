@@ -1,48 +1,48 @@
 """Brings the edges of a soft, low-resolution mask onto the object's edges in the photo.
 
-Around each soft pixel two colour distributions are learned: the object's, its samples weighted by a power of the mask
-m, and the background's, by the same power of 1 - m. Fisher's linear discriminant (R. A. Fisher, "The use of multiple
-measurements in taxonomic problems", 1936) says where on the way from the one mean to the other a pixel's colour is: s,
-from 0 at the background's to 1 at the object's. The result weighs s and m by their precisions:
+Around each soft pixel two colour distributions are learned. The object's samples are weighted by a power of the mask m,
+the background's by the same power of 1 - m. Fisher's linear discriminant (R. A. Fisher, "The use of multiple
+measurements in taxonomic problems", 1936) gives s, the position of a pixel's colour between the two means: 0 at the
+background's, 1 at the object's. The result weighs s and m by their precisions:
 
     alpha = (T s + P m) / (T + P)
 
-T starts as the squared distance of the two means in units of the variance within, so that texture mutes it. It is less
-where s, averaged over a window, contradicts the mask, which is coarse but not wrong; and it is 0 where the mask has no
-step, no hair and no hole at the limit of its own resolution, as across a defocused edge: there it is as sharp as the
-object. P is least where the mask says 0.5, and grows without limit towards 0 and 1. So where the photo does not tell,
-the mask stays as it was.
+T is the squared distance of the two means over the variance within them, so texture lowers it. It is lower where s,
+averaged over a window, contradicts the mask, which is coarse but not wrong. It is 0 where the mask has no step, hair or
+hole at the limit of its own resolution, such as across a defocused edge: there the mask is as sharp as the object. P is
+least where m is 0.5, and grows without limit towards 0 and 1. So where the photo says nothing, the mask is unchanged.
 
-A mask that has the photo's resolution, a binary one or a full-sized matte with its hairs, is left alone; see `detail`.
+A mask that has the photo's resolution, such as a binary one or a full-sized matte with hairs, is unchanged too; see
+`detail`.
 """
 
 import cv2
 import numpy as np
 
-CRISP = 0.2  # detail from which on a mask has the photo's resolution
+CRISP = 0.2  # from this `detail` on, a mask has the photo's resolution
 STEP = 0.004  # differences below that are 8-bit rounding
 CELLS = 4  # samples across a ramp from which colours are learned
-FEW = 640  # pixels: up to this side every pixel may be a sample, above every other one, which bounds the time
+FEW = 640  # pixels: up to this longer side every pixel may be a sample, above it every other one, to bound the time
 REACH = 2.5  # ramps: half a window's side
-SOFTENING = 0.5  # ramps: deviation of the Gaussian by which a mask may be off
-SURE = 0.02  # nearer to 0 or 1 the softened mask is sure
-POWER = 3
-NOISE = 16.0  # variance of colours, 0 to 255, that each distribution has at least
-PRIOR = 6.0  # P where the mask says 0.5
-CONTRADICTION = 16.0
-RELIEF = 0.06  # the relief (see `relief`) from which on a mask may be sharpened; below half of it, it is not
+SOFTENING = 0.5  # ramps: standard deviation of the Gaussian by which a mask's edge may be off
+SURE = 0.02  # the softened mask is sure where it is nearer to 0 or 1 than this
+POWER = 3  # of m and 1 - m in the samples' weights
+NOISE = 16.0  # the least variance of each distribution, of colours from 0 to 255
+PRIOR = 6.0  # P where the mask is 0.5
+CONTRADICTION = 16.0  # weight of the squared contradiction in 1 / T
+RELIEF = 0.06  # from this `relief` on a mask is sharpened in full; below half of it, not at all
 SMALLEST = 8  # pixels: masks with a shorter side are left alone
 
 
 def refine_edges(crop: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """A mask with its soft edges drawn again after the photo.
+    """A mask with its soft edges moved onto the photo's edges.
 
     Args:
-        crop: uint8, height x width x 3, the photo.
+        crop: uint8, height x width x 3, sRGB: the photo.
         alpha: float32, height x width, 0 to 1.
 
     Returns:
-        float32, height x width, 0 to 1: alpha itself if it has the photo's resolution.
+        float32, height x width, 0 to 1; `alpha` itself if it has the photo's resolution.
     """
     if min(alpha.shape) < SMALLEST or detail(alpha) >= CRISP:
         return alpha
@@ -52,7 +52,7 @@ def refine_edges(crop: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     size = (max(1, width // step), max(1, height // step))
     cells = across / step
     mask = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    image = cv2.resize(crop, size, interpolation=cv2.INTER_NEAREST)  # samples: averages would lack the texture
+    image = cv2.resize(crop, size, interpolation=cv2.INTER_NEAREST)  # averages would lose the texture
     softened = cv2.GaussianBlur(mask, (0, 0), SOFTENING * cells)
     near = cv2.dilate(unsure(softened).view(np.uint8), np.ones((3, 3), np.uint8)).view(bool)
     line, trust = discriminants(image.astype(np.float32), mask, near, cells)
@@ -73,14 +73,21 @@ def refine_edges(crop: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def unsure(softened: np.ndarray) -> np.ndarray:
+    """Where a softened mask (float32, 0 to 1) is sure neither of the object nor of the background: bool, same shape."""
     return (softened > SURE) & (softened < 1 - SURE)
 
 
 def detail(alpha: np.ndarray) -> float:
     """How much of a mask only its full resolution can hold: what it loses when halved, over its total variation.
 
-    About 0.5 for a binary mask, 0.23 and more for mattes of the photo's resolution, hairs or not, 0.1 for a mask
-    enlarged three times. A matte that is out of focus everywhere looks like an enlarged one.
+    It is about 0.5 for a binary mask, 0.23 or more for mattes of the photo's resolution, with or without hairs, and 0.1
+    for a mask that was enlarged three times. A matte that is out of focus everywhere looks like an enlarged one.
+
+    Args:
+        alpha: float32, height x width, 0 to 1.
+
+    Returns:
+        0 or more; 1 for a mask that is the same everywhere.
     """
     height, width = alpha.shape
     half = cv2.resize(alpha, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
@@ -91,9 +98,12 @@ def detail(alpha: np.ndarray) -> float:
 
 
 def ramp(alpha: np.ndarray) -> float:
-    """How many pixels the sharper edges of a mask take from 0 to 1; one edge in ten is sharper.
+    """The width in pixels over which a mask's sharper edges go from 0 to 1; one edge in ten is sharper still.
 
-    An edge's is one over the difference of the two neighbours between which it crosses 0.5.
+    An edge's width is one over the difference of the two neighbours between which it crosses 0.5.
+
+    Args:
+        alpha: float32, height x width, 0 to 1.
     """
     inside = (alpha >= 0.5).view(np.uint8)
     beside, below = np.nonzero(inside[:, 1:] != inside[:, :-1]), np.nonzero(inside[1:] != inside[:-1])
@@ -104,22 +114,24 @@ def ramp(alpha: np.ndarray) -> float:
 
 
 def discriminants(image: np.ndarray, mask: np.ndarray, near: np.ndarray, cells: float) -> tuple[np.ndarray, np.ndarray]:
-    """What the colours around each cell tell.
+    """Fisher's linear discriminant, and its precision T, for the colours around each cell.
 
     Args:
-        image: float32, height x width x 3.
-        mask: float32, height x width.
-        near: the cells for which an answer is needed.
-        cells: the width of the mask's ramps.
+        image: float32, height x width x 3, 0 to 255.
+        mask: float32, height x width, 0 to 1.
+        near: bool, height x width: the cells for which an answer is needed.
+        cells: the width of the mask's ramps, in cells.
 
     Returns:
-        height x width x 4: s = the first three . colour + the fourth. And height x width: T. Both are 0 elsewhere.
+        The discriminant, float32, height x width x 4: s is the first three times the colour, plus the fourth. And T,
+        float32, height x width. Both are 0 outside of `near`.
     """
     kernel = (2 * max(1, round(REACH * cells)) + 1,) * 2
     cell = np.nonzero(near)
     of_object, of_ground = mask**POWER, (1 - mask) ** POWER
 
     def summed(picture: np.ndarray) -> np.ndarray:
+        """A picture's means over the windows of the cells."""
         return cv2.blur(picture, kernel)[cell]
 
     objects, grounds = summed(of_object) + 1e-6, summed(of_ground) + 1e-6
@@ -128,13 +140,14 @@ def discriminants(image: np.ndarray, mask: np.ndarray, near: np.ndarray, cells: 
     both = of_object + of_ground
 
     def within(i: int, j: int) -> np.ndarray:
+        """The covariance of two channels within the two distributions."""
         between = objects * mean[:, i] * mean[:, j] + grounds * ground[:, i] * ground[:, j]
         return (summed(both * image[..., i] * image[..., j]) - between) / (objects + grounds)
 
     rr, gg, bb = (within(i, i) + NOISE for i in range(3))
     rg, rb, gb = within(0, 1), within(0, 2), within(1, 2)
     r, g, b = (mean - ground).T
-    # The symmetric 3 x 3 system, by Cramer's rule.
+    # Solve the symmetric 3 x 3 system by Cramer's rule.
     c0, c1, c2 = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
     c3, c4, c5 = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
     direction = np.stack([c0 * r + c1 * g + c2 * b, c1 * r + c3 * g + c4 * b, c2 * r + c4 * g + c5 * b], axis=1)
@@ -155,14 +168,30 @@ def discriminants(image: np.ndarray, mask: np.ndarray, near: np.ndarray, cells: 
 
 
 def relief(mask: np.ndarray, cells: float) -> np.ndarray:
-    """How far a mask is from its own average over a ramp, around each pixel: 0 on slopes and plains, 0.1 at edges."""
+    """How far a mask is from its own average over a ramp, around each pixel.
+
+    Args:
+        mask: float32, height x width, 0 to 1.
+        cells: the width of the mask's ramps, in pixels of `mask`.
+
+    Returns:
+        float32, height x width: 0 on slopes and plains, about 0.1 at edges.
+    """
     kernel = (2 * max(1, round(cells / 2)) + 1,) * 2
     rest = mask - cv2.blur(mask, kernel)
     return np.sqrt(np.maximum(cv2.blur(rest * rest, kernel), 0))
 
 
 def sampled(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Maps, height x width (x channels), at points, interpolated linearly: points x channels."""
+    """Maps at points between their pixels, interpolated linearly.
+
+    Args:
+        maps: float32, height x width or height x width x channels.
+        x, y: float32, shape points: columns and rows.
+
+    Returns:
+        float32, points x channels.
+    """
     row = 16384  # OpenCV's pictures have at most 32767 columns
     count = -(-x.size // row) * row
     grid = [np.resize(values, count).reshape(-1, row) for values in (x, y)]

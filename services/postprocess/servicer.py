@@ -18,7 +18,9 @@ class PostprocessServicer:
         # Objects side by side on as many cores as there are; more would only wait for each other.
         self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0])], largest=1, workers=cpu_count())
 
-    def Postprocess(self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext) -> Packet:
+    def Postprocess(
+        self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext
+    ) -> Packet[pb.PostprocessResponse]:
         request, payloads = packet
         options = read_finish(request.finish)
         photo = read_size(request.photo)

@@ -1,13 +1,13 @@
 """The shadow of an object on level ground.
 
-Cast: the light of a lamp of some size. A point at height h throws its shadow at length x h from the point of the ground
-below it, in the direction `rot`, and the softer the longer its way is. Contact: the ground that the object's lowest
-parts hide from the light of the whole sky.
+The cast shadow comes from a lamp of some size. A point at height h throws its shadow at a distance of length x h from
+the ground below it, in the direction `rot`. The longer the light's path, the softer the shadow. The contact shadow is
+the ground that the object's lowest parts hide from the light of the whole sky.
 
-Compositing: a shadow is black with an alpha, to be put over a background by the usual source-over on sRGB values, as
-viewers do it. Light is a product in linear values, linear x t, with t the light that is left. With sRGB's curve taken
-for a power of 1 / 2.2, that is sRGB x t ^ (1 / 2.2): with an alpha of 1 - t ^ (1 / 2.2), source-over in sRGB gives what
-compositing in linear light would give, over any background.
+A shadow is black with an alpha. It is composited over a background by source-over on sRGB values, as viewers do. Light
+is a product of linear values: linear x t, where t is the light that is left. If sRGB's curve is taken for a power of
+1 / 2.2, that is sRGB x t ^ (1 / 2.2). So with an alpha of 1 - t ^ (1 / 2.2), source-over on sRGB values gives the same
+as compositing in linear light, over any background.
 """
 
 import math
@@ -22,17 +22,18 @@ from tensorhop.values.finish_options import LENGTH, OPACITY, SOFTNESS
 from tensorhop.values.geometry import Box, Region
 from tensorhop.values.results import Layer, Placement
 
-FADE = 0.4  # of which this part is back at its far end
-SHARPEST = 0.006  # standard deviation of the least blur, in the object's longer side
-# Up to which height, blur (both in the object's longer side), and part of the opacity.
+FADE = 0.4  # fraction by which the cast shadow is lighter at its far end
+SHARPEST = 0.006  # standard deviation of the least blur, as a fraction of the object's longer side
+# Parts of the contact shadow: the height up to which the object casts it, the blur (both as fractions of the object's
+# longer side), and the fraction of the opacity.
 CONTACTS = ((0.015, 0.004, 0.8), (0.02, 0.012, 1.0), (0.10, 0.035, 0.7))
-CONTACT_GAIN = 1.4  # narrow feet would blur away
-SPREAD = 2.3  # standard deviations after which a blur has ended: what is left is below half a level of alpha
+CONTACT_GAIN = 1.4  # without it, the blur would make the shadow of narrow feet too faint
+SPREAD = 2.3  # standard deviations at which a blur is cut off: what is left is below half a level of alpha
 GAMMA = 2.2
 
 
 def reach(solid: Solid, kind: str, rot: float, length: float = LENGTH, softness: float = SOFTNESS) -> Box:
-    """What the shadow covers, in pixels of the photo. Parameters as for `draw`."""
+    """The box that the shadow covers, in pixels of the photo. Parameters as for `draw`."""
     box = grid(solid, kind, rot, length, softness)
     x, y = solid.origin
     return Box(x + solid.cell * box.x0, y + solid.cell * box.y0, x + solid.cell * box.x1, y + solid.cell * box.y1)
@@ -41,7 +42,10 @@ def reach(solid: Solid, kind: str, rot: float, length: float = LENGTH, softness:
 def fitting_length(
     solid: Solid, kind: str, rot: float, room: Box, length: float = LENGTH, softness: float = SOFTNESS
 ) -> float:
-    """The length, up to the given one, with which the shadow stays inside a box in pixels of the photo."""
+    """The largest length, up to the given one, with which the shadow stays inside a box in pixels of the photo.
+
+    It is a length that fits, found by bisection; 0 if no length fits.
+    """
 
     def fits(tried: float) -> bool:
         box = reach(solid, kind, rot, tried, softness)
@@ -69,17 +73,18 @@ def draw(
 
     Args:
         solid: the object's.
-        placement: where the photo is on the canvas. What would leave the canvas is clipped.
-        kind: one of tensorhop.finish.SHADOWS: none, contact (the dark where the object stands), cast (that, and the
-            shadow that it casts).
+        placement: where the photo is on the canvas. What leaves the canvas is cut off.
+        kind: one of tensorhop.values.finish_options.SHADOWS: none, contact (the dark where the object stands), or cast
+            (the contact shadow and the shadow that the object casts).
         rot: compass bearing to which the shadow falls, degrees clockwise: 0 away from the viewer, 90 to the right.
-        length: of the cast shadow on the ground, in heights of the object, 0 or more. The contact shadow has none.
-        softness: size of the lamp: standard deviation of the cast shadow's blur in lengths of the light's way to the
-            ground, 0 or more.
-        opacity: 0 to 1, the part of the light that is missing in the shadow's core.
+        length: length of the cast shadow on the ground, in heights of the object, 0 or more. The contact shadow ignores
+            it.
+        softness: size of the lamp: standard deviation of the cast shadow's blur, as a fraction of the light's path to
+            the ground, 0 or more.
+        opacity: fraction of the light that the shadow's core blocks, 0 to 1.
 
     Returns:
-        None if there is no shadow on the canvas.
+        Black pixels, straight-alpha RGBA, uint8; None if no shadow is on the canvas.
     """
     if kind == "none" or opacity == 0:
         return None
@@ -91,18 +96,26 @@ def draw(
 
 
 def direction(rot: float, length: float) -> tuple[float, float]:
-    """How far to the right and up in the picture the shadow of a point one cell high falls."""
+    """How far to the right and up in the picture the shadow of a point one cell high falls, in cells."""
     angle = math.radians(rot % 360)
     return length * math.sin(angle), length * FORESHORTENING * math.cos(angle)
 
 
 def deviation(height: np.ndarray, solid: Solid, length: float, softness: float) -> np.ndarray:
-    """Standard deviation of the blur of what is cast from a height, all in cells."""
+    """The standard deviation of the shadow's blur for each height, in cells.
+
+    Args:
+        height: float32, of any shape: heights above the ground, in cells.
+        length, softness: as for `draw`.
+
+    Returns:
+        float32, the shape of `height`.
+    """
     return SHARPEST * solid.extent + softness * math.hypot(1, length) * height
 
 
 def grid(solid: Solid, kind: str, rot: float, length: float, softness: float) -> Region:
-    """The cells that the shadow covers."""
+    """The cells that the shadow covers. Parameters as for `draw`."""
     rim = SPREAD * max(blur for _, blur, _ in CONTACTS) * solid.extent
     boxes = [(solid.x - rim, solid.ground - solid.back - rim, solid.x + rim, solid.ground + solid.front + rim)]
     if kind == "cast":
@@ -119,7 +132,11 @@ def grid(solid: Solid, kind: str, rot: float, length: float, softness: float) ->
 
 
 def contact_light(solid: Solid, region: Region, opacity: float) -> np.ndarray:
-    """The part of the sky's light that reaches the ground, for every cell of the region."""
+    """The fraction of the sky's light that reaches the ground.
+
+    Returns:
+        float32, height x width of the region in cells, 0 to 1.
+    """
     light = np.ones((region.size.height, region.size.width), np.float32)
     for height, blur, part in CONTACTS:
         footprint = solid.footprint(height * solid.extent)
@@ -129,14 +146,18 @@ def contact_light(solid: Solid, region: Region, opacity: float) -> np.ndarray:
 
 
 def cast_light(solid: Solid, region: Region, rot: float, length: float, softness: float, opacity: float) -> np.ndarray:
-    """The part of the lamp's light that reaches the ground, for every cell of the region."""
+    """The fraction of the lamp's light that reaches the ground. Parameters as for `draw`.
+
+    Returns:
+        float32, height x width of the region in cells, 0 to 1.
+    """
     right, up = direction(rot, length)
-    # Low parts decide how sharp the shadow is where low and high ones share it.
+    # Where the shadows of low and high parts overlap, the low parts decide the sharpness.
     near = solid.weight / (solid.height + 0.02 * solid.extent)
     shade, share, height = splat(solid, region, right, up, [solid.weight, near, near * solid.height])
     shade = np.clip(shade, 0, 1)
     height = shade * height / np.maximum(share, 1e-6)
-    # The height goes on beyond the hard shadow, where the blur will spread.
+    # Continue the height beyond the hard shadow, where the blur will spread.
     total, known = np.zeros_like(shade), np.full_like(shade, 1e-9)
     for blur, trust in ((0.015, 1.0), (0.08, 1e-3)):
         total += trust * blurred(height, blur * solid.extent + 1)
@@ -148,9 +169,17 @@ def cast_light(solid: Solid, region: Region, rot: float, length: float, softness
 
 
 def splat(solid: Solid, region: Region, right: float, up: float, weights: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """How much of the solid lies between each cell of the ground and the light, for each of some weights of the cells.
+    """How much of the solid lies between each cell of the ground and the light.
 
     Every cell of the solid, moved by its height x (right, up), covers the rows of its disc's depth.
+
+    Args:
+        region: the cells of the ground.
+        right, up: the light's direction, as `direction` gives it.
+        weights: arrays of float32, one value for each cell of the solid.
+
+    Returns:
+        For each of `weights` the sum on the ground: float32, height x width of the region.
     """
     height, width = region.size.height, region.size.width
     x0, y0 = solid.x - np.float32(0.5 + region.x0), solid.ground - np.float32(region.y0)
@@ -174,7 +203,15 @@ def splat(solid: Solid, region: Region, right: float, up: float, weights: Sequen
 
 
 def blurred(picture: np.ndarray, deviation: float) -> np.ndarray:
-    """Gaussian blur; a wide one on a smaller picture."""
+    """A picture after a Gaussian blur. A wide blur runs on a smaller picture, which is faster.
+
+    Args:
+        picture: height x width, float32; 0 beyond its edge.
+        deviation: standard deviation in pixels, above 0.
+
+    Returns:
+        float32, height x width.
+    """
     factor = 2 ** max(0, math.floor(math.log2(deviation / 2)))
     if factor == 1:
         return cv2.GaussianBlur(picture, (0, 0), deviation, borderType=cv2.BORDER_CONSTANT)
@@ -189,7 +226,15 @@ def blurred(picture: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def softened(picture: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """Blurred at every cell with that cell's standard deviation, by blending blurs that double in width."""
+    """A picture blurred at every pixel with that pixel's standard deviation, by blending blurs that double in width.
+
+    Args:
+        picture: height x width, float32.
+        deviation: height x width, float32: standard deviations in pixels, above 0.
+
+    Returns:
+        float32, height x width.
+    """
     least = float(deviation.min())
     level = np.log2(deviation / least)
     result = np.zeros_like(picture)
@@ -200,7 +245,12 @@ def softened(picture: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 
 def on_canvas(alpha: np.ndarray, region: Region, solid: Solid, placement: Placement) -> Layer | None:
-    """Cells with their alpha as black pixels of the canvas."""
+    """A shadow in cells as black pixels of the canvas; None if it is outside of the canvas.
+
+    Args:
+        alpha: height x width of the region, float32, 0 to 1.
+        region: the cells that alpha covers.
+    """
     scale = placement.scale * solid.cell
     x = placement.x + placement.scale * solid.origin[0] + scale * region.x0
     y = placement.y + placement.scale * solid.origin[1] + scale * region.y0

@@ -1,8 +1,8 @@
-"""How an object stands on the ground, read from its silhouette.
+"""An object's solid and where it stands on the ground, from its silhouette.
 
-A picture shows no more than a silhouette, so the object is taken for a solid of which every row is round: a run of
-pixels w wide is a disc of diameter w. That is exact for a ball and a bottle, and near enough for the rest. What the
-lower edge of the photo cuts stands on the cut.
+A picture shows only a silhouette, so the object is taken for a solid whose rows are round: a run of w pixels is a disc
+of diameter w. That is exact for a ball or a bottle, and close enough for other objects. An object that the lower edge
+of the photo cuts stands on the cut.
 """
 
 from dataclasses import dataclass, replace
@@ -14,21 +14,24 @@ import numpy as np
 from tensorhop.services.postprocess.ground import FORESHORTENING, ground_line
 from tensorhop.values.geometry import Region, Size
 
-DETAIL = 320  # longest side in cells: shadows are soft, and need no more
-FLATNESS = 0.7  # half the depth that a part can have, in its thickness
-CRUMB = 0.02  # of the area of the largest piece of an object
+DETAIL = 320  # longest side in cells; soft shadows need no more
+FLATNESS = 0.7  # the largest half depth of a part, as a fraction of its thickness
+SMALL = 0.02  # of the area of the largest component: smaller ones are dropped
 
 
 @dataclass(frozen=True)
 class Solid:
-    """An object's solid as a list of the silhouette's cells, in columns and rows of cells."""
+    """An object's solid as a list of the silhouette's cells, in columns and rows of cells.
 
-    x: np.ndarray  # float32: column of the cell's middle
+    Every array is float32 and has one value for each cell.
+    """
+
+    x: np.ndarray  # column of the cell's middle
     ground: np.ndarray  # row of the ground below the middle of the disc that the cell belongs to
-    height: np.ndarray  # above the ground
+    height: np.ndarray  # rows above the ground
     back: np.ndarray  # how far the disc reaches away from the viewer there, in rows
-    front: np.ndarray  # and towards the viewer
-    weight: np.ndarray  # opacity
+    front: np.ndarray  # how far it reaches towards the viewer, in rows
+    weight: np.ndarray  # opacity, 0 to 1
     extent: float  # the object's longer side
     cell: float  # size of a cell in pixels of the photo
     origin: tuple[float, float]  # of the cells, in pixels of the photo
@@ -45,16 +48,16 @@ class Solid:
         cell = max(1.0, max(alpha.shape) / DETAIL)
         height, width = (max(1, round(side / cell)) for side in alpha.shape)
         small = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA) if cell > 1 else alpha
-        solid = without_crumbs(small >= 0.5 * float(small.max()))
+        solid = without_small_components(small >= 0.5 * float(small.max()))
         rows, columns = np.nonzero(solid)
         tall, wide = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
         deepest = 0.5 * max(tall, 0.2 * wide)
         at = np.arange(width)
         top, bottom = np.argmax(solid, axis=0), height - np.argmax(solid[::-1], axis=0)
         outline = np.where(solid.any(axis=0), bottom, -1)
-        edge = bottom - 1 + small[bottom - 1, at] + np.pad(small, ((0, 1), (0, 0)))[bottom, at]  # to parts of a row
+        edge = bottom - 1 + small[bottom - 1, at] + np.pad(small, ((0, 1), (0, 0)))[bottom, at]  # in fractions of a row
         cut = np.flatnonzero(solid[-1]) if region.y1 >= photo.height else np.empty(0, int)
-        if cut.size:  # one straight base, whatever is missing in it
+        if cut.size:  # the cut is one straight base, whatever is missing in it
             outline[cut[0] : cut[-1] + 1] = edge[cut[0] : cut[-1] + 1] = height
         flat = np.minimum(FLATNESS * thickness(solid), deepest).astype(np.float32)
         around = 2 * max(2, round(0.02 * max(tall, wide))) + 1
@@ -65,7 +68,8 @@ class Solid:
         above = np.maximum(ground - rows - 0.5, 0)
         deepest_there = np.maximum(flat, min(apart / 2, deepest))
         half = FORESHORTENING * np.minimum(half_depth(solid), deepest_there)[rows, columns]
-        # What is seen of a disc lies inside the outline, and what rises upright from a foot does not lean over it.
+        # The visible part of a disc lies inside the outline, and a part that rises upright does not reach beyond its
+        # foot.
         back = ground - above - top[columns]
         front = edge[columns] - ground + np.where(upright[columns], 0, above)
         return cls(
@@ -81,11 +85,12 @@ class Solid:
         )
 
     def footprint(self, height: float) -> Self:
-        """Of every column one cell on the ground, which covers what all its cells up to a height cover."""
+        """The solid up to a height (in rows), flattened: one cell on the ground for every column, the deepest there."""
         low = np.flatnonzero(self.height <= height)
         columns, column = np.unique(self.x[low], return_inverse=True)
 
         def largest(values: np.ndarray) -> np.ndarray:
+            """The largest of the low cells' values in each column."""
             result = np.zeros(columns.size, np.float32)
             np.maximum.at(result, column, values[low])
             return result
@@ -93,7 +98,7 @@ class Solid:
         return replace(
             self,
             x=columns,
-            ground=largest(self.ground),  # one for all cells of a column
+            ground=largest(self.ground),  # the same for all cells of a column
             height=np.zeros(columns.size, np.float32),
             back=largest(self.back),
             front=largest(self.front),
@@ -101,16 +106,30 @@ class Solid:
         )
 
 
-def without_crumbs(solid: np.ndarray) -> np.ndarray:
-    """Without pieces much smaller than the largest; they would be taken for feet, and cast spots."""
+def without_small_components(solid: np.ndarray) -> np.ndarray:
+    """A silhouette without components much smaller than the largest; they would count as feet and cast spots.
+
+    Args:
+        solid: height x width, bool.
+
+    Returns:
+        height x width, bool.
+    """
     _, labels, stats, _ = cv2.connectedComponentsWithStats(solid.view(np.uint8))
     areas = stats[:, cv2.CC_STAT_AREA]
     areas[0] = 0
-    return (areas >= CRUMB * areas.max())[labels]
+    return (areas >= SMALL * areas.max())[labels]
 
 
 def half_depth(solid: np.ndarray) -> np.ndarray:
-    """Half the depth, at every cell, of the disc whose diameter is the cell's run in its row. In columns."""
+    """Half the depth, at every cell, of the disc whose diameter is the cell's run in its row.
+
+    Args:
+        solid: the silhouette, height x width, bool.
+
+    Returns:
+        height x width, float32, in columns.
+    """
     column = np.arange(solid.shape[1], dtype=np.float32) + np.float32(0.5)
     empty = ~solid
     start = np.maximum.accumulate(np.where(empty, column + 0.5, 0), axis=1)
@@ -119,9 +138,15 @@ def half_depth(solid: np.ndarray) -> np.ndarray:
 
 
 def thickness(solid: np.ndarray) -> np.ndarray:
-    """At every cell, the diameter of the largest disc in the silhouette that covers it, within a third. In cells.
+    """The diameter, at every cell, of the largest disc inside the silhouette that covers the cell, within a third.
 
     A spoke, a handle and a wheel's rim are no deeper than they are thick, though they may be long in a row.
+
+    Args:
+        solid: the silhouette, height x width, bool.
+
+    Returns:
+        height x width, float32, in cells.
     """
     distance = cv2.distanceTransform(np.pad(solid, 1).view(np.uint8), cv2.DIST_L2, 3)
     result = np.ones_like(distance)

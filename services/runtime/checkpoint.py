@@ -1,4 +1,4 @@
-"""Networks and their processors, loaded by transformers from a directory of this machine, never from the network."""
+"""Networks and their processors, loaded by transformers from a local directory, never from the internet."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
 
-# Some of these must be there: without one, transformers makes a tokenizer that knows no word, and says nothing.
+# At least one of each must exist. Without one, transformers silently makes a tokenizer without a vocabulary.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 _PROCESSORS = ("processor_config.json", "preprocessor_config.json")
 
@@ -30,7 +30,7 @@ class Checkpoint:
     dtype: torch.dtype
 
     def to_device(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """A processor's tensors on the network's device, the floating ones in its number type."""
+        """A processor's tensors, of any shape, on the network's device; floating-point ones in its dtype."""
         return {
             name: value.to(self.device, self.dtype if value.is_floating_point() else value.dtype)
             for name, value in inputs.items()
@@ -42,13 +42,13 @@ def load(source: ModelSource, auto: Any, kinds: Collection[str], wanted: str) ->
     """Load a network and its processor.
 
     Args:
-        auto: the class of transformers that knows which network a config.json means, as AutoModelForImageTextToText.
-        kinds: the model_type of the networks that can be used.
-        wanted: what to ask for instead, as "a GroundingDINO"; for the error.
+        auto: the class of transformers that picks the network for a config.json, such as AutoModelForImageTextToText.
+        kinds: the supported values of model_type.
+        wanted: what to name instead, such as "a GroundingDINO"; for the error message.
 
     Raises:
-        InvalidInput: the directory holds another network, a file is missing, broken or does not fit the others, the
-            device or number type is not to be had, or the device has too little memory.
+        InvalidInput: the directory holds another network; a file is missing, broken or does not fit the others; the
+            device or dtype is not available; or the device has too little memory.
     """
     device = choose_device(source.choice.device)
     dtype = choose_dtype(source.choice.dtype, device)
@@ -56,7 +56,7 @@ def load(source: ModelSource, auto: Any, kinds: Collection[str], wanted: str) ->
     path = source.path
     try:
         config = transformers.AutoConfig.from_pretrained(path, **options)
-    except Exception as error:  # a checkpoint's files are anyone's, and what they raise shares no base but this
+    except Exception as error:  # a checkpoint can hold any files, so loading it can raise anything
         raise _unusable(path / "config.json", error) from error
     own_code = source.choice.trust_remote_code and getattr(config, "auto_map", None)
     if config.model_type not in kinds and not own_code:
@@ -65,22 +65,23 @@ def load(source: ModelSource, auto: Any, kinds: Collection[str], wanted: str) ->
     try:
         processor = transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)
     except Exception as error:
-        raise _unusable(f"{path}, its processor,", error) from error
+        raise _unusable(f"the processor in {path}", error) from error
     try:
         network, found = auto.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True, **options)
     except Exception as error:
-        raise _unusable(f"{path}, its weights,", error) from error
+        raise _unusable(f"the network in {path}", error) from error
     if missing := sorted(found["missing_keys"]):
         raise InvalidInput(
             "--model",
-            f"{path} lacks {len(missing)} of the network's weights, as {missing[0]}; get its files again, or {wanted}",
+            f"{path} lacks {len(missing)} of the network's weights, such as {missing[0]}; "
+            f"get its files again, or {wanted}",
         )
     to_memory(network, device, source)
     return Checkpoint(network, processor, device, dtype)
 
 
 def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
-    """Put a network on its device, ready to answer.
+    """Move a network to its device, in evaluation mode.
 
     Raises:
         InvalidInput: the device has too little memory.

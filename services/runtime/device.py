@@ -1,4 +1,4 @@
-"""PyTorch's devices, number types and threads, as an operator names them."""
+"""PyTorch's devices, dtypes and threads, as an operator names them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that auto, cpu, cuda or cuda:N names; auto takes a GPU where there is one.
+    """The device that auto, cpu, cuda or cuda:N names; auto takes a GPU if there is one.
 
-    Also has PyTorch use the cpu_count that this process may use, on the CPU.
+    Also makes PyTorch use `cpu_count()` threads on the CPU.
 
     Raises:
-        InvalidInput: another name, or a GPU that is not there.
+        InvalidInput: the name is unknown, or the GPU does not exist.
     """
     torch.set_num_threads(cpu_count())
     kind, index = parse_device(name)
@@ -30,12 +30,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The number type that auto, float32, bfloat16 or float16 names.
+    """The dtype that auto, float32, bfloat16 or float16 names.
 
-    auto is float32 on the CPU; on a GPU bfloat16 where it is native, otherwise float16.
+    On the CPU, auto is float32. On a GPU, it is bfloat16 if the GPU supports that natively, otherwise float16.
 
     Raises:
-        InvalidInput: another name.
+        InvalidInput: the name is unknown.
     """
     if name == "auto":
         if device.type == "cpu":
@@ -48,11 +48,11 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def memory_of(device: torch.device) -> Iterator[None]:
-    """Turn the device's running out of memory into a MemoryError, for the request at hand; the process lives on."""
+    """Raise MemoryError when the device runs out of memory. Only the request at hand fails; the process lives on."""
     try:
         yield
     except RuntimeError as error:
-        # On the CPU PyTorch raises the base class alone.
+        # On the CPU, PyTorch raises a plain RuntimeError.
         if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
             raise
         torch.cuda.empty_cache()

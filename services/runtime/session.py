@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions, with threads and devices chosen, and their errors in the words of this project."""
+"""ONNX Runtime sessions: their threads, devices and errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,20 +16,21 @@ _NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")  # of ONNX Runtim
 
 
 def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.InferenceSession:
-    """A network, ready to run.
+    """A session of a network, ready to run.
 
     Args:
         model: an .onnx file or its bytes.
-        device: auto, cpu, cuda or cuda:N; auto takes a GPU where this build of ONNX Runtime sees one.
+        device: auto, cpu, cuda or cuda:N; auto takes a GPU if this build of ONNX Runtime sees one.
 
     Raises:
-        InvalidInput: the file is no network that ONNX Runtime runs, or the device is not there.
+        InvalidInput: ONNX Runtime cannot run the file, or the device does not exist.
     """
     wanted = providers(device)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised
-    # All cores, so that a photo alone on the host is done soonest. Threads sleep where others would spin, which gains
-    # little alone and costs the other services their cores: docs/segment.md has both, by tools/measure_threads.py.
+    options.log_severity_level = 4  # errors are raised, so they need not be logged
+    # Use all cores, so that a single photo is done soonest. Waiting threads sleep instead of spinning: spinning gains
+    # little on an idle host, and takes cores from the other services. docs/segment.md has the measurements, made by
+    # tools/measure_threads.py.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = cpu_count()
     options.inter_op_num_threads = 1
@@ -37,13 +38,17 @@ def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.Infere
         session = onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model), options, providers=wanted
         )
-    if device.startswith("cuda") and not on_gpu(session):  # ONNX Runtime only warns, and goes on on the CPU
+    if device.startswith("cuda") and not on_gpu(session):  # ONNX Runtime only warns, and continues on the CPU
         raise InvalidInput("--device", f"is {device}, and ONNX Runtime cannot use that GPU; see its CUDA requirements")
     return session
 
 
 def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
-    """ONNX Runtime's names for a device; the CPU takes what the GPU cannot run."""
+    """ONNX Runtime's execution providers for a device. Beside a GPU, the CPU runs what the GPU cannot.
+
+    Raises:
+        InvalidInput: the name is unknown, or ONNX Runtime sees no GPU.
+    """
     kind, index = parse_device(device)
     has_cuda = _CUDA in onnxruntime.get_available_providers()
     if kind == "cuda" and not has_cuda:
@@ -58,7 +63,13 @@ def on_gpu(session: onnxruntime.InferenceSession) -> bool:
 
 
 def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray:
-    """The network's first output for its only input.
+    """The first output of a network that has one input.
+
+    Args:
+        tensor: of the shape and dtype that the network's input states.
+
+    Returns:
+        An array of the shape and dtype that the network's output states.
 
     Raises:
         MemoryError: the device has too little memory; the session lives on.
@@ -77,15 +88,15 @@ def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray
 
 @contextmanager
 def loading(name: object) -> Iterator[None]:
-    """While a network is loaded and first run, turn what goes wrong into InvalidInput: it is the file's fault."""
+    """Turn every error into InvalidInput while a network is loaded or run for the first time: the file is the cause."""
     try:
         yield
     except InvalidInput:
         raise
     except MemoryError as error:
         raise InvalidInput("--model", f"{name} cannot be loaded: {error}") from error
-    except Exception as error:  # ONNX Runtime's classes share no base but this
-        reason = " ".join(str(error).split()).rpartition(" : ")[2]  # without its codes, in one line
+    except Exception as error:  # ONNX Runtime's exceptions share no other base class
+        reason = " ".join(str(error).split()).rpartition(" : ")[2]  # one line, without ONNX Runtime's codes
         raise InvalidInput(
             "--model", f"{name} cannot be run by ONNX Runtime ({reason}); is it a whole .onnx file?"
         ) from error

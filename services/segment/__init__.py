@@ -1,1 +1,1 @@
-"""Tells the pixels of objects from those of their surroundings."""
+"""Makes a mask of the object in each box."""

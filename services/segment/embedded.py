@@ -1,4 +1,4 @@
-"""Telling the pixels of what a box holds from their surroundings with the embedded network."""
+"""Masks of the object in a box by the embedded network."""
 
 from collections.abc import Sequence
 
@@ -12,18 +12,18 @@ from tensorhop.services.segment.instances import attached, nearer, split_instanc
 from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.results import Mask
 
-_PADDING = 0.2  # of the box, around the first look
-_SQUARE_PADDING = 0.1  # of the longer side, around the second, which is a square
-_LARGEST = 2048  # pixels: masks with a longer side are made at this and enlarged
-_HAZE, _SOLID = 0.1, 0.9  # saliency at and below the first is none, at and above the second is all
-_MOST = 0.75  # of a thing in the box: it is the object
-_CRUMB = 0.01  # of the largest core's area: smaller cores are not kept
+_PADDING = 0.2  # fraction of the box's sides that is added around it in the first view
+_SQUARE_PADDING = 0.1  # fraction of the longer side that is added around the box in the second view, a square
+_LARGEST = 2048  # pixels: masks with a longer side are made at this size and enlarged
+_CLEAR, _OPAQUE = 0.1, 0.9  # up to the first saliency alpha is 0, from the second on it is 1
+_MOST = 0.75  # a core with at least this fraction inside the box is the object's
+_SMALL = 0.01  # of the largest core's area: smaller cores are dropped
 
 
 class EmbeddedSegmenter:
-    """U2-Net-p looks at the padded box twice, once stretched and once as a square; a pixel counts as the better says.
+    """Runs U2-Net-p on two views of the padded box, one stretched and one square.
 
-    What one look misses (an arm, a wheel's rim) the other mostly has.
+    Each pixel gets the larger saliency. What one view misses (an arm, a wheel's rim), the other one mostly has.
     """
 
     name = "embedded"
@@ -45,39 +45,39 @@ class EmbeddedSegmenter:
             boxes: one for each image, in its pixels; it overlaps the image.
 
         Returns:
-            Masks whose alpha is uint8 0 to 255, trimmed to what is above 0; 0 x 0 where nothing stands out in the box.
-            Levels are fixed: nothing is stretched to the full range.
+            Masks with uint8 alpha, 0 to 255, trimmed to the pixels above 0; 0 x 0 if nothing stands out in the box.
+            Saliency becomes alpha by fixed levels; it is not stretched to the full range.
         """
         return [self._segment(image, box) for image, box in zip(images, boxes, strict=True)]
 
     def _segment(self, photo: np.ndarray, box: Box) -> Mask:
         size = size_of(photo)
         whole = Region.of(size)
-        looks = [box.padded(_PADDING).region().intersect(whole), square(box, _SQUARE_PADDING, size)]
-        frame = looks[0].union(looks[1])
+        views = [box.padded(_PADDING).region().intersect(whole), square(box, _SQUARE_PADDING, size)]
+        frame = views[0].union(views[1])
         scale = min(1.0, _LARGEST / max(frame.size))
         canvas = Size(max(1, round(frame.size.width * scale)), max(1, round(frame.size.height * scale)))
         saliency = np.zeros((canvas.height, canvas.width), np.float32)
-        for look in dict.fromkeys(looks):
-            place = to_canvas(Box(*look), frame, canvas).region().intersect(Region.of(canvas))
-            seen = resized(self._saliency.predict_small(crop(photo, look)), place.size)
+        for view in dict.fromkeys(views):
+            place = to_canvas(Box(*view), frame, canvas).region().intersect(Region.of(canvas))
+            seen = resized(self._saliency.predict_small(crop(photo, view)), place.size)
             np.maximum(saliency[place.slices], seen, out=saliency[place.slices])
 
-        mask = np.clip((saliency - _HAZE) / (_SOLID - _HAZE), 0, 1)
-        grain = max(canvas) / max(SIZE)
-        if grain > 1:
-            mask = align_edges(mask, resized(crop(photo, frame), canvas), grain)
+        mask = np.clip((saliency - _CLEAR) / (_OPAQUE - _CLEAR), 0, 1)
+        upscaling = max(canvas) / max(SIZE)
+        if upscaling > 1:
+            mask = align_edges(mask, resized(crop(photo, frame), canvas), upscaling)
         alpha = np.rint(mask * 255).astype(np.uint8)
-        alpha[~_belonging(saliency, alpha > 0, to_canvas(box, frame, canvas))] = 0
+        alpha[~_object_pixels(saliency, alpha > 0, to_canvas(box, frame, canvas))] = 0
         return trimmed_mask(resized(alpha, frame.size), frame)
 
 
-def _belonging(saliency: np.ndarray, some: np.ndarray, box: Box) -> np.ndarray:
-    """Which pixels (of those with some alpha) are of the object in the box: bool.
+def _object_pixels(saliency: np.ndarray, visible: np.ndarray, box: Box) -> np.ndarray:
+    """The pixels of the object in the box, among those with alpha above 0 (`visible`): bool.
 
-    Things are told apart by their cores. Pixels around the cores go with the nearest one.
+    Objects are told apart by their cores. The pixels around the cores belong to the nearest one.
     """
-    core, others = split_instances(saliency, box, _MOST, _CRUMB)
+    core, others = split_instances(saliency, box, _MOST, _SMALL)
     if not core.any():
         return core
-    return attached(some & nearer(core, others) | core, core)
+    return attached(visible & nearer(core, others) | core, core)

@@ -1,4 +1,4 @@
-"""BiRefNet and its relatives on PyTorch, by transformers and the code that their repository brings."""
+"""BiRefNet and its relatives on PyTorch, by transformers and the code in their repositories."""
 
 import json
 from collections.abc import Sequence
@@ -17,18 +17,18 @@ from tensorhop.services.segment.saliency_masks import segment
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Mask
 
-_GPU_BATCH = 4  # of 1024 x 1024; not measured
+_GPU_BATCH = 4  # pictures of 1024 x 1024; not measured
 
 
 class HubCodeSegmenter:
-    """A network whose code lies beside its weights: its last output, through a sigmoid, tells what stands out.
+    """A network whose code lies beside its weights. The sigmoid of its last output is the saliency.
 
-    That is how BiRefNet answers (https://github.com/ZhengPeng7/BiRefNet). Its input is 1024 x 1024 with ImageNet's mean
-    and deviation, unless a preprocessor_config.json in the directory says otherwise.
+    BiRefNet answers in this way (https://github.com/ZhengPeng7/BiRefNet). The input is 1024 x 1024 with ImageNet's mean
+    and standard deviation, unless a preprocessor_config.json in the directory states others.
 
     Raises:
         InvalidInput: the operator did not allow the code to run, the code or the weights cannot be loaded, or the
-            device is not there.
+            device does not exist.
     """
 
     def __init__(self, source: ModelSource) -> None:
@@ -54,7 +54,7 @@ class HubCodeSegmenter:
                 source.path, trust_remote_code=True, dtype=self._dtype, output_loading_info=True
             )
             lacking = sorted(map(str, [*report["missing_keys"], *report["mismatched_keys"]]))
-            if lacking:  # transformers would leave them random
+            if lacking:  # transformers would initialise them at random
                 raise InvalidInput(
                     "--model", f"{source.path} lacks weights that its code wants: {', '.join(lacking[:3])}"
                 )
@@ -72,7 +72,7 @@ class HubCodeSegmenter:
         """Run the network once.
 
         Raises:
-            InvalidInput: it does not run, or does not answer as BiRefNet does.
+            InvalidInput: the network does not run, or does not answer as BiRefNet does.
         """
         try:
             self.predict([np.full((64, 64, 3), 127, np.uint8)], [Box(0.0, 0.0, 64.0, 64.0)])
@@ -93,23 +93,36 @@ class HubCodeSegmenter:
         return segment(self.probabilities, self.input_format, images, boxes, self.largest_batch)
 
     def probabilities(self, tensors: np.ndarray) -> np.ndarray:
-        """From n x 3 x height x width, float32, normalized, to n x height x width, float32, 0 to 1."""
+        """The saliency of a batch of pictures.
+
+        Args:
+            tensors: n x 3 x height x width, float32, normalized.
+
+        Returns:
+            n x height x width, float32, 0 to 1.
+
+        Raises:
+            MemoryError: the device has too little memory.
+            ValueError: the network does not answer n x 1 x height x width.
+        """
         with torch.inference_mode(), memory_of(self._device):
             answer = self._model(torch.from_numpy(tensors).to(self._device, self._dtype))
             logits = answer if isinstance(answer, torch.Tensor) else answer[-1]
             probabilities = logits.float().sigmoid().cpu().numpy()
         if probabilities.ndim != 4 or probabilities.shape[:2] != (len(tensors), 1):
-            raise ValueError(f"the network answers {list(probabilities.shape)} for {list(tensors.shape)}; [n, 1, h, w]")
+            raise ValueError(
+                f"it answers {list(probabilities.shape)} for {list(tensors.shape)}; [n, 1, h, w] is needed"
+            )
         return probabilities[:, 0]
 
 
 def _check_code(folder: Path) -> None:
-    """Make sure that the code which will run lies in the directory. Raises InvalidInput."""
+    """Raises InvalidInput: code that would run does not lie in the directory."""
     named = json.loads((folder / "config.json").read_bytes()).get("auto_map", {})
     if "AutoModelForImageSegmentation" not in named:
         raise InvalidInput(
             "--model", f"{folder} brings no code for AutoModelForImageSegmentation (auto_map in its config.json)"
         )
     elsewhere = [name for name in named.values() if "--" in str(name)]
-    if elsewhere:  # transformers would fetch it, at whatever version it has today
+    if elsewhere:  # transformers would fetch its latest version
         raise InvalidInput("--model", f"{folder} would run code of another repository: {elsewhere[0]}")

@@ -1,4 +1,4 @@
-"""What a segmentation network of the operator's own wants: its input's size, mean and deviation."""
+"""The input format of an operator's own segmentation network: size, mean and standard deviation."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ FILE = "preprocessor_config.json"  # as transformers and transformers.js write i
 
 
 def known_format(path: Path) -> OnnxFormat | None:
-    """The format of a published file, told by its name: u2netp.onnx."""
+    """The format of a published file, known by its name, such as u2netp.onnx; None for another file."""
     for name, preset in PRESETS.items():
         if preset.onnx and path.stem.lower() in (name, Path(preset.url).stem.lower()):
             return preset.onnx
@@ -19,10 +19,12 @@ def known_format(path: Path) -> OnnxFormat | None:
 
 
 def read_format(folder: Path) -> OnnxFormat:
-    """BiRefNet's format, with what a preprocessor_config.json in the folder (or above a folder named onnx) says.
+    """The format that a folder's preprocessor_config.json states, and BiRefNet's for what it does not state.
+
+    The file may also lie above a folder named onnx.
 
     Raises:
-        InvalidInput: the file is there and cannot be read, or holds other types than it should.
+        InvalidInput: the file exists but cannot be read, or holds values of wrong types.
     """
     path = folder / FILE
     if folder.name == "onnx" and not path.is_file():  # as repositories for transformers.js are laid out

@@ -16,21 +16,21 @@ from tensorhop.values.results import Mask
 
 log = logging.getLogger(__name__)
 
-_GPU_BATCH = 4  # of 1024 x 1024; not measured
-_TOLERANCE = 0.01  # by which rounding may bring a probability out of 0 to 1
+_GPU_BATCH = 4  # pictures of 1024 x 1024; not measured
+_TOLERANCE = 0.01  # rounding may put a probability this far outside of 0 to 1
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxSegmenter:
-    """A network from 1 picture to 1 map of what stands out.
+    """A network that makes a saliency map of a picture.
 
-    Its first output is read, as n x 1 x height x width or n x height x width. Size and type of the input are the
-    file's. The rest is the preset's; for another file, what preprocessor_config.json beside it says, or ImageNet's mean
-    and deviation. Whether a file of the operator's own still wants a sigmoid is found out once, when it is loaded, by
-    running it: an answer below 0 or above 1 is no probability.
+    Its first output is read: n x 1 x height x width or n x height x width. The file states the size and dtype of the
+    input. The rest comes from the preset. For a file without a preset, it comes from preprocessor_config.json beside
+    the file, or else it is ImageNet's mean and standard deviation. Whether the output of such a file needs a sigmoid is
+    found out by running it once, when it is loaded: values below 0 or above 1 are not probabilities.
 
     Raises:
-        InvalidInput: the file is no such network, or the device is not there.
+        InvalidInput: the file is not such a network, or the device does not exist.
     """
 
     def __init__(self, source: ModelSource) -> None:
@@ -71,10 +71,20 @@ class OnnxSegmenter:
         return segment(self.probabilities, self.input_format, images, boxes, self.largest_batch)
 
     def probabilities(self, tensors: np.ndarray) -> np.ndarray:
-        """From n x 3 x height x width, float32, normalized, to n x height x width, float32, 0 to 1."""
+        """The saliency of a batch of pictures.
+
+        Args:
+            tensors: n x 3 x height x width, float32, normalized.
+
+        Returns:
+            n x height x width, float32, 0 to 1.
+
+        Raises:
+            MemoryError: the device has too little memory.
+        """
         answer = self._answer(tensors)
         if self.input_format.logits:
-            answer = 1 / (1 + np.exp(-np.clip(answer, -80, 80)))  # exp(89) is over float32
+            answer = 1 / (1 + np.exp(-np.clip(answer, -80, 80)))  # exp(89) overflows float32
         return np.clip(answer, 0, 1)
 
     def _answer(self, tensors: np.ndarray) -> np.ndarray:
@@ -86,7 +96,7 @@ class OnnxSegmenter:
         return answer.astype(np.float32, copy=False)
 
     def _check(self) -> tuple[int | None, tuple[int | None, int | None]]:
-        """The batch, height and width that the file states, None where it leaves them free."""
+        """The batch size, height and width that the file states; None for a dimension that it leaves free."""
         inputs, (output, *_) = self._session.get_inputs(), self._session.get_outputs()
         shape = inputs[0].shape if len(inputs) == 1 else []
         if len(shape) != 4 or not _may_be(shape[1], 3) or inputs[0].type not in _TYPES:
@@ -113,7 +123,7 @@ class OnnxSegmenter:
 
 
 def _may_be(stated: int | str | None, wanted: int) -> bool:
-    """Whether a dimension, which a file may leave free, can be that long."""
+    """Whether a dimension can have the wanted size: a file states it, or leaves the dimension free."""
     return not isinstance(stated, int) or stated == wanted
 
 

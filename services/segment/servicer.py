@@ -1,4 +1,4 @@
-"""SegmentService: one mask or one fault a box, each sent as soon as it is done."""
+"""SegmentService: one mask or one fault for each box, sent as soon as it is done."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -19,9 +19,18 @@ from tensorhop.wire.payloads import Payloads
 
 
 class Segmenter(Model, Protocol):
-    """The mask of the object in one box of each photo; images are height x width x 3, uint8, sRGB."""
+    """A model that makes a mask of the object in a box."""
 
-    def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]: ...
+    def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]:
+        """The mask of the object in one box of each photo.
+
+        Args:
+            images: height x width x 3 each, uint8, sRGB.
+            boxes: one for each image, in its pixels; it overlaps the image.
+
+        Returns:
+            Masks with uint8 alpha, 0 to 255; 0 x 0 if there is no object in the box.
+        """
 
 
 class SegmentServicer:
@@ -29,7 +38,9 @@ class SegmentServicer:
         self.model = model
         self.batcher = Batcher("segment", self._predict, model.largest_batch)
 
-    def Segment(self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext) -> Iterator[Packet]:
+    def Segment(
+        self, packet: Packet[pb.SegmentRequest], context: grpc.ServicerContext
+    ) -> Iterator[Packet[pb.SegmentResponse]]:
         request, payloads = packet
         photo = read_image(request.image, payloads)
         answer = Payloads.lent(request.lent)
@@ -38,7 +49,7 @@ class SegmentServicer:
         for index, outcome in self.batcher.submit([(photo, box) for box in boxes], None, context.add_callback):
             if isinstance(outcome, Mask):
                 response = pb.SegmentResponse(index=index, mask=write_mask(outcome, answer), model=model)
-            else:  # one box's failure is its own
+            else:  # a fault of one box does not fail the others
                 fault = fault_of(outcome, "segment")
                 response = pb.SegmentResponse(index=index, fault=fault, model=model)
             yield Packet(response, answer)

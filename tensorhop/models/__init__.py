@@ -1,1 +1,1 @@
-"""Which models there are, and where their files come from."""
+"""The known models, and the sources of their files."""

@@ -1,4 +1,4 @@
-"""Models fetched from a hub or a plain address, and kept on this machine. Needs the extra `models`."""
+"""Download of models from a hub or a plain address; they are kept on this machine. Needs the extra `models`."""
 
 import hashlib
 from pathlib import Path
@@ -19,14 +19,14 @@ from huggingface_hub.file_download import http_get
 from tensorhop.errors import InvalidInput
 from tensorhop.models.presets import ModelPreset
 
-# What a transformers checkpoint is made of: weights, or the older form of them; configuration and tokenizers; code.
+# The files of a transformers checkpoint: weights in the new or old format, configuration and tokenizers, code.
 WEIGHTS, OLD_WEIGHTS = "*.safetensors", "*.bin"
 REST = ["*.json", "*.txt", "*.model", "*.jinja"]
 CODE = "*.py"
 
 
 def local(model: str, revision: str, preset: ModelPreset | None) -> tuple[Path, str] | None:
-    """The files of a model and their commit if they are on this machine, without asking anybody else."""
+    """The files of a model and their commit if they are on this machine, else None. Uses no network."""
     if preset and preset.url:
         path = _kept(preset)
         return (path, "") if path.is_file() else None
@@ -45,18 +45,18 @@ def local(model: str, revision: str, preset: ModelPreset | None) -> tuple[Path, 
 
 
 def pull(model: str, revision: str = "", preset: ModelPreset | None = None, code: bool = False) -> tuple[Path, str]:
-    """Fetch a model, or what of it is missing or has changed; shows progress, and goes on where it was interrupted.
+    """Fetch those files of a model that are missing or have changed. Shows progress, and resumes interrupted downloads.
 
     Args:
         model: the name that was asked for: a preset's, or a hub id.
         revision: a branch, tag or commit; the hub's default if empty.
-        code: also the Python code that a repository brings.
+        code: fetch the repository's Python code too.
 
     Returns:
-        Its directory or file, and the commit, which is empty for what is no repository.
+        The model's directory or file, and the commit; "" if the model is not in a repository.
 
     Raises:
-        InvalidInput: there is no such model, or it is not for everybody, or there is no network.
+        InvalidInput: there is no such model, it is private or gated, or the network cannot be reached.
     """
     try:
         if preset and preset.url:
@@ -87,7 +87,7 @@ def pull(model: str, revision: str = "", preset: ModelPreset | None = None, code
 
 
 def _patterns(file: str, weights: str, code: bool = False) -> list[str]:
-    """Of a repository, the files that are wanted: one, with the data that may lie beside it, or a checkpoint."""
+    """Patterns of the files to fetch from a repository: one file, with its external data if any, or a checkpoint."""
     return [file, f"{file}_data"] if file else [weights, *REST, *([CODE] if code else [])]
 
 

@@ -1,6 +1,6 @@
-"""Known models by short names: data only. A fact that could not be cited is left empty.
+"""Known models by short names: data only. A fact without a source is left empty.
 
-Sizes are of the weights' files in bytes, licences are SPDX names, both as `reference` states them.
+Sizes are those of the weights' files in bytes, and licences are SPDX names. `reference` states both.
 """
 
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OnnxFormat:
-    """What an .onnx file of a segmentation network wants, and what it answers."""
+    """The formats of the input and the output of a segmentation network in an .onnx file."""
 
-    size: tuple[int, int]  # height, width of its input; where the file states them, the file's are taken
+    size: tuple[int, int]  # height, width of the input in pixels; if the file states them, the file's are used
     mean: tuple[float, float, float]  # of RGB values from 0 to 1
     std: tuple[float, float, float]
-    logits: bool  # whether a sigmoid is still to come; otherwise the answer is a probability already
+    logits: bool  # whether the output needs a sigmoid; otherwise it is a probability already
     per_image: bool = False  # whether pixels are divided by the photo's largest value instead of by 255
 
 
@@ -25,8 +25,8 @@ class ModelPreset:
     backend: str  # which of the service's classes runs it
     repo: str = ""  # on the hub
     file: str = ""  # in the repository, for a backend that reads one file
-    url: str = ""  # of that file, where it is in no repository
-    md5: str = ""  # of the file at that address, as its publisher states it
+    url: str = ""  # of the file, if it is not in a repository
+    md5: str = ""  # of the file at `url`, as its publisher states it
     onnx: OnnxFormat | None = None
     size: int | None = None
     licence: str = ""

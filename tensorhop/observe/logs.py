@@ -1,4 +1,4 @@
-"""The log of a server, for people or for machines."""
+"""The log of a server, as text for people or as JSON for machines."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, message; of a call its method, code, seconds and request_id too."""
+    """One JSON object a line: time, level, logger, message; for a call also method, code, seconds and request_id."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {

@@ -1,5 +1,6 @@
-"""What a process counts and times, for Prometheus."""
+"""The metrics of a process, for Prometheus."""
 
+from typing import Any
 from weakref import WeakSet
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -26,13 +27,13 @@ _PAYLOAD = Counter(
 )
 _BY_MESSAGE, _BY_SHARED_MEMORY = _PAYLOAD.labels("message"), _PAYLOAD.labels("shared_memory")
 _SLOTS = Gauge("tensorhop_shared_memory_bytes", "Bytes of this process's slots of shared memory.", ["state"])
-_pools: WeakSet = WeakSet()
+_pools: WeakSet[Any] = WeakSet()
 _SLOTS.labels("reserved").set_function(lambda: sum(pool.used for pool in list(_pools)))
 _SLOTS.labels("lent").set_function(lambda: sum(pool.lent for pool in list(_pools)))
 
 
 def serve_metrics(address: str) -> int:
-    """Answer Prometheus at "host:port", by HTTP, until the process ends; returns the port.
+    """Answer Prometheus at "host:port", by HTTP, until the process ends. Returns the port.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -74,5 +75,5 @@ def sent_in_slot(size: int) -> None:
 
 
 def watch_pool(pool: object) -> None:
-    """Count a tensorhop.shm.Pool for as long as it is used."""
+    """Count the slots of a tensorhop.wire.shared_memory.Pool for as long as the pool exists."""
     _pools.add(pool)

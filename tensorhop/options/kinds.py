@@ -120,7 +120,7 @@ def choice(names: Sequence[str]) -> Kind:
     def one_of(value: Any) -> str:
         if value not in names:
             raise ValueError
-        return value
+        return str(value)
 
     listed = ", ".join(names)
     return Kind(f"one of {listed}", one_of, one_of, str, {"type": "string", "enum": [*names]}, choices=tuple(names))

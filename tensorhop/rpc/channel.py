@@ -14,6 +14,7 @@ from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens, TokenSender
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
+from tensorhop.wire.calls import make_channel
 from tensorhop.wire.codec import Packet, Stub, readable
 from tensorhop.wire.payloads import Payloads
 
@@ -88,13 +89,13 @@ def open_channel(
         certified = certified or authority.rpartition(":")[0]
     credentials = security.channel_credentials()
     if credentials is None:
-        channel = grpc.insecure_channel(address, options)
+        channel = make_channel(lambda: grpc.insecure_channel(address, options))
     else:
         if address.startswith("unix:"):
             certified = certified or "localhost"  # no certificate is for a path
         if certified:
             options.append(("grpc.ssl_target_name_override", certified))
-        channel = grpc.secure_channel(address, credentials, options)
+        channel = make_channel(lambda: grpc.secure_channel(address, credentials, options))
     if not security.token_file:
         return channel
     if credentials is None and not is_loopback(address):
@@ -111,4 +112,5 @@ def _warn_of_plain_tokens(address: str) -> None:
 def info_of(channel: grpc.Channel, timeout: float) -> info_pb2.GetInfoResponse:
     """What the server runs, and how it fares. Raises grpc.RpcError."""
     (answer,) = Stub(channel, INFO).GetInfo(Packet(info_pb2.GetInfoRequest(), Payloads()), timeout=timeout)
-    return readable(answer).message
+    info: info_pb2.GetInfoResponse = readable(answer).message
+    return info

@@ -1,4 +1,4 @@
-"""Health that answers while all workers wait for a model, and a heartbeat that shows others that this server lives."""
+"""The health service, which answers even while all workers wait for a model, and a heartbeat that shows it lives."""
 
 import contextlib
 import threading
@@ -14,11 +14,11 @@ HEARTBEAT = "heartbeat"  # the health name whose watchers are told the status ag
 BEAT_SECONDS = 0.3  # between two
 
 
-class HealthServicer(health.HealthServicer):
-    """Health with threads of its own: calls that wait for a model fill the workers, and it must answer all the same.
+class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has no types
+    """The health service with threads of its own, because calls that wait for a model can occupy all workers.
 
-    gRPC looks for the pool on the handler's function; the base class sets it for Watch alone. Who watches HEARTBEAT
-    gets its status every BEAT_SECONDS, not only when it changes.
+    gRPC looks for the pool on the handler's function. The base class sets it for Watch only. Watchers of HEARTBEAT get
+    its status every BEAT_SECONDS, not only when it changes.
     """
 
     def __init__(self) -> None:
@@ -32,10 +32,10 @@ class HealthServicer(health.HealthServicer):
     Check.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]
 
     def _on_close_callback(self, send: Callable[[Any], None], service: str) -> Callable[[], object]:
-        """What to do when a watcher leaves: not on gRPC's own thread, which calls this.
+        """The function that gRPC calls when a watcher leaves. It moves the work off gRPC's own thread.
 
-        Watch holds the lock while it sends, and that same thread finishes sends: if it waited here for the lock, the
-        whole server would stand still for good.
+        Watch holds the lock while it sends, and gRPC's thread completes sends. If that thread waited for the lock here,
+        the whole server would deadlock.
         """
         close = super()._on_close_callback(send, service)
 
@@ -53,7 +53,7 @@ class HealthServicer(health.HealthServicer):
                     send(health_pb2.HealthCheckResponse(status=status))
 
     def end_watches(self) -> None:
-        """End the streams of those who watch, who would otherwise hold up the server's end."""
+        """End the streams of all watchers, which would otherwise delay the server's shutdown."""
         self._ended.set()
         with self._lock:
             watches = [send for sends in self._send_response_callbacks.values() for send in sends]

@@ -1,4 +1,4 @@
-"""InfoService: what a server runs, and how it fares."""
+"""InfoService: what a server runs, and how busy it is."""
 
 import time
 from importlib.metadata import version
@@ -15,7 +15,7 @@ from tensorhop.wire.payloads import Payloads
 
 
 class InfoServicer:
-    """Answers for a server what its servicer has of these: `model`, `batcher` and `upstreams`."""
+    """Reports on a server, from those attributes that its servicer has: `model`, `batcher` and `upstreams`."""
 
     def __init__(self, service: str, servicer: Any, limit: CallLimit) -> None:
         model = getattr(servicer, "model", None)
@@ -27,7 +27,7 @@ class InfoServicer:
         self._limit = limit
         self._started = time.monotonic()
 
-    def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet:
+    def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet[pb.GetInfoResponse]:
         info = pb.GetInfoResponse(
             uptime_seconds=time.monotonic() - self._started, calls=self._limit.calls(), upstreams=self._upstreams()
         )

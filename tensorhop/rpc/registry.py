@@ -1,4 +1,4 @@
-"""Which services there are: those of this package, and those of installed packages, found without importing them."""
+"""The service registry: the services of this package and of installed packages, found without importing their code."""
 
 from functools import cache
 from importlib import import_module
@@ -8,13 +8,13 @@ from pkgutil import iter_modules
 
 from tensorhop.rpc.service import Service
 
-GROUP = "tensorhop.services"  # of the entry points by which an installed package names its services
-HOMES = ("tensorhop.services", "tensorhop.orchestrator")  # whose folders with a service.py are a service or chain each
-HTTP, HTTP_PORT = "http", 8080  # the front that speaks no gRPC, and so is no Service
+GROUP = "tensorhop.services"  # entry point group in which an installed package names its services
+HOMES = ("tensorhop.services", "tensorhop.orchestrator")  # each folder in these with a service.py is a service or chain
+HTTP, HTTP_PORT = "http", 8080  # the front that does not speak gRPC, and so is not a Service
 
 
 class RegistryError(Exception):
-    """Two services want one name or port, or an installed package's service cannot be read."""
+    """Two services have the same name or port, or an installed package's service cannot be read."""
 
 
 @cache
@@ -22,7 +22,7 @@ def services() -> dict[str, Service]:
     """All services and chains by name, in the order of their ports.
 
     Raises:
-        RegistryError: two have one name or port, or an entry point names no Service of its own name.
+        RegistryError: two have the same name or port, or an entry point does not name a Service of its own name.
     """
     found: dict[str, tuple[Service, str]] = {}
     ports: dict[int, str] = {HTTP_PORT: f"{HTTP} of tensorhop"}
@@ -50,7 +50,7 @@ def steps_of(chain: Service) -> dict[str, Service]:
 
 
 def ports() -> dict[str, int]:
-    """Default ports by name, HTTP among them: fronts and chains first, then what they call."""
+    """The default ports by name, with HTTP: first the fronts and chains, then the services that they call."""
     ordered = sorted(services().values(), key=lambda service: (not service.calls, service.port))
     return {HTTP: HTTP_PORT} | {service.name: service.port for service in ordered}
 

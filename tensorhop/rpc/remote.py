@@ -1,8 +1,10 @@
 """A service at an address, with the connections on which it is called."""
 
+import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -14,6 +16,7 @@ from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
+from tensorhop.wire.calls import code_of
 from tensorhop.wire.codec import Packet, Stub
 
 BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
@@ -52,24 +55,37 @@ class Remote:
         self._security = security or Security.of(self._settings)
         self._channels: list[grpc.Channel] = []  # old ones too: calls may still be under way on them
         self._lock = threading.Lock()
+        self._change = threading.Condition()
+        self._making = 0  # calls that are being made now
+        self._closed = False
         self._stamp = self._security.stamp()
         self._connect()
 
-    def method(self, name: str, packet: Packet) -> Any:
+    def method(self, name: str, packet: Packet[Any]) -> Any:
         """The method by which to send a packet."""
         if self._security.tls_ca:
             self._renew()
-        return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+        method = getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            with self._kept_open():
+                return method(*args, **more)
+
+        return call
 
     def ready(self, timeout: float) -> bool:
         """Whether a server answers on both connections within so many seconds; asks for them to be made."""
         end = time.monotonic() + timeout
-        for channel in (self._small, self._bulk):
-            check = health_pb2_grpc.HealthStub(channel).Check
+        for check in self._checks:
+            left = max(0.0, end - time.monotonic())
             try:
-                check(health_pb2.HealthCheckRequest(), timeout=max(0.0, end - time.monotonic()), wait_for_ready=True)
+                with self._kept_open():
+                    asked = check.future(health_pb2.HealthCheckRequest(), timeout=left, wait_for_ready=True)
+                asked.result()
+            except (ValueError, grpc.FutureCancelledError):  # closed
+                return False
             except grpc.RpcError as error:
-                if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                if code_of(error) in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
                     return False
         return True
 
@@ -78,9 +94,30 @@ class Remote:
         return info_of(self._small, timeout)
 
     def close(self) -> None:
-        """Calls under way end with CANCELLED."""
+        """Close the connections; calls under way end with CANCELLED."""
+        with self._change:
+            self._closed = True
+            self._change.wait_for(lambda: not self._making)
         for channel in self._channels:
             channel.close()
+
+    @contextlib.contextmanager
+    def _kept_open(self) -> Iterator[None]:
+        """While a call is made: gRPC crashes if another thread closes the channel meanwhile.
+
+        Raises:
+            ValueError: the connections are closed.
+        """
+        with self._change:
+            if self._closed:
+                raise ValueError("the connections are closed")
+            self._making += 1
+        try:
+            yield
+        finally:
+            with self._change:
+                self._making -= 1
+                self._change.notify_all()
 
     def _connect(self) -> None:
         self._small, self._bulk = (
@@ -90,6 +127,8 @@ class Remote:
             for _ in range(2)
         )
         self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(self._bulk, self._service)
+        # Made here, not when they are called: making one on a channel that is being closed can crash in gRPC.
+        self._checks = [health_pb2_grpc.HealthStub(channel).Check for channel in (self._small, self._bulk)]
         self._channels += [self._small, self._bulk]
 
     def _renew(self) -> None:

@@ -1,4 +1,4 @@
-"""Who may connect, and how: TLS, client certificates, and what of a server is open to everybody."""
+"""Security of connections: TLS, client certificates, and which parts of a server need no token."""
 
 import contextlib
 import logging
@@ -19,7 +19,8 @@ from tensorhop.settings import Settings, current_settings
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# What gRPC says of a connection that it could not make, and what that means; the first that it says decides.
+NO_HTTP2 = "speaks no HTTP/2, and so no gRPC"
+# Words in gRPC's report of a failed connection, and what they mean. The first that match decide.
 MEANINGS = (
     ("certificate has expired", "has a certificate that has expired"),
     ("certificate is not yet valid", "has a certificate that is not valid yet"),
@@ -31,6 +32,8 @@ MEANINGS = (
         "closed the connection at once: it wants TLS (--tls-ca), or a client certificate that it trusts "
         "(--tls-cert and --tls-key)",
     ),
+    ("Failed parsing HTTP/2", f"{NO_HTTP2}: it may be a web server, or the port of `tensorhop serve http`"),
+    ("health check call failed", "answers, but not to health checks; it may be a proxy that cannot reach its server"),
 )
 UNCONNECTED = ("failed to connect to all addresses", "connections to all backends failing")
 PEER = re.compile(r"(?:ipv4|ipv6|unix):\S+(?=: )")
@@ -38,17 +41,19 @@ PEER = re.compile(r"(?:ipv4|ipv6|unix):\S+(?=: )")
 
 @dataclass(frozen=True)
 class Security:
-    """How one side of a connection proves itself, and what it asks of the other. All files are PEM, but the tokens.
+    """How one side of a connection proves its identity, and what it requires of the other.
+
+    All files are PEM, except for that of the tokens.
 
     Args:
         tls_cert, tls_key: this side's certificate chain and its key. A server that has them speaks TLS only; a client
             shows them to a server that asks.
-        tls_ca: certificates of the authorities that the other side's must be signed by. A client that has them
-            speaks TLS only.
+        tls_ca: certificates of the authorities, one of which must have signed the other side's certificate. A client
+            that has them speaks TLS only.
         require_client_cert: a server refuses clients without a certificate that `tls_ca` has signed.
-        token_file: tokens, one a line. A server takes calls that bring any of them; a client sends the first.
-        open_health, open_reflection: whether these need no token.
-        reflection: whether a server tells what it serves.
+        token_file: tokens, one a line. A server accepts calls with any of them; a client sends the first.
+        open_health, open_reflection: whether health and reflection need no token.
+        reflection: whether a server offers reflection.
     """
 
     tls_cert: str = ""
@@ -62,12 +67,12 @@ class Security:
 
     @classmethod
     def of(cls, settings: Settings | None = None) -> Self:
-        """What settings say of security; this process's if not given."""
+        """The security that settings state. Default: the settings of this process."""
         settings = settings or current_settings()
         return cls(**{name: getattr(settings, name) for name in cls.__dataclass_fields__})
 
     def check(self) -> None:
-        """Raises InvalidInput: a file is missing or is not what it should be, or one option needs another."""
+        """Raises InvalidInput: a file is missing or malformed, or an option needs another one."""
         for given, other in (("tls_cert", "tls_key"), ("tls_key", "tls_cert")):
             if getattr(self, given) and not getattr(self, other):
                 raise InvalidInput(_option(given), f"needs {_option(other)} beside it")
@@ -77,12 +82,12 @@ class Security:
         self.authorities()
 
     def check_client(self) -> None:
-        """Raises InvalidInput: a certificate is given, but none of an authority, so nothing would be encrypted."""
+        """Raises InvalidInput: a certificate is given without `tls_ca`, so nothing would be encrypted."""
         if self.tls_cert and not self.tls_ca:
             raise InvalidInput("--tls-cert", "needs --tls-ca; without it the connection would be plain text")
 
     def pair(self) -> tuple[bytes, bytes] | None:
-        """Key and certificate chain, if there are any. Raises InvalidInput: unreadable, or they do not fit."""
+        """The key and the certificate chain, if given. Raises InvalidInput: unreadable, or they do not fit together."""
         if not self.tls_cert:
             return None
         key, chain = _read("tls_key", self.tls_key), _read("tls_cert", self.tls_cert)
@@ -97,7 +102,7 @@ class Security:
         return key, chain
 
     def authorities(self) -> bytes | None:
-        """The certificates of `tls_ca`, if there are any. Raises InvalidInput: unreadable, or no certificates."""
+        """The certificates of `tls_ca`, if given. Raises InvalidInput: unreadable, or not certificates."""
         if not self.tls_ca:
             return None
         pem = _read("tls_ca", self.tls_ca)
@@ -108,7 +113,7 @@ class Security:
         return pem
 
     def server_credentials(self) -> grpc.ServerCredentials | None:
-        """For a server; None for plain text. Files that change are used from the next connection on."""
+        """Credentials of a gRPC server; None for plain text. Changed files are used from the next connection on."""
         if not self.tls_cert:
             return None
         return grpc.dynamic_ssl_server_credentials(
@@ -118,7 +123,7 @@ class Security:
         )
 
     def https_context(self) -> ssl.SSLContext | None:
-        """For a server of HTTP; None for plain text. A certificate that changes is used from the next connection on."""
+        """The context of an HTTP server; None for plain text. Changed files are used from the next connection on."""
         if not self.tls_cert:
             return None
         renewal = _Renewal(self, self._https_context)
@@ -142,7 +147,7 @@ class Security:
         return context
 
     def channel_credentials(self) -> grpc.ChannelCredentials | None:
-        """For a client; None for plain text. Raises InvalidInput."""
+        """Credentials of a gRPC client; None for plain text. Raises InvalidInput: a file cannot be used."""
         authorities = self.authorities()
         if authorities is None:
             return None
@@ -162,12 +167,12 @@ class Security:
         return names[0].replace("*", "any", 1) if names else "localhost"
 
     def warn_if_open(self, service: str, address: str) -> None:
-        """Say so in the log if a server speaks plain text where other machines can reach it."""
+        """Log a warning if a server speaks plain text where other machines can reach it."""
         if not self.tls_cert and not is_loopback(address):
             log.warning("%s at %s is in plain text, and others can reach it; see --tls-cert", service, address)
 
     def stamp(self) -> tuple[object, ...]:
-        """What changes when one of the files does."""
+        """A value that changes when one of the files does."""
         return tuple(stamp_of(path) for path in (self.tls_cert, self.tls_key, self.tls_ca) if path)
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
@@ -177,7 +182,7 @@ class Security:
 
 
 class _Renewal(Generic[T]):
-    """Answers a server, which asks at each connection, with what is made of a certificate that has changed since."""
+    """Makes new credentials when the files have changed. A server asks for them at each connection."""
 
     def __init__(self, security: Security, make: Callable[[], T]) -> None:
         self._security, self._make, self._stamp = security, make, security.stamp()
@@ -189,7 +194,7 @@ class _Renewal(Generic[T]):
         self._stamp = stamp
         try:
             made = self._make()
-        except InvalidInput as error:  # as between the writing of the one file and of the other
+        except InvalidInput as error:  # such as while only one of the files is new
             log.warning("the certificate stays as it was: %s", error)
             return None
         log.info("the certificate in %s is used from now on", self._security.tls_cert)
@@ -218,7 +223,7 @@ def certificate_names(pem: str, cert: str, key: str) -> list[str]:
 
 
 def stamp_of(path: str) -> tuple[int, int, int] | None:
-    """What changes when a file does; None if it cannot be had."""
+    """A value that changes when a file does; None if there is no such file."""
     try:
         status = os.stat(path)  # noqa: PTH116  (at each call with a token: pathlib takes four times as long)
     except OSError:
@@ -227,7 +232,7 @@ def stamp_of(path: str) -> tuple[int, int, int] | None:
 
 
 def explain(details: str) -> str:
-    """What gRPC says of a failed call, in one sentence if it is about the security of the connection."""
+    """gRPC's details of a failed call, in one plain sentence if they are about the security of the connection."""
     if details.startswith(UNCONNECTED):
         peer = PEER.search(details)
         for words, meaning in MEANINGS:

@@ -1,7 +1,7 @@
-"""What a service is: its name, port, contract, servicer and models, told without importing any of them.
+"""The description of a service: its name, port, contract, servicer and models, stated without importing any of them.
 
-A service's folder states it in `service.py`, which the command line reads for `--help` already. So it imports nothing
-but this module.
+The folder of a service states it in `service.py`. The command line reads that file even for `--help`, so it imports
+nothing but this module.
 """
 
 from __future__ import annotations
@@ -27,24 +27,25 @@ class Service:
     # The generated module and the service in it: "tensorhop.v1.detect_pb2:DetectService"; or the descriptor itself.
     contract: str | ServiceDescriptor
     # The class that answers its methods: "tensorhop.services.detect.servicer:DetectServicer"; or the class itself. It
-    # is made from the model if there is one, and of a chain from its connected steps.
+    # is made from the model if there is one; for a chain, from its connected steps.
     servicer: str | Callable[..., Any]
-    port: int = 0  # the default one; 0 for none
+    port: int = 0  # the default port; 0 for none
     summary: str = ""  # one sentence for --help
-    # By backend, the class of its models: "tensorhop.services.detect.embedded:EmbeddedDetector".
+    # The class of the models of each backend: "tensorhop.services.detect.embedded:EmbeddedDetector".
     models: Mapping[str, str] = field(default_factory=dict)
-    calls: tuple[str, ...] = ()  # of a chain: the names of the services that it calls, in its order
+    calls: tuple[str, ...] = ()  # for a chain: the names of the services that it calls, in its order
 
     @property
     def descriptor(self) -> ServiceDescriptor:
-        """The contract; imports the generated module."""
+        """The descriptor of the contract. Imports the generated module."""
         if not isinstance(self.contract, str):
             return self.contract
         module, _, name = self.contract.partition(":")
-        return resolve_name(f"{module}:DESCRIPTOR").services_by_name[name]
+        descriptor: ServiceDescriptor = resolve_name(f"{module}:DESCRIPTOR").services_by_name[name]
+        return descriptor
 
     def make_servicer(self, *arguments: Any) -> Any:
-        """The servicer, made from a model or from connected steps; imports the libraries that it needs."""
+        """The servicer, made from a model or from connected steps. Imports the libraries that it needs."""
         kind = resolve_name(self.servicer) if isinstance(self.servicer, str) else self.servicer
         return kind(*arguments)
 
@@ -60,13 +61,14 @@ class Service:
         return self.make_servicer(self.load_model(choice)) if self.models else self.make_servicer()
 
     def load_model(self, choice: ModelChoice | None = None) -> Model:
-        """The model, loaded and warm. Takes and raises what `load` does."""
+        """The model, loaded and run once. Takes and raises the same as `load`."""
         from tensorhop.errors import InvalidInput
         from tensorhop.models.sources import EMBEDDED, ModelChoice, find_model
         from tensorhop.observe import metrics
 
         choice = choice or ModelChoice()
         started = time.monotonic()
+        model: Model
         if choice.model == EMBEDDED:
             model = resolve_name(self.models[EMBEDDED])()
         else:

@@ -1,4 +1,4 @@
-"""Tokens: a call brings one in its metadata, and the server has a file of those that it takes."""
+"""Tokens: a call carries one in its metadata, and the server accepts those in a file."""
 
 import hmac
 import logging
@@ -17,10 +17,10 @@ SCHEME = "Bearer "
 
 
 class Tokens:
-    """The tokens of a file, one a line; read again when the file changes.
+    """The tokens of a file, one a line. The file is read again when it changes.
 
     Raises:
-        InvalidInput: the file cannot be read, holds none, or one that is not printable ASCII without spaces.
+        InvalidInput: the file cannot be read, is empty, or holds a token that is not printable ASCII without spaces.
     """
 
     def __init__(self, path: str) -> None:
@@ -31,7 +31,7 @@ class Tokens:
             raise InvalidInput("--token-file", f"names {path}, which holds no token")
 
     def now(self) -> list[bytes]:
-        """Those in the file as it is. One that cannot be read leaves them as they were; an empty one lets nobody in."""
+        """The tokens of the file as it is now. If it cannot be read, the former ones stay; if empty, there are none."""
         stamp = stamp_of(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
@@ -42,7 +42,7 @@ class Tokens:
         return self._tokens
 
     def take(self, header: str) -> bool:
-        """Whether a header holds one of the tokens. How long this takes tells nothing about them."""
+        """Whether a header holds one of the tokens. The time that this takes reveals nothing of them."""
         given = header[len(SCHEME) :].strip().encode(errors="replace")
         found = False
         for token in self.now():
@@ -64,7 +64,7 @@ def read(path: str) -> list[bytes]:
 
 
 class CallDetails(NamedTuple):
-    """gRPC's own class for this is private, and it wants one."""
+    """The details of a call that gRPC expects from an interceptor. gRPC's own class for them is private."""
 
     method: str
     timeout: float | None

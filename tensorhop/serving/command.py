@@ -15,12 +15,22 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Listen = Annotated[str | None, typer.Option(metavar="ADDRESS", help="HOST:PORT, or unix:PATH.", show_default=False)]
-Model = Annotated[str, typer.Option(metavar="NAME", help="embedded, a preset, a hub id, a directory or an .onnx file.")]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
-Dtype = Annotated[str, typer.Option(metavar="NAME", help="auto, float32, bfloat16 or float16.")]
+Listen = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Listen here: HOST:PORT, or unix:PATH.", show_default=False)
+]
+Model = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Run this model: embedded, a preset, a hub id, a directory or an .onnx file."),
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Run it on this device: auto, cpu, cuda or cuda:N.")]
+Dtype = Annotated[
+    str, typer.Option(metavar="NAME", help="Run it with this number type: auto, float32, bfloat16 or float16.")
+]
 Revision = Annotated[
-    str, typer.Option(metavar="COMMIT", help="Branch, tag or commit of a hub id.", show_default="the hub's default")
+    str,
+    typer.Option(
+        metavar="COMMIT", help="Take this branch, tag or commit of a hub id.", show_default="the hub's default"
+    ),
 ]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the Python code that the model's repository brings.")

@@ -13,7 +13,7 @@ from tensorhop.serving.options import add_options
 if TYPE_CHECKING:
     from tensorhop.settings import Settings
 
-SECURITY, SEEING = "Security", "Seeing"
+SECURITY, OBSERVE = "Security", "Observability"
 
 
 def _path(text: str, metavar: str = "FILE", panel: str | None = SECURITY) -> Any:
@@ -28,29 +28,39 @@ LogFormat = StrEnum("LogFormat", ["text", "json"])
 
 # By setting, the type of its option.
 SHARING = {
-    "shm_dir": _path("Folder of shared memory, the same for all services of a host.", "DIR", None),
+    "shm_dir": _path("Keep shared memory in this folder, the same for all services of a host.", "DIR", None),
     "shm_bytes": _flag("Send all tensors inside the messages.", "--no-shm", None),
 }
 CLIENT = {
-    "tls_ca": _path("Certificates (PEM) of the authorities to trust; connections are encrypted."),
-    "tls_cert": _path("Certificate (PEM, with its chain) to show."),
-    "tls_key": _path("Its key (PEM)."),
-    "token_file": _path("Tokens, one a line: the first is sent, any is taken."),
+    "tls_ca": _path("Trust the authorities whose certificates (PEM) are in this file, and encrypt connections."),
+    "tls_cert": _path("Show this certificate (PEM, with its chain)."),
+    "tls_key": _path("Use this key (PEM) of the certificate."),
+    "token_file": _path(
+        "Read tokens from this file, one per line. A client sends the first; a server accepts any of them."
+    ),
 }
 SERVER = {
     **SHARING,
     "allow_path": _path("Let callers name image files in this folder; otherwise they cannot.", "ROOT", None),
     **CLIENT,
-    "require_client_cert": _flag("Refuse clients without a certificate of --tls-ca.", "--require-client-cert"),
-    "open_health": _flag("Health needs a token, too.", "--closed-health"),
-    "open_reflection": _flag("Reflection needs no token.", "--open-reflection"),
-    "reflection": _flag("Do not tell what is served.", "--no-reflection"),
+    "require_client_cert": _flag("Refuse clients whose certificate --tls-ca has not signed.", "--require-client-cert"),
+    "open_health": _flag("Ask for a token in health checks too.", "--closed-health"),
+    "open_reflection": _flag("Answer reflection without a token.", "--open-reflection"),
+    "reflection": _flag("Turn reflection off.", "--no-reflection"),
     "metrics": Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Metrics for Prometheus.", rich_help_panel=SEEING, show_default="off"),
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Serve metrics for Prometheus at this address.",
+            rich_help_panel=OBSERVE,
+            show_default="off",
+        ),
     ],
     "log_format": Annotated[
-        LogFormat | None, typer.Option(help="How the log looks.", rich_help_panel=SEEING, show_default="text")
+        LogFormat | None,
+        typer.Option(
+            help="Write the log as text, or as one JSON object per line.", rich_help_panel=OBSERVE, show_default="text"
+        ),
     ],
 }
 PIPELINE = SERVER | {
@@ -58,7 +68,7 @@ PIPELINE = SERVER | {
         str | None,
         typer.Option(
             metavar="WHERE",
-            help="Where intermediate results are kept: memory, none, or redis://HOST:PORT/DB for several pipelines.",
+            help="Keep intermediate results here: memory, none, or redis://HOST:PORT/DB for several pipelines.",
             show_default="memory",
         ),
     ]
@@ -96,7 +106,10 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
     def install(given: dict[str, Any]) -> dict[str, Any]:
         from tensorhop.settings import Settings, use_settings
 
-        settings = Settings(**{name: _value(name, value) for name, value in given.items()})
+        try:
+            settings = Settings(**{name: _value(name, value) for name, value in given.items()})
+        except InvalidInput as error:
+            raise typer.BadParameter(str(error)) from error
         check(settings, client="require_client_cert" not in options)
         use_settings(settings)
         return {}
@@ -123,5 +136,22 @@ def check(settings: "Settings", client: bool) -> None:
             security.check_client()
         if security.token_file:
             Tokens(security.token_file)
+        if not client:
+            check_server(settings)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def check_server(settings: "Settings") -> None:
+    """Raises InvalidInput: a folder or an address that only servers use cannot be used."""
+    from tensorhop.address import split
+
+    shm_dir = settings.shm_dir if "shm_dir" in settings.model_fields_set else ""
+    for option, folder in (("--allow-path", settings.allow_path), ("--shm-dir", shm_dir)):
+        if folder and not Path(folder).is_dir():
+            raise InvalidInput(option, f"names {folder}, which is no folder")
+    if settings.metrics:
+        try:
+            split(settings.metrics)
+        except OSError as error:
+            raise InvalidInput("--metrics", f"is {settings.metrics!r}; it must be HOST:PORT") from error

@@ -14,6 +14,14 @@ class Stoppable(Protocol):
         """Drain; the event is set when all is over."""
 
 
+_ready: list[Callable[[], None]] = []
+
+
+def when_ready(tell: Callable[[], None]) -> None:
+    """Have a function called once this process serves, as a supervisor's child tells its parent."""
+    _ready.append(tell)
+
+
 def run_until_signal(servers: Sequence[Stoppable], ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
 
@@ -26,7 +34,8 @@ def run_until_signal(servers: Sequence[Stoppable], ready: Callable[[], None]) ->
     signal.set_wakeup_fd(waker.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, frame: None)
-    ready()
+    for tell in (ready, *_ready):
+        tell()
     while woken.recv(1)[0] not in (signal.SIGTERM, signal.SIGINT):
         pass
     signal.set_wakeup_fd(-1)

@@ -1,4 +1,4 @@
-"""Layers laid over each other: the one rule by which cut-outs and shadows become a picture."""
+"""Compositing: the one rule by which layers, such as a cut-out and its shadow, become a picture."""
 
 from collections.abc import Iterable
 
@@ -9,17 +9,17 @@ from tensorhop.values.results import Layer
 
 
 def compose(layers: Iterable[Layer], region: Region) -> np.ndarray:
-    """A part of a canvas with layers on it.
+    """A region of a canvas with layers composited on it.
 
-    Source-over (Porter and Duff, 1984) on the sRGB values as they are, as viewers and browsers do it. Where only one
-    layer is not transparent, or the upper one is opaque, its pixels come out to the bit.
+    The rule is source-over (Porter and Duff, "Compositing digital images", 1984) on sRGB values, as viewers and
+    browsers do. Where only one layer is not transparent, or the upper one is opaque, its pixels stay bit-exact.
 
     Args:
-        layers: the bottom layer first. They may reach beyond the region or not touch it.
-        region: the pixels of the canvas that are wanted, not empty.
+        layers: straight-alpha RGBA, uint8; the bottom layer first. They may reach beyond the region or not touch it.
+        region: the pixels of the canvas that are wanted; not empty.
 
     Returns:
-        Straight-alpha RGBA, uint8, height x width x 4 of the region; 0, 0, 0, 0 where nothing is.
+        Straight-alpha RGBA, uint8, height x width x 4 of the region; 0, 0, 0, 0 where there is no layer.
     """
     width, height = region.size
     canvas = np.zeros((height, width, 4), np.uint8)
@@ -34,7 +34,15 @@ def compose(layers: Iterable[Layer], region: Region) -> np.ndarray:
 
 
 def flatten(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """RGBA pixels, height x width x 4, over a colour, as `compose` does it: opaque; where alpha is 0, that colour."""
+    """Pixels composited over a plain colour by the rule of `compose`.
+
+    Args:
+        pixels: straight-alpha RGBA, uint8, height x width x 4.
+        colour: red, green, blue: sRGB, 0 to 255.
+
+    Returns:
+        Opaque RGBA, uint8, height x width x 4: exactly the colour where alpha was 0.
+    """
     canvas = np.empty_like(pixels)
     canvas[:] = (*colour, 255)
     lay_over(pixels, canvas)
@@ -42,7 +50,7 @@ def flatten(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 
 def lay_over(above: np.ndarray, below: np.ndarray) -> None:
-    """Puts RGBA pixels over others of the same shape, in place."""
+    """Composite pixels over others, which are changed in place. Both are straight-alpha RGBA, uint8, of one shape."""
     covers = (above[..., 3] == 255) | ((below[..., 3] == 0) & (above[..., 3] > 0))
     np.copyto(below, above, where=covers[..., None])
     mixed = np.flatnonzero((above[..., 3] > 0) & ~covers)

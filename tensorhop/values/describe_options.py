@@ -1,4 +1,4 @@
-"""How a photo is described: what a caller can choose."""
+"""How a photo is described: the caller's choices, their defaults and their ranges."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ MOST_NEW_TOKENS, MOST_BEAMS = 100, 8
 
 @dataclass(frozen=True)
 class DescribeOptions:
-    """What to look at, and how to write about it; None leaves the default."""
+    """What part of the photo to describe, and how to generate the text. None leaves the default."""
 
-    look: str = "central_object"  # or "whole": what of the photo the model sees
-    prompt: str = ""  # the answer's beginning, or a question; no part of the answer
-    max_new_tokens: int | None = None  # the longest answer; default MAX_NEW_TOKENS
-    num_beams: int | None = None  # beginnings of an answer that are followed at once; default NUM_BEAMS
+    look: str = "central_object"  # the part of the photo that the model sees; or "whole"
+    prompt: str = ""  # the beginning of the answer, or a question; the answer's text does not repeat it
+    max_new_tokens: int | None = None  # the longest answer, in tokens; default MAX_NEW_TOKENS
+    num_beams: int | None = None  # of the beam search; default NUM_BEAMS
 
     def check(self, field: str = "options") -> None:
-        """Raises InvalidInput: an unknown look, a long prompt, a number out of its range."""
+        """Raises InvalidInput: the look is unknown, the prompt is too long, or a number is out of its range."""
         if self.look not in LOOKS:
             raise InvalidInput(f"{field}.look", f"is {self.look!r}; it must be one of {', '.join(LOOKS)}")
         if len(self.prompt) > MAX_PROMPT:

@@ -22,5 +22,9 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def dtype_name(array: np.ndarray) -> str:
-    """The protocol's name of an array's dtype, or numpy's where the protocol has none."""
+    """The name of an array's dtype in the protocol, such as "FP32"; numpy's name if the protocol has none.
+
+    Args:
+        array: of any shape and byte order.
+    """
     return NAMES.get(array.dtype) or NAMES.get(array.dtype.newbyteorder("<"), str(array.dtype))

@@ -1,4 +1,4 @@
-"""From pixels to image files, in sRGB and marked so: PNG, WebP and JPEG."""
+"""Encoding of pixels as image files: PNG, WebP and JPEG, in sRGB and tagged as sRGB."""
 
 import io
 import zlib
@@ -12,22 +12,22 @@ from tensorhop.values.output_options import QUALITY, Colour, Output
 
 PNG_HEAD = 33  # bytes of a PNG file's signature and first chunk
 PERCEPTUAL = b"sRGB\0"  # a PNG chunk's type, and the rendering intent for photos
-# ImageCms writes the present time into a profile; with a fixed one the same pixels give the same file.
+# ImageCms writes the current time into a profile. With a fixed time, the same pixels give the same file.
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SRGB = SRGB[:24] + bytes([7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]) + SRGB[36:]  # 1 January 2000
-OVERSHOOTS = (12, 24, 60)  # levels beyond 0 to 255 that the background is given, the next if one is not enough
-HEADROOM = (2, 3)  # a JPEG's contrast while it is encoded, as a fraction: leaves room for 255 x 3 / 4 levels more
-QUANTIZATION = 0xDB  # the kind of a JPEG segment that holds a table of quantization steps
-BETTER = 10  # what is added to a quality with which the background does not come out exactly
+OVERSHOOTS = (12, 24, 60)  # levels beyond 0 to 255 at which the background is drawn; the next if one is not enough
+HEADROOM = (2, 3)  # the contrast, as a fraction, at which a JPEG is encoded: leaves room for 63 levels beyond 0 to 255
+QUANTIZATION = 0xDB  # the marker of a JPEG segment that holds a quantization table
+BETTER = 10  # added to the quality as long as the background does not decode exactly
 
 
 def encode_picture(pixels: np.ndarray, output: Output) -> bytes:
-    """An image file as the output says.
+    """A picture as an image file.
 
     Args:
         pixels: straight-alpha RGBA, uint8, height x width x 4.
-        output: checked, its encoding not "tensor". Where alpha is 0, its background is the file's, to the bit, in PNG
-            and WebP; in JPEG, see `encode_jpeg`.
+        output: already checked; its encoding is not "tensor". Where alpha is 0, PNG and WebP hold exactly its
+            background. For JPEG, see `encode_jpeg`.
     """
     colour, quality = output.colour, output.quality or QUALITY
     if output.encoding == "jpeg":
@@ -39,7 +39,11 @@ def encode_picture(pixels: np.ndarray, output: Output) -> bytes:
 
 
 def encode_png(pixels: np.ndarray) -> bytes:
-    """A PNG file of uint8 pixels: height x width, or height x width x 3 (RGB) or x 4 (RGBA)."""
+    """A PNG file of uint8 pixels: height x width (grey), height x width x 3 (RGB) or height x width x 4 (RGBA).
+
+    Raises:
+        ValueError: OpenCV cannot encode the picture.
+    """
     order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, order[pixels.shape[2]])
@@ -52,37 +56,43 @@ def encode_png(pixels: np.ndarray) -> bytes:
 
 
 def encode_webp(pixels: np.ndarray, quality: int = QUALITY) -> bytes:
-    """A WebP file of uint8 pixels: RGBA, its alpha lossless; or RGB, all lossless.
+    """A WebP file of pixels.
 
-    A lossy WebP halves the resolution of colours: around an object the background would not stay as it is.
+    A lossy WebP halves the resolution of colours, so the background around an object would change. Therefore opaque
+    pictures are encoded without loss.
+
+    Args:
+        pixels: uint8, height x width x 3 (RGB, lossless) or height x width x 4 (RGBA: lossy colours, lossless alpha).
+        quality: 1 to 100, of lossy colours.
     """
     file = io.BytesIO()
     opaque = pixels.shape[2] == 3
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if opaque:
-        image.save(file, "WEBP", lossless=True, quality=50, method=2, icc_profile=SRGB)  # here the effort, not a loss
+        image.save(file, "WEBP", lossless=True, quality=50, method=2, icc_profile=SRGB)  # here, the effort
     else:
         image.save(file, "WEBP", quality=quality, alpha_quality=100, method=4, icc_profile=SRGB)
     return file.getvalue()
 
 
 def encode_jpeg(pixels: np.ndarray, background: np.ndarray, colour: Colour, quality: int = QUALITY) -> bytes:
-    """A JPEG file whose background keeps its colour beside the object, where edges would ring into it.
+    """A JPEG file whose background keeps its exact colour beside the object.
 
-    Red, green and blue are stored as they are (Adobe's transform 0). A decoder cuts each at 0 and 255. So for a colour
-    that is made of 0 and 255 only, white above all, the background is drawn beyond that range, and what rings is cut
-    off. There is room for it since the picture is encoded at 2/3 of its contrast, with quantization tables that say
-    3/2 of what was done. The file is decoded to see that it holds; otherwise it gets more room, and then quality.
+    Usually, an object's edges ring into the background. A decoder clips red, green and blue at 0 and 255. So if the
+    background's colour is made of 0 and 255 only, such as white, it is drawn beyond that range, and the ringing is
+    clipped off. To make room, the picture is encoded at 2/3 of its contrast, and the quantization tables state 3/2 of
+    the steps that were used. Red, green and blue are stored without conversion (Adobe's transform 0). The file is
+    decoded to check the result. If the background is not exact, first the overshoot is raised, then the quality.
 
     Args:
-        pixels: uint8, height x width x 3, laid on the background.
-        background: bool, height x width: the pixels that are nothing but background.
-        colour: of these.
-        quality: 1 to 100, on the usual scale.
+        pixels: uint8, height x width x 3, composited on the background.
+        background: bool, height x width: the pixels that show only background.
+        colour: of the background: sRGB, 0 to 255.
+        quality: 1 to 100, on libjpeg's scale.
 
     Returns:
-        The file. Of a colour of 0 and 255 only, every background pixel decodes to it; of another one, every one does
-        that lies in a block of 8 x 8 pixels without the object.
+        The file. If the colour is made of 0 and 255 only, every background pixel decodes to it. Otherwise, those do
+        that lie in a block of 8 x 8 pixels without the object.
     """
     extreme = all(channel in (0, 255) for channel in colour)
     if not extreme:
@@ -103,30 +113,36 @@ def encode_jpeg(pixels: np.ndarray, background: np.ndarray, colour: Colour, qual
 
 
 def narrowed(values: np.ndarray) -> np.ndarray:
-    """With the contrast of HEADROOM, as uint8."""
+    """Levels of any shape with the contrast of HEADROOM around 128, rounded and clipped to uint8."""
     small, large = HEADROOM
     return np.rint(128 + (values - 128) * (small / large)).clip(0, 255).astype(np.uint8)
 
 
 def jpeg(pixels: np.ndarray, quality: int, contrast: tuple[int, int]) -> bytes:
-    """A JPEG file of RGB pixels whose contrast a decoder divides by a fraction."""
+    """A JPEG file of pixels whose contrast a decoder divides by a fraction.
+
+    Args:
+        pixels: uint8, height x width x 3, RGB.
+        quality: 1 to 100.
+        contrast: numerator and denominator of the fraction.
+    """
     small, large = contrast
     steps = [min(max(1, round(step / large)), 255 // large) for step in luminance_steps(quality)]
-    steps[0] = min(steps[0], 8 // large)  # with a step of up to 8, a block of one colour keeps it
+    steps[0] = min(steps[0], 8 // large)  # up to a step of 8, a block of one colour keeps it exactly
     file = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels))
     table = [small * step for step in steps]
     image.save(file, "JPEG", qtables=[table], keep_rgb=True, optimize=True, icc_profile=SRGB)
     data = file.getvalue()
     at = 2
-    while data[at + 1] != QUANTIZATION:  # segment after segment: 255, its kind, two bytes of length
+    while data[at + 1] != QUANTIZATION:  # each segment starts with 255, its marker, and two bytes of length
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     first, last = at + 5, at + 5 + 64
     return data[:first] + bytes(step // small * large for step in data[first:last]) + data[last:]
 
 
 def luminance_steps(quality: int) -> list[int]:
-    """The quantization steps of luminance that go with a quality, as libjpeg has them."""
+    """libjpeg's 64 quantization steps of luminance for a quality from 1 to 100."""
     file = io.BytesIO()
     Image.new("L", (8, 8)).save(file, "JPEG", quality=quality)
     with Image.open(file) as image:

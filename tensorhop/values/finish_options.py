@@ -10,30 +10,30 @@ SHADOWS = ("none", "contact", "cast")
 CANVAS = Size(1024, 1024)
 FILL, MAX_SCALE = 0.8, 2.0
 LENGTH, SOFTNESS, OPACITY = 0.7, 0.035, 0.65
-# What shadows cost grows with their reach; longer or softer ones are hardly seen as shadows any more.
+# The cost of a shadow grows with its reach, and longer or softer ones hardly look like shadows.
 RANGES = {"max_scale": (1, 100), "shadow.length": (0, 4), "shadow.softness": (0, 0.25), "shadow.opacity": (0, 1)}
 
 
 @dataclass(frozen=True)
 class Finish:
-    """What postprocess does to an object."""
+    """How postprocess finishes an object."""
 
     center: bool = True  # put the object in the middle of a canvas; otherwise the canvas is the photo
     decontaminate: bool = True  # take the background's colour out of soft edges
     shadow: str = "cast"  # one of SHADOWS
     rot: float = 60.0  # compass bearing to which the shadow falls: degrees clockwise, 0 away from the viewer, 90 right
     canvas: Size = CANVAS  # of a centered object, in pixels
-    fill: float = FILL  # the part of the canvas's width or height, whichever is reached first, that the object takes
-    max_scale: float = MAX_SCALE  # how far a small object may be enlarged to that end
+    fill: float = FILL  # fraction of the canvas's width or height, whichever is reached first, that the object fills
+    max_scale: float = MAX_SCALE  # the largest factor by which a small object may be enlarged to that size
     length: float = LENGTH  # of the cast shadow, in heights of the object
-    softness: float = SOFTNESS  # standard deviation of its blur, in lengths of the light's way to the ground
-    opacity: float = OPACITY  # the part of the light that is missing in the shadow's core
-    # Bring a coarse mask's edges onto the object's in the photo. None is no, but the pipeline says yes for masks that
-    # segment made.
+    softness: float = SOFTNESS  # standard deviation of its blur, as a fraction of the light's path to the ground
+    opacity: float = OPACITY  # fraction of the light that the shadow's core blocks
+    # Move a coarse mask's edges onto the object's edges in the photo. None means no, but the pipeline replaces it by
+    # yes for masks that segment made.
     refine: bool | None = None
 
     def check(self) -> None:
-        """Raises InvalidInput: an unknown shadow, or a number outside its range."""
+        """Raises InvalidInput: the shadow is unknown, or a number is out of its range."""
         if self.shadow not in SHADOWS:
             raise InvalidInput("finish.shadow", f"is {self.shadow!r}; known are {', '.join(SHADOWS)}")
         if not math.isfinite(self.rot):
@@ -48,8 +48,8 @@ class Finish:
 
 
 def check_canvas(canvas: Size, field: str = "finish.canvas") -> None:
-    """Raises InvalidInput: an empty canvas, or one over the limits."""
-    from tensorhop.settings import current_settings  # not above: `--help` needs the presets, and not pydantic
+    """Raises InvalidInput: the canvas is empty or over the limits."""
+    from tensorhop.settings import current_settings  # here, because `--help` needs the presets but not pydantic
 
     side, pixels = current_settings().max_canvas_side, current_settings().max_pixels
     if not (1 <= canvas.width <= side and 1 <= canvas.height <= side):

@@ -1,4 +1,4 @@
-"""Finish and Output that belong together, by the name of what they are for: data only.
+"""Presets: a Finish and an Output that belong together, by the name of their purpose. Data only.
 
 They are keywords of PipelineClient.process: `client.process(photo, **FINISH_PRESETS["marketplace"])`.
 """
@@ -17,7 +17,7 @@ class FinishPreset(TypedDict):
 
 
 FINISH_PRESETS: dict[str, FinishPreset] = {
-    # What shops ask for: a square, pure white to the pixel, the object over 85 % of it, without a shadow.
+    # What shops ask for: a square with a pure white background, an object that fills 85 % of it, and no shadow.
     "marketplace": {
         "finish": Finish(shadow="none", fill=0.85, max_scale=100),
         "output": Output("jpeg", background="white"),

@@ -33,20 +33,21 @@ class Region(NamedTuple):
         return self.x1 <= self.x0 or self.y1 <= self.y0
 
     def intersect(self, other: "Region") -> "Region":
-        """The pixels in both; an empty region at the edge if there are none."""
+        """The pixels in both regions; an empty region if there are none."""
         x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
         return Region(x0, y0, max(x0, min(self.x1, other.x1)), max(y0, min(self.y1, other.y1)))
 
     def union(self, other: "Region") -> "Region":
-        """The smallest region that holds both."""
+        """The smallest region that holds both regions."""
         return Region(min(self.x0, other.x0), min(self.y0, other.y0), max(self.x1, other.x1), max(self.y1, other.y1))
 
     def moved(self, x: int, y: int) -> "Region":
+        """The region moved by x columns and y rows."""
         return Region(self.x0 + x, self.y0 + y, self.x1 + x, self.y1 + y)
 
     @classmethod
     def of(cls, size: Size) -> Self:
-        """The whole of a picture."""
+        """The region of a whole picture."""
         return cls(0, 0, size.width, size.height)
 
 
@@ -71,12 +72,12 @@ class Box(NamedTuple):
         return max(0.0, self.width) * max(0.0, self.height)
 
     def padded(self, fraction: float) -> "Box":
-        """Grown on every side by a fraction of its own width and height."""
+        """The box grown on every side by a fraction of its own width and height."""
         x, y = fraction * self.width, fraction * self.height
         return Box(self.x0 - x, self.y0 - y, self.x1 + x, self.y1 + y)
 
     def clipped(self, size: Size) -> "Box":
-        """The part inside a picture."""
+        """The part of the box inside a picture."""
         return Box(
             min(max(self.x0, 0.0), size.width),
             min(max(self.y0, 0.0), size.height),
@@ -93,11 +94,11 @@ class Box(NamedTuple):
         return width * height / (self.area + other.area - width * height)
 
     def region(self) -> Region:
-        """The pixels it touches."""
+        """The pixels that the box touches."""
         return Region(math.floor(self.x0), math.floor(self.y0), math.ceil(self.x1), math.ceil(self.y1))
 
 
 def size_of(array: object) -> Size:
-    """Size of an image or mask array, height x width x ..."""
+    """The size of an image or mask array, height x width x ..."""
     height, width = array.shape[:2]  # type: ignore[attr-defined]
     return Size(width, height)

@@ -9,7 +9,7 @@ from tensorhop.values.geometry import Size
 ENCODINGS = ("png", "webp", "jpeg", "tensor")
 QUALITY = 90  # of WebP and JPEG files
 LOSSY = ("webp", "jpeg")
-MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}  # that the formats, or their encoders, can hold
+MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}  # pixels: the longest side that a format, or its encoder, allows
 COLOUR = re.compile(r"[a-zA-Z]+|#[0-9a-fA-F]{3}|#[0-9a-fA-F]{6}")
 
 Colour = tuple[int, int, int]  # red, green, blue: sRGB, 0 to 255
@@ -17,14 +17,14 @@ Colour = tuple[int, int, int]  # red, green, blue: sRGB, 0 to 255
 
 @dataclass(frozen=True)
 class Output:
-    """What becomes of an object's picture."""
+    """The encoding and the background of an object's picture."""
 
     encoding: str = "png"  # one of ENCODINGS
-    quality: int | None = None  # 1 to 100, of LOSSY; default QUALITY
-    background: str = ""  # CSS colour name, #rgb or #rrggbb, behind the object; "": none, but white for JPEG
+    quality: int | None = None  # 1 to 100, for LOSSY encodings only; default QUALITY
+    background: str = ""  # CSS colour name, #rgb or #rrggbb behind the object; "" is transparent, but white for JPEG
 
     def check(self) -> None:
-        """Raises InvalidInput: an unknown encoding or colour, or a quality out of range or of a lossless encoding."""
+        """Raises InvalidInput: the encoding, quality or colour is unknown or does not fit."""
         if self.encoding not in ENCODINGS:
             raise InvalidInput("output.encoding", f"is {self.encoding!r}; known are {', '.join(ENCODINGS)}")
         if self.quality is not None and self.encoding not in LOSSY:
@@ -36,7 +36,7 @@ class Output:
         self.colour  # noqa: B018  (raises)
 
     def check_canvas(self, canvas: Size) -> None:
-        """Raises InvalidInput: the encoding cannot hold a picture of that size."""
+        """Raises InvalidInput: the encoding does not allow a picture of that size."""
         most = MAX_SIDES.get(self.encoding)
         if most and max(canvas) > most:
             raise InvalidInput(
@@ -47,7 +47,7 @@ class Output:
 
     @property
     def colour(self) -> Colour | None:
-        """The background, None if there is none. Raises InvalidInput: not a colour."""
+        """The colour of the background; None if it is transparent. Raises InvalidInput: it is not a colour."""
         if not self.background:
             return (255, 255, 255) if self.encoding == "jpeg" else None
         from PIL import ImageColor  # not above: `--help` needs the encodings, and not Pillow

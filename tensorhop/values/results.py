@@ -1,4 +1,4 @@
-"""What the steps produce, as plain values: arrays, boxes, words. They know no transport."""
+"""The results of the steps as plain values: arrays, boxes, words. They know no transport."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,8 @@ from tensorhop.errors import InvalidInput
 from tensorhop.values.dtypes import dtype_name
 from tensorhop.values.geometry import Box, Region, Size, size_of
 
-VISIBLE = 0.05  # alpha above which a pixel counts as the object's
+SOLID = 0.5  # alpha that an object is expected to reach somewhere
+VISIBLE = 0.05  # a pixel counts as the object's if its alpha is above this
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,16 @@ class Mask:
 
     @property
     def empty(self) -> bool:
-        """Whether no pixel counts as the object's."""
+        """Whether there is no pixel that counts as the object's."""
         scale = 255 if self.alpha.dtype == np.uint8 else 1
         return not (self.alpha > VISIBLE * scale).any()
 
     def check(self, photo: Size, field: str = "mask") -> None:
-        """Make sure that it is a mask of a photo of that size.
+        """Make sure that this is a mask of a photo of that size.
 
         Raises:
-            InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
+            InvalidInput: the dtype or shape is wrong, a value is out of range or NaN, or the region has another size or
+                leaves the photo.
         """
         alpha, region = self.alpha, self.region
         if alpha.dtype not in (np.uint8, np.float32):
@@ -66,7 +68,30 @@ class Mask:
                 f"is {list(alpha.shape)}; its region has height {region.size.height} and width {region.size.width}",
             )
         if alpha.dtype == np.float32 and alpha.size and not (alpha.min() >= 0 and alpha.max() <= 1):
-            raise InvalidInput(f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1")
+            if np.isnan(alpha).any():
+                raise InvalidInput(f"{field}.alpha", "has pixels that are nan; FP32 goes from 0 to 1")
+            hint = "; divide it by 255" if 1 < alpha.max() <= 255 and alpha.min() >= 0 else ""
+            raise InvalidInput(
+                f"{field}.alpha", f"goes from {alpha.min()} to {alpha.max()}; FP32 goes from 0 to 1{hint}"
+            )
+
+    def doubt(self, photo: Size, field: str = "mask") -> str:
+        """What looks wrong about a mask that a caller made, a sentence; "" if nothing does.
+
+        Raises:
+            InvalidInput: its values are so small that no pixel counts as the object's, such as those of a mask of 0 and
+                1, but not all are 0.
+        """
+        scale = 255 if self.alpha.dtype == np.uint8 else 1
+        most = float(self.alpha.max(initial=0))
+        if 0 < most <= VISIBLE * scale:
+            dtype, hint = ("UINT8", "; multiply a mask of 0 and 1 by 255") if scale == 255 else ("FP32", "")
+            raise InvalidInput(f"{field}.alpha", f"goes from 0 to {most:g}; {dtype} goes from 0 to {scale}{hint}")
+        if 0 < most < SOLID * scale:
+            return f"{field} goes only up to {most:g} of {scale}, so the object will be transparent."
+        if self.region == Region.of(photo) and self.alpha.size and self.alpha.min() == scale:
+            return f"{field} covers the whole photo, so nothing will be cut away."
+        return ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +104,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Placement:
-    """The canvas of a cut-out, and where the photo went on it: canvas x = x + scale * photo x, and so for y."""
+    """The canvas of a cut-out, and where the photo went on it: canvas x = x + scale * photo x, and the same for y."""
 
     canvas: Size
     scale: float
@@ -96,7 +121,7 @@ class Cutout:
     placement: Placement
 
 
-# What PipelineClient.process yields, beside Description and ObjectFault.
+# PipelineClient.process yields the following, and Description.
 
 
 @dataclass(frozen=True)
@@ -113,7 +138,7 @@ class ObjectResult:
 
     detection: Detection
     picture: Layer | None  # the object over its shadow; None if a file was asked for
-    file: bytes | None  # the same as an image file of the whole canvas, if one was asked for
+    file: bytes | None  # the picture as an image file of the whole canvas, if a file was asked for
     placement: Placement
     seconds: float  # from the start of the request until the object was done
     mask: Mask | None  # if asked for
@@ -123,15 +148,15 @@ class ObjectResult:
 
 @dataclass(frozen=True)
 class ObjectFault:
-    """One object that could not be finished, with what it already had."""
+    """One object that could not be finished, with the results that it already had."""
 
     detection: Detection
-    step: str  # "segment"
-    code: str  # a gRPC status code: "INVALID_ARGUMENT"
+    step: str  # the service that failed, such as "segment"
+    code: str  # a gRPC status code, such as "INVALID_ARGUMENT"
     field: str  # the field at fault, or ""
     message: str
     retryable: bool
-    mask: Mask | None  # if it got that far
+    mask: Mask | None  # if the object already had one
 
 
 @dataclass(frozen=True)
@@ -140,11 +165,11 @@ class StepSummary:
 
     step: str
     calls: int
-    seconds: float  # spent in those calls, added up
+    seconds: float  # the sum over those calls
     model: str  # name, or "" for a step without a model
     revision: str
     digest: str
-    transport: str  # how tensors went there: "message", "shared_memory", or "" if there was no call
+    transport: str  # how tensors were sent: "message", "shared_memory", or "" if there was no call
     cached: int = 0  # answers that came from the cache instead of a call
 
 
@@ -157,3 +182,4 @@ class Summary:
     faults: int
     seconds: float
     steps: list[StepSummary]
+    alpha: str = ""  # how the photo's own alpha was used: "bound", "mask", or "" if the photo is opaque

@@ -1,1 +1,1 @@
-"""Values as messages: tensors, payloads, shared memory."""
+"""Values as messages on the wire: tensors, payloads, shared memory."""

@@ -1,4 +1,4 @@
-"""The C library's allocator, told to keep large buffers."""
+"""Options of the C library's allocator, so that it keeps large buffers."""
 
 import ctypes
 import sys
@@ -11,15 +11,16 @@ MIB = 1024 * 1024
 
 
 def keep_large_buffers() -> bool:
-    """Have malloc use the memory of large buffers again, instead of giving it back and getting it page by page anew.
+    """Make malloc reuse the memory of large buffers instead of returning it to the kernel.
 
-    By default glibc maps every large buffer afresh, and the kernel clears and faults in each of its pages: for a
-    36 MB message, several times the cost of copying it. The price is memory that stays with the process: up to the sum
-    of the messages that were under way at once. Our own processes call this at their start (TENSORHOP_KEEP_BUFFERS=0
-    turns it off). A program that imports the client keeps its own allocator, unless it calls this itself.
+    By default, glibc maps every large buffer afresh, and the kernel clears each of its pages at the first access. For a
+    36 MB message, this costs several times as much as copying it. The price of reuse is memory that stays with the
+    process: up to the sum of the messages that were under way at once. Tensorhop's own processes call this when they
+    start, unless TENSORHOP_KEEP_BUFFERS is 0. Other programs that import the client keep their allocator as it is,
+    unless they call this.
 
     Returns:
-        Whether it was done; False with another C library.
+        Whether the options were set; False with another C library, or if TENSORHOP_KEEP_BUFFERS is 0.
     """
     if not current_settings().keep_buffers or not sys.platform.startswith("linux"):
         return False

@@ -1,8 +1,8 @@
-"""Messages with tensors on the wire: payloads are copied once on the way out and not at all on the way in.
+"""The codec of messages with tensors: a payload is copied once when it is sent, and not at all when it is received.
 
-The bytes are those of the generated classes, both ways; only the work differs. A payload (any `bytes` field) never goes
-through the generated parser, which would copy it twice: in a `Packet` the message holds a token in its place, and the
-payload lies beside it. One table of fields for each message type, made from its descriptor, says where payloads can be.
+The bytes on the wire are the same as those of the generated classes. A payload (any `bytes` field) never goes through
+the generated parser, which would copy it twice. In a `Packet`, the message holds a token in place of each payload, and
+the payload lies beside it. A table of fields for each message type, made from its descriptor, says where payloads are.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,15 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from tensorhop.errors import InvalidInput
 from tensorhop.observe import metrics
+from tensorhop.wire.calls import Handle, WrappedCall
 from tensorhop.wire.payloads import Payloads
 
 M = TypeVar("M", bound=Message)
 PAYLOAD = "payload"
 PayloadFields = dict[int, Any]  # by field number: PAYLOAD, or the PayloadFields of a message that can hold one
 
-MAX_REST = 256 * 1024  # bytes of a message beside its payloads; the generated parser makes up to 16 times as many
-SMALL = 16 * 1024  # bytes of a message that is not worth cutting: the generated parser takes it as it is
+MAX_REST = 256 * 1024  # bytes of a message beside its payloads; once parsed, they take up to 16 times as much memory
+SMALL = 16 * 1024  # bytes up to which cutting out payloads does not pay: the generated parser takes the whole message
 MAX_DEPTH = 64
 ONE_BYTE = [bytes([number]) for number in range(0x80)]
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
@@ -37,9 +38,15 @@ class Packet(NamedTuple, Generic[M]):
     payloads: Payloads
 
 
+class Asked(Packet[M]):
+    """A packet on its way out, with the handle of the call that is made for it."""
+
+    handle: Handle
+
+
 @cache
 def payload_fields(descriptor: Descriptor) -> PayloadFields:
-    """Where a message type can hold payloads. No type of the contract holds itself."""
+    """The fields of a message type that can hold payloads. No type of the contract contains itself."""
     fields_held: PayloadFields = {}
     for field in descriptor.fields:
         if field.type == FieldDescriptor.TYPE_BYTES:
@@ -50,26 +57,39 @@ def payload_fields(descriptor: Descriptor) -> PayloadFields:
 
 
 class Stub:
-    """The methods of a service on a connection, by name; each takes a Packet, and answers a call to iterate over.
+    """The methods of a service on a channel, by name. Each takes a Packet and returns a call to iterate over.
 
-    A unary method's call has one answer: on the wire the two kinds are the same, and `open_channel` has streams read by
-    the caller's own thread. That costs what a blocking call costs, and any other thread can still cancel it.
-    An answer that cannot be read is an InvalidInput in its place: an exception in a deserializer would be lost.
+    The call of a unary method has one answer: on the wire, unary calls and streams are the same. `open_channel` makes
+    the caller's own thread read streams. That costs as much as a blocking call, and any other thread can still cancel
+    it. In place of an answer that cannot be read comes an InvalidInput: gRPC would lose an exception in a deserializer.
     """
 
     def __init__(self, channel: grpc.Channel, service: ServiceDescriptor) -> None:
         for method in service.methods:
             path = f"/{service.full_name}/{method.name}"
-            setattr(self, method.name, channel.unary_stream(path, send, reader(GetMessageClass(method.output_type))))
+            real = channel.unary_stream(path, send, reader(GetMessageClass(method.output_type)))
+            setattr(self, method.name, cancellable(real))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the service has no method {name}")
 
 
-def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
-    """The methods of a servicer for a server; each takes a Packet, and answers Packets.
+def cancellable(method: Any) -> Callable[..., Any]:
+    """A channel's method whose calls all have `cancel`, also where instrumentation has replaced them."""
 
-    A request that cannot be read comes as an InvalidInput in its place: the interceptor raises it.
+    def call(packet: Packet[Any], **more: Any) -> Any:
+        asked = Asked(*packet)
+        asked.handle = Handle()
+        answers = method(asked, **more)
+        return answers if hasattr(answers, "cancel") else WrappedCall(answers, asked.handle)
+
+    return call
+
+
+def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+    """The methods of a servicer as gRPC's handlers. Each takes a Packet and answers Packets.
+
+    In place of a request that cannot be read comes an InvalidInput; the interceptor raises it.
     """
     methods = {}
     for method in service.methods:
@@ -80,6 +100,8 @@ def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHan
 
 
 def reader(kind: type[M]) -> Callable[[bytes], Packet[M] | InvalidInput]:
+    """A deserializer for a type of messages. It returns InvalidInput instead of raising it."""
+
     def read(data: bytes) -> Packet[M] | InvalidInput:
         try:
             return decode(kind, data)
@@ -90,7 +112,7 @@ def reader(kind: type[M]) -> Callable[[bytes], Packet[M] | InvalidInput]:
 
 
 def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
-    """What a reader gave, if it is a packet; otherwise raises the reason."""
+    """The packet that a `reader` has returned. Raises InvalidInput: it could not be read."""
     if isinstance(packet, InvalidInput):
         raise packet
     return packet
@@ -99,24 +121,24 @@ def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
 # Out.
 
 
-def send(packet: Packet) -> bytes:
-    """The serializer of a call: `encode`, counted."""
+def send(packet: Packet[Any]) -> bytes:
+    """The serializer of a call: `encode`, with its payloads counted in the metrics."""
     if not packet.payloads.empty:
         metrics.sent_in_message(packet.payloads.nbytes)
     return encode(packet)
 
 
-def encode(packet: Packet) -> bytes:
-    """The packet as one message: the join is the one copy of each payload."""
+def encode(packet: Packet[Any]) -> bytes:
+    """The bytes of a packet as one message. The join makes the only copy of each payload."""
     if packet.payloads.empty:
-        return packet.message.SerializeToString()
+        return bytes(packet.message.SerializeToString())
     parts: list[Any] = []
     write(packet.message, payload_fields(packet.message.DESCRIPTOR), packet.payloads, parts)
     return b"".join(parts)
 
 
 def write(message: Message, fields_held: PayloadFields, payloads: Payloads, parts: list[Any]) -> int:
-    """Append a message to the parts; returns its length. Fields that can hold payloads come last."""
+    """Append a message to the parts, and return its length. Fields that can hold payloads come last."""
     fields = message.ListFields()
     held = [(field, value) for field, value in fields if field.number in fields_held]
     parts.append(rest_of(message, held, len(held) == len(fields), fields_held))
@@ -139,7 +161,7 @@ def write(message: Message, fields_held: PayloadFields, payloads: Payloads, part
 def rest_of(
     message: Message, held: list[tuple[FieldDescriptor, Any]], all_held: bool, fields_held: PayloadFields
 ) -> bytes:
-    """A message without the fields that can hold payloads."""
+    """The bytes of a message without the fields that can hold payloads."""
     if not held:
         return message.SerializeToString()
     known = not len(UnknownFieldSet(message))
@@ -148,7 +170,7 @@ def rest_of(
     if known and len(held) == 1 and fields_held[held[0][0].number] is PAYLOAD:  # a tensor: its token is cut off
         field, token = held[0]
         whole, end = message.SerializeToString(), varint(field.number << 3 | LENGTH) + varint(len(token)) + token
-        if whole.find(end) == len(whole) - len(end):  # nowhere else, as in a later field
+        if whole.find(end) == len(whole) - len(end):  # it is at the end, and nowhere before
             return whole[: -len(end)]
     rest = type(message)()
     rest.CopyFrom(message)
@@ -158,7 +180,7 @@ def rest_of(
 
 
 def varint(number: int) -> bytes:
-    """Base-128 digits, the lowest first."""
+    """A number as a varint: base-128 digits, the lowest first."""
     if number < 0x80:
         return ONE_BYTE[number]
     digits = bytearray()
@@ -176,7 +198,7 @@ def decode(kind: type[M], data: bytes) -> Packet[M]:
     """Read a message; its payloads are views of `data`.
 
     Raises:
-        InvalidInput: not a message of this kind, or more than MAX_REST bytes of it are not payload.
+        InvalidInput: `data` is not a message of this kind, or more than MAX_REST bytes of it are not payload.
     """
     try:
         if len(data) <= SMALL:
@@ -190,7 +212,7 @@ def decode(kind: type[M], data: bytes) -> Packet[M]:
 
 
 class Broken(Exception):
-    """Bytes that are no message."""
+    """The bytes are not a message."""
 
 
 class Reader:
@@ -205,7 +227,7 @@ class Reader:
     def cut(self, at: int, end: int, fields_held: PayloadFields, depth: int) -> bytes:
         """The message in data[at:end], with tokens in place of its payloads."""
         parts: list[Any] = []
-        kept = at  # everything before is in the parts
+        kept = at  # everything before this is in the parts
         while at < end:
             start = at
             tag = self.data[at]
@@ -233,7 +255,7 @@ class Reader:
         return b"".join(parts)
 
     def skip(self, tag: int, at: int, end: int, depth: int) -> int:
-        """Where a field ends whose tag has just been read."""
+        """The end of the field whose tag has just been read."""
         kind = tag & 7
         if not tag >> 3:
             raise Broken("it has a field number 0")
@@ -246,7 +268,7 @@ class Reader:
         if kind == LENGTH:
             size, at = self.varint(at, end)
             return self.within(at + size, end)
-        if kind == START_GROUP and depth < MAX_DEPTH:  # no message of ours has groups, but one from elsewhere may
+        if kind == START_GROUP and depth < MAX_DEPTH:  # the contract has no groups, but unknown fields may be groups
             while True:
                 self.spend(1)
                 inner, at = self.varint(at, end)
@@ -258,7 +280,7 @@ class Reader:
         raise Broken("it has a field of an unknown or too deeply nested kind")
 
     def varint(self, at: int, end: int) -> tuple[int, int]:
-        """A number of at most 64 bits, and where it ends."""
+        """The number of at most 64 bits at a place, and the place after it."""
         number = shift = 0
         while at < end and shift < 70:
             digit = self.data[at]

@@ -1,4 +1,4 @@
-"""Images of messages as pixels, whether they came as a tensor, as a file's bytes, or as an allowed path."""
+"""The pixels of a message's image, which is a tensor, the bytes of a file, or an allowed path."""
 
 from pathlib import Path
 
@@ -7,41 +7,56 @@ import numpy as np
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import current_settings
 from tensorhop.v1 import image_pb2 as pb
-from tensorhop.values.images import check_size, decode_image
+from tensorhop.v1 import tensor_pb2
+from tensorhop.values.images import Photo, check_size, decode_photo
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array
 
 
 def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.ndarray:
-    """The pixels of a message: uint8, height x width x 3, sRGB.
+    """The pixels of a message: uint8, height x width x 3, sRGB. Raises InvalidInput as `read_photo` does."""
+    return read_photo(image, payloads, field).pixels
+
+
+def read_photo(image: pb.Image, payloads: Payloads, field: str = "image") -> Photo:
+    """The pixels of a message, with their alpha if it is a file with transparent pixels.
 
     Raises:
-        InvalidInput: no source, a tensor that is not such an array, a file that cannot be decoded, too many pixels, a
-            path that is not allowed.
+        InvalidInput: there is no source, the tensor is not such an array, the file cannot be decoded, there are too
+            many pixels, or the path is not allowed.
     """
     source = image.WhichOneof("source")
     if source is None:
         raise InvalidInput(field, "is missing; give tensor, encoded or path")
     if source == "encoded":
-        return decode_image(payloads.get(image.encoded), f"{field}.encoded")
+        return decode_photo(payloads.get(image.encoded), f"{field}.encoded")
     if source == "path":
-        return decode_image(read_path(image.path, f"{field}.path"), f"{field}.path")
-    array = to_array(image.tensor, payloads, f"{field}.tensor")
+        return decode_photo(read_path(image.path, f"{field}.path"), f"{field}.path")
+    return Photo(read_pixels(image.tensor, payloads, f"{field}.tensor"))
+
+
+def read_pixels(tensor: tensor_pb2.Tensor, payloads: Payloads, field: str) -> np.ndarray:
+    """The pixels of a tensor: uint8, height x width x 3.
+
+    Raises:
+        InvalidInput: the tensor is malformed, of another dtype or shape, or has too many pixels.
+    """
+    array = to_array(tensor, payloads, field)
     if array.dtype != np.uint8:
-        raise InvalidInput(f"{field}.tensor.dtype", f"is {image.tensor.dtype}; an image is UINT8")
+        raise InvalidInput(f"{field}.dtype", f"is {tensor.dtype}; an image is UINT8")
     if array.ndim != 3 or array.shape[2] != 3:
         raise InvalidInput(
-            f"{field}.tensor.shape", f"is {list(array.shape)}; an image is [height, width, 3], its channels R, G, B"
+            f"{field}.shape", f"is {list(array.shape)}; an image is [height, width, 3], its channels R, G, B"
         )
-    check_size(array.shape[1], array.shape[0], f"{field}.tensor.shape")
+    check_size(array.shape[1], array.shape[0], f"{field}.shape")
     return array
 
 
 def read_path(path: str, field: str) -> bytes:
-    """The bytes of a file under the allowed root (TENSORHOP_ALLOW_PATH), wherever symbolic links and `..` lead.
+    """The bytes of a file under the allowed root (TENSORHOP_ALLOW_PATH). Symbolic links and `..` must not leave it.
 
     Raises:
-        InvalidInput: paths are off, the path leaves the root, or no file can be read there.
+        InvalidInput: paths are off, the path leaves the root, or there is no file that can be read.
     """
     if not current_settings().allow_path:
         raise InvalidInput(field, "is given, but paths are off; start the service with --allow-path, or send encoded")
@@ -58,5 +73,5 @@ def read_path(path: str, field: str) -> bytes:
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, InvalidInput):
             raise
-        reason = getattr(error, "strerror", None) or "it is no path"  # without the folders of this machine
+        reason = getattr(error, "strerror", None) or "it is not a path"  # does not reveal this machine's folders
         raise InvalidInput(field, f"cannot be read: {reason}") from error

@@ -1,4 +1,4 @@
-"""Between the contract's messages and plain values. Reading checks; every refusal names the field."""
+"""Conversion between the contract's messages and plain values. Reading checks values, and an error names its field."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ from tensorhop.v1 import describe_pb2, detect_pb2, image_pb2, model_pb2, pipelin
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
 from tensorhop.values.finish_options import Finish
-from tensorhop.values.geometry import Box, Region, Size
+from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.output_options import Output
+from tensorhop.values.phrases import split_phrase
 from tensorhop.values.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array, to_tensor
@@ -26,15 +27,15 @@ def read_region(message: image_pb2.Region) -> Region:
 
 
 def corners(message: image_pb2.Box) -> Box:
-    """A box as it came, unchecked."""
+    """The box of a message, unchecked."""
     return Box(message.x0, message.y0, message.x1, message.y1)
 
 
 def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
-    """A box clipped to the photo.
+    """The box of a message, clipped to the photo.
 
     Raises:
-        InvalidInput: not finite, inverted, empty, or wholly outside of the photo.
+        InvalidInput: the box is not finite, inverted, empty, wholly outside of the photo, or in fractions of it.
     """
     box = corners(message)
     for name, value in box._asdict().items():
@@ -42,6 +43,12 @@ def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
             raise InvalidInput(f"{field}.{name}", f"is {value}; it must be finite")
     if box.x0 >= box.x1 or box.y0 >= box.y1:
         raise InvalidInput(field, f"is {tuple(box)}; x0 < x1 and y0 < y1 are needed")
+    if min(box) >= 0 and max(box) <= 1 and any(value % 1 for value in box):
+        raise InvalidInput(
+            field,
+            f"is {tuple(round(value, 4) for value in box)}, less than a pixel; a box is in pixels: "
+            f"multiply fractions by the photo's width, {photo.width}, and height, {photo.height}",
+        )
     inside = box.clipped(photo)
     if inside.area == 0:
         raise InvalidInput(
@@ -51,44 +58,60 @@ def read_box(message: image_pb2.Box, photo: Size, field: str) -> Box:
 
 
 def read_boxes(messages: Sequence[image_pb2.Box], photo: Size, field: str = "boxes") -> list[Box]:
+    """The boxes of a message, clipped to the photo. Raises InvalidInput: too many boxes, or as `read_box` does."""
     check_count(len(messages), current_settings().max_boxes, field)
     return [read_box(message, photo, f"{field}[{index}]") for index, message in enumerate(messages)]
 
 
 def read_mask(message: image_pb2.Mask, payloads: Payloads, photo: Size, field: str = "mask") -> Mask:
-    """A mask, its alpha uint8 0 to 255 or float32 0 to 1, its region within the photo.
+    """The mask of a message: its alpha is uint8 0 to 255 or float32 0 to 1, and its region is within the photo.
+
+    Without a region it is a mask of the whole photo.
 
     Raises:
-        InvalidInput: another dtype or shape, values out of range or NaN, a region of another size or outside.
+        InvalidInput: as `to_array` and `Mask.check` do, or a mask of the whole photo has another size.
     """
-    mask = Mask(to_array(message.alpha, payloads, f"{field}.alpha"), read_region(message.region))
+    alpha = to_array(message.alpha, payloads, f"{field}.alpha")
+    region = read_region(message.region) if message.HasField("region") else Region.of(photo)
+    if not message.HasField("region") and alpha.ndim == 2 and size_of(alpha) != photo:
+        width, height = size_of(alpha)
+        how = "turn the mask as the photo is turned" if (height, width) == photo else "scale the mask to that size"
+        raise InvalidInput(
+            field, f"is {width} x {height} pixels; the upright photo is {photo.width} x {photo.height}: {how}"
+        )
+    mask = Mask(alpha, region)
     mask.check(photo, field)
     return mask
 
 
 def read_phrases(phrases: Sequence[str], field: str = "phrases") -> list[str]:
-    """Raises InvalidInput: too many phrases, an empty one, one that is too long."""
-    most = current_settings()
-    check_count(len(phrases), most.max_phrases, field)
+    """The phrases, checked. Raises InvalidInput: there are too many, or one is empty or too long.
+
+    The limits hold for the phrases that `split_phrase` finds in them.
+    """
+    most, count = current_settings(), 0
     for index, phrase in enumerate(phrases):
         if not phrase.strip():
             raise InvalidInput(f"{field}[{index}]", "is empty; a phrase names an object")
-        if len(phrase) > most.max_phrase_characters:
+        parts = split_phrase(phrase)
+        count += len(parts)
+        if (longest := max(map(len, parts))) > most.max_phrase_characters:
             raise InvalidInput(
-                f"{field}[{index}]", f"has {len(phrase)} characters; at most {most.max_phrase_characters} are allowed"
+                f"{field}[{index}]", f"has {longest} characters; at most {most.max_phrase_characters} are allowed"
             )
+    check_count(count, most.max_phrases, field)
     return list(phrases)
 
 
 def read_detect(message: detect_pb2.DetectOptions, field: str = "options") -> DetectOptions:
-    """The caller's choices. Raises InvalidInput as DetectOptions.check does."""
+    """The caller's choices. Raises InvalidInput as `DetectOptions.check` does."""
     options = DetectOptions(**given(message, "score_threshold", "iou_threshold"))
     options.check(field)
     return options
 
 
 def read_describe(message: describe_pb2.DescribeOptions, field: str = "options") -> DescribeOptions:
-    """The caller's choices over the defaults. Raises InvalidInput as DescribeOptions.check does."""
+    """The caller's choices over the defaults. Raises InvalidInput as `DescribeOptions.check` does."""
     if message.look not in describe_pb2.Look.values():
         known = ", ".join(describe_pb2.Look.keys())
         raise InvalidInput(f"{field}.look", f"is {message.look}; known are {known}")
@@ -105,7 +128,7 @@ def read_describe(message: describe_pb2.DescribeOptions, field: str = "options")
 
 
 def read_finish(message: postprocess_pb2.Finish) -> Finish:
-    """The caller's choices over the defaults. Raises InvalidInput: an unknown shadow, or a number out of its range."""
+    """The caller's choices over the defaults. Raises InvalidInput as `Finish.check` does."""
     chosen = given(message, "center", "decontaminate", "refine", "fill", "max_scale")
     chosen |= given(message.shadow, "rot", "length", "softness", "opacity")
     if message.HasField("canvas"):
@@ -122,12 +145,12 @@ def read_finish(message: postprocess_pb2.Finish) -> Finish:
 
 
 def given(message: Message, *names: str) -> dict[str, Any]:
-    """The optional fields among these that the caller has set."""
+    """The values of those optional fields that the caller has set."""
     return {name: getattr(message, name) for name in names if message.HasField(name)}
 
 
 def read_output(message: pipeline_pb2.Output) -> Output:
-    """How the caller wants pictures. Raises InvalidInput: as Output.check does."""
+    """The caller's choices over the defaults. Raises InvalidInput as `Output.check` does."""
     if message.encoding not in pipeline_pb2.Encoding.values():
         known = ", ".join(pipeline_pb2.Encoding.keys())
         raise InvalidInput("output.encoding", f"is {message.encoding}; known are {known}")
@@ -177,10 +200,12 @@ def write_size(size: Size) -> image_pb2.Size:
 
 
 def write_image(pixels: np.ndarray, payloads: Payloads) -> image_pb2.Image:
+    """The message of an image (uint8, height x width x 3, sRGB), whose bytes go to the payloads."""
     return image_pb2.Image(tensor=to_tensor(pixels, payloads))
 
 
 def write_mask(mask: Mask, payloads: Payloads) -> image_pb2.Mask:
+    """The message of a mask, whose bytes go to the payloads."""
     return image_pb2.Mask(alpha=to_tensor(mask.alpha, payloads), region=write_region(mask.region))
 
 
@@ -195,6 +220,7 @@ def write_detection(detection: Detection) -> detect_pb2.Detection:
 
 
 def write_layer(layer: Layer, payloads: Payloads) -> postprocess_pb2.Layer:
+    """The message of a layer, whose bytes go to the payloads."""
     return postprocess_pb2.Layer(pixels=to_tensor(layer.pixels, payloads), region=write_region(layer.region))
 
 

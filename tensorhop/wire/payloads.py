@@ -1,4 +1,4 @@
-"""The large bytes of a message, kept apart from it: beside it, or in slots of shared memory."""
+"""The payloads of a message: large buffers that lie beside it, or in slots of shared memory."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,17 +13,17 @@ ALIGNMENT = 64  # bytes, of each tensor in a slot
 
 
 class Payloads:
-    """Buffers by the token that stands for each in its message, and slots in which large tensors may go instead."""
+    """The buffers for which tokens stand in a message, and the slots in which large tensors may go instead."""
 
     def __init__(self) -> None:
-        self.slots: list[Slot] = []  # the caller's own that its message refers to
+        self.slots: list[Slot] = []  # the caller's own slots to which its message refers
         self._buffers: list[memoryview] = []
         self._inside = False
-        self._room: list[tuple[str, int, memoryview]] = []  # what is left of each slot: its name, offset, memory
+        self._room: list[tuple[str, int, memoryview]] = []  # the free part of each slot: its name, offset, memory
 
     @classmethod
     def into(cls, slots: Sequence[Slot | None]) -> "Payloads":
-        """Payloads of a call, whose large tensors go into the caller's own slots as far as they fit."""
+        """Payloads of a request. Its large tensors go into the caller's own slots as far as they fit."""
         payloads = cls()
         for slot in slots:
             if slot is not None:
@@ -33,7 +33,7 @@ class Payloads:
 
     @classmethod
     def lent(cls, parts: Sequence[pb.SharedMemory], field: str = "lent") -> "Payloads":
-        """Payloads of an answer, whose large tensors go into the caller's slots; those that are not shared are left.
+        """Payloads of an answer. Its large tensors go into the caller's slots, except for slots that are not shared.
 
         Raises:
             InvalidInput: a reference is malformed, or reaches beyond its slot.
@@ -48,7 +48,7 @@ class Payloads:
 
     @classmethod
     def inside(cls) -> "Payloads":
-        """Of a message that came whole: its `bytes` fields hold the payloads themselves, not tokens."""
+        """Payloads of a message that was parsed whole: its `bytes` fields hold the payloads themselves, not tokens."""
         payloads = cls()
         payloads._inside = True
         return payloads
@@ -61,7 +61,7 @@ class Payloads:
         return [slot.part(0, slot.size)]
 
     def place(self, size: int) -> tuple[pb.SharedMemory, memoryview] | None:
-        """Room for a tensor in one of the slots, if it is large and fits."""
+        """Room in a slot for a tensor of `size` bytes; None if it is small or does not fit."""
         if size >= SMALLEST:
             for index, (name, offset, memory) in enumerate(self._room):
                 if size <= memory.nbytes:
@@ -72,23 +72,23 @@ class Payloads:
         return None
 
     def put(self, buffer: Any) -> bytes:
-        """Keep a one-dimensional buffer of bytes; returns the token to set in the message."""
+        """Keep a one-dimensional buffer of bytes, and return the token to set in the message."""
         self._buffers.append(memoryview(buffer))
         return (len(self._buffers) - 1).to_bytes(TOKEN_BYTES, "little")
 
     def get(self, token: bytes) -> memoryview:
-        """The buffer that a token stands for; an unset field has none, and so no bytes."""
+        """The buffer that a token stands for; empty for an unset field."""
         if self._inside or not token:
             return memoryview(token)
         return self._buffers[int.from_bytes(token, "little")]
 
     def clear(self) -> None:
-        """Forget the buffers of a message that has been sent, before the next of a stream."""
+        """Drop the buffers of a message that has been sent, before the next message of a stream."""
         self._buffers.clear()
 
     @property
     def empty(self) -> bool:
-        """Whether nothing lies beside the message, which holds no tokens then."""
+        """Whether no buffer lies beside the message. Then the message holds no tokens."""
         return not self._buffers
 
     @property

@@ -1,9 +1,9 @@
 """Memory that processes of one host share: slots, each a file in /dev/shm that its owner lends to services it calls.
 
-A slot's life: an owner's `Pool` makes it and hands it to a `Loan`, one a request. Around each call that refers to it
-stands `carry`. A service reads and writes it in place, through its `Attachments`. The owner uses a slot again only if
-every call that carried it ended with the service's own word; otherwise a handler may still be at work on it, so the
-file is unlinked and never written again.
+A slot's life: an owner's `Pool` makes it and hands it to the `Loan` of a request. Each call that refers to it runs
+inside `carry`. A service reads and writes it in place, through its `Attachments`. The owner uses a slot again only if
+every call that carried it ended with the service's own status. Otherwise a handler may still be using it, so the file
+is unlinked and never written again.
 """
 
 import contextlib
@@ -23,68 +23,69 @@ from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.observe import metrics
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import tensor_pb2 as pb
+from tensorhop.wire.calls import code_of
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-SUPPORTED = fcntl is not None and hasattr(os, "posix_fallocate")  # not on macOS either; there, messages carry all
+SUPPORTED = fcntl is not None and hasattr(os, "posix_fallocate")  # elsewhere, messages carry all bytes
 NAME = re.compile(r"tensorhop-[0-9a-f]{32}")
-SMALLEST = 64 * 1024  # bytes of a slot; smaller tensors are no slower inside the message
-OWN_WORD = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)  # no proxy's and no client's
+SMALLEST = 64 * 1024  # bytes of a slot; smaller tensors are as fast inside the message
+OWN_STATUS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)  # no proxy or client makes these
 POPULATE = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)  # map all pages now, not one by one when touched
 
 
 class Slot:
-    """A file of shared memory, mapped; its owner holds a lock on it for as long as it lives."""
+    """A mapped file of shared memory. Its owner holds a lock on it until the owner closes it or dies."""
 
     def __init__(self, path: Path, size: int) -> None:
         self.path, self.name, self.size = path, path.name, size
-        self._calls = 0  # that carry it and have not ended with the service's own word
+        self._calls = 0  # calls that carry it and have not ended with the service's own status
         self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(self._file).st_nlink == 0:
-                raise FileNotFoundError(f"{path} was taken for an orphan's before it was locked")
-            os.posix_fallocate(self._file, 0, size)  # a full tmpfs says so here; later it would kill the process
+                raise FileNotFoundError(f"{path} was removed as an orphan before it was locked")
+            os.posix_fallocate(self._file, 0, size)  # fails on a full tmpfs; a later write would kill the process
             self.memory = memoryview(mmap.mmap(self._file, size, POPULATE))
         except OSError:
             self.unlink()
             raise
 
     def part(self, offset: int, size: int) -> pb.SharedMemory:
-        """The reference to some of its bytes."""
+        """The reference to some of the slot's bytes."""
         return pb.SharedMemory(name=self.name, offset=offset, size=size)
 
     def enter(self) -> None:
-        """A call that carries it starts."""
+        """Count a call that carries the slot, when it starts."""
         with self._lock:
             self._calls += 1
 
     def leave(self) -> None:
-        """A call that carried it has ended with the service's own word: its handler is done."""
+        """Discount a call that has ended with the service's own status: its handler is done."""
         with self._lock:
             self._calls -= 1
 
     @property
     def tainted(self) -> bool:
-        """Whether a handler may still be at work on it."""
+        """Whether a handler may still be using the slot."""
         return self._calls > 0
 
     def unlink(self) -> None:
-        """Remove the file. Those who have it mapped keep their view; the memory goes with the last of them."""
+        """Remove the file. Processes that have it mapped keep their view; the last one to unmap it frees the memory."""
         self.path.unlink(missing_ok=True)
         os.close(self._file)
 
 
 class Pool:
-    """An owner's slots, used again and again: a fresh one costs as much as sending its bytes.
+    """An owner's slots. They are reused, since a fresh one costs as much as sending its bytes.
 
     Args:
-        folder: where the files are.
-        most: bytes of all slots together.
+        folder: of the files.
+        most: the largest number of bytes of all slots together.
     """
 
     def __init__(self, folder: Path, most: int) -> None:
@@ -110,12 +111,12 @@ class Pool:
 
     @property
     def lent(self) -> int:
-        """Bytes of the slots that calls have now."""
+        """Bytes of the slots that requests have borrowed."""
         with self._lock:
             return self._used - sum(slot.size for slot in self._free)
 
     def take(self, size: int) -> Slot | None:
-        """A slot of at least `size` bytes, or None where shared memory cannot be had or brings nothing."""
+        """A slot of at least `size` bytes; None if there is no room, or shared memory is unsupported or no faster."""
         size = rounded(size) if size >= SMALLEST else 0
         if not 0 < size <= self.most or not SUPPORTED:
             return None
@@ -132,7 +133,7 @@ class Pool:
             self._used += size
         try:
             return Slot(self.folder / f"tensorhop-{secrets.token_hex(16)}", size)
-        except OSError:  # the folder is full, or is not there
+        except OSError:  # the folder is full or does not exist
             with self._lock:
                 self._used -= size
             return None
@@ -146,7 +147,7 @@ class Pool:
                 self._free.append(slot)
 
     def close(self) -> None:
-        """Remove the files of all slots, of those that are lent when they come back."""
+        """Remove the files of all free slots, and those of lent slots when they come back."""
         with self._lock:
             self._closed = True
             for slot in self._free:
@@ -167,7 +168,7 @@ class Loan:
         self._lock = threading.Lock()
 
     def borrow(self, size: int) -> Slot | None:
-        """A slot of at least `size` bytes, or None where there is none."""
+        """A slot of at least `size` bytes; None if the pool has none."""
         slot = self._pool.take(size)
         if slot is not None:
             with self._lock:
@@ -175,30 +176,30 @@ class Loan:
         return slot
 
     def give_back(self, slots: Iterable[Slot]) -> None:
-        """Give slots back before the request ends; nobody reads or writes them any more."""
+        """Give slots back before the request ends, when nobody reads or writes them any more."""
         for slot in slots:
             with self._lock:
                 self._slots.remove(slot)
             self._pool.give_back(slot)
 
     def close(self) -> None:
-        """Give all slots back; no call is in flight any more."""
+        """Give all slots back, when no call is in flight any more."""
         self.give_back(list(self._slots))
 
 
 @contextlib.contextmanager
 def carry(slots: Sequence[Slot]) -> Iterator[None]:
-    """Around a call whose request refers to slots: they are tainted until it ends with the service's own word.
+    """The context of a call that refers to slots. They are tainted until the call ends with the service's own status.
 
-    That is its last answer, or a status that no proxy and no client makes up. After a cancel, a deadline or a broken
-    connection they stay tainted.
+    That is the service's last answer, or a status that no proxy or client makes. After a cancel, a deadline or a broken
+    connection, the slots stay tainted.
     """
     for slot in slots:
         slot.enter()
     try:
         yield
     except grpc.RpcError as error:
-        if error.code() in OWN_WORD:
+        if code_of(error) in OWN_STATUS:
             for slot in slots:
                 slot.leave()
         raise
@@ -207,13 +208,13 @@ def carry(slots: Sequence[Slot]) -> Iterator[None]:
 
 
 def rounded(size: int) -> int:
-    """Up to one of four sizes between powers of two, so that slots fit more than one use."""
+    """A size rounded up to one of four sizes between two powers of two, so that a slot fits more than one use."""
     step = max(SMALLEST, 1 << max(0, size.bit_length() - 3))
     return -(-size // step) * step
 
 
 def remove_orphans(folder: Path) -> None:
-    """Unlink the slots of owners that are gone: nobody holds the lock on them."""
+    """Unlink the slots of owners that have ended: nobody holds the lock on them."""
     for path in folder.glob("tensorhop-*"):
         if not NAME.fullmatch(path.name):
             continue
@@ -230,7 +231,7 @@ def remove_orphans(folder: Path) -> None:
 
 
 class Attachments:
-    """The slots of others that this process has mapped, the latest used last."""
+    """The slots of other processes that this process has mapped, the most recently used last."""
 
     MOST = 64
 
@@ -254,7 +255,7 @@ class Attachments:
             file, memory = self._maps[name]
             size = min(os.fstat(file).st_size, memory.nbytes)  # its owner may have made it shorter
         if end > size:
-            raise InvalidInput(field, f"is bytes {start} to {end} of a slot of {size}")
+            raise InvalidInput(field, f"is bytes {start} to {end} of a slot that has {size}")
         return memory[start:end]
 
     def _open(self, name: str, field: str) -> tuple[int, memoryview]:
@@ -280,7 +281,7 @@ class Attachments:
             raise
 
     def _drop_dead(self) -> None:
-        """Let go of slots that are unlinked, and of the oldest beyond MOST. Views in use keep their memory."""
+        """Drop slots that are unlinked, and the least recently used beyond MOST. Views in use keep their memory."""
         for name, (file, _) in list(self._maps.items()):
             if os.fstat(file).st_nlink == 0 or len(self._maps) >= self.MOST:
                 del self._maps[name]

@@ -1,4 +1,4 @@
-"""Tensors: an array as a dtype's name, a shape and raw bytes. The only place that knows their rules."""
+"""Tensors: an array as a dtype's name, a shape and raw bytes. Their rules are in this module alone."""
 
 import math
 import sys
@@ -11,11 +11,14 @@ from tensorhop.values.dtypes import DTYPES, dtype_name
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.shared_memory import ATTACHMENTS
 
-MAX_DIMENSIONS = 32  # numpy's own limit was 32 for long; no model needs more
+MAX_DIMENSIONS = 32  # numpy 1 allows no more, and no model needs more
 
 
 def to_tensor(array: np.ndarray, payloads: Payloads) -> pb.Tensor:
-    """The message for an array of any layout; its elements go to the payloads.
+    """The message of an array; its elements go to the payloads, or into one of their slots.
+
+    Args:
+        array: of any shape and memory layout.
 
     Raises:
         TypeError: its dtype has no name in the protocol.
@@ -33,12 +36,14 @@ def to_tensor(array: np.ndarray, payloads: Payloads) -> pb.Tensor:
 
 
 def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
-    """A read-only view of the tensor's bytes, where they are, in its dtype and shape; it may be unaligned.
+    """A read-only view of a tensor's bytes in the tensor's dtype and shape. It may be unaligned.
+
+    Args:
+        field: the tensor's place in the request, for error messages.
 
     Raises:
-        InvalidInput: unknown dtype, a dimension below 0, or bytes whose number is not shape x dtype. `field` is the
-            tensor's place in the request.
-        NotShared: it refers to a slot that this process cannot open.
+        InvalidInput: the dtype is unknown, the shape is not allowed, or the number of bytes is not shape x dtype.
+        NotShared: the tensor refers to a slot that this process cannot open.
     """
     dtype = DTYPES.get(tensor.dtype)
     if dtype is None:

@@ -208,6 +208,81 @@ def test_a_redis_that_hangs_costs_little(redis_server, monkeypatch):
         process.send_signal(signal.SIGCONT)
 
 
+def refusing(url, *how):
+    """Have a Redis refuse writes."""
+    import redis
+
+    with redis.Redis.from_url(url) as client:
+        for words in how:
+            client.execute_command(*words.split())
+
+
+REFUSALS = {
+    "a read-only replica": (["REPLICAOF 127.0.0.1 9", "CONFIG SET replica-serve-stale-data yes"], "read only"),
+    "full": (["CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1"], "maxmemory"),
+    "may not write": (["ACL SETUSER default -@write"], "permissions"),
+}
+
+
+@pytest.mark.parametrize(("how", "reason"), REFUSALS.values(), ids=REFUSALS)
+def test_a_redis_that_refuses_writes_is_still_read(redis_server, caplog, monkeypatch, how, reason):
+    monkeypatch.setattr(module, "REDIS_PAUSE", 0.05)
+    _, url = redis_server
+    store = Redis(url, 60)
+    store.put(b"k", b"before")
+    refusing(url, *how)
+    for _ in range(4):
+        store.put(b"k", b"after")
+        assert store.get(b"k") == b"before"
+        time.sleep(0.06)
+    (said,) = caplog.messages
+    assert "writes rest" in said
+    assert reason in said
+
+
+def test_a_redis_that_cannot_save_is_still_read(redis_server, caplog):
+    """MISCONF, as with a full disk."""
+    import redis
+
+    _, url = redis_server
+    store = Redis(url, 60)
+    store.put(b"k", b"before")
+
+    def full(key, value, ex):
+        raise redis.ResponseError("MISCONF Redis is configured to save RDB snapshots, but it cannot")
+
+    store._redis.set = full
+    store.put(b"k", b"after")
+    assert store.get(b"k") == b"before"
+    assert "MISCONF" in caplog.text
+
+
+def test_writes_go_on_when_they_can(redis_server, caplog, monkeypatch):
+    monkeypatch.setattr(module, "REDIS_PAUSE", 0.0)
+    _, url = redis_server
+    store = Redis(url, 60)
+    refusing(url, "CONFIG SET maxmemory-policy noeviction", "CONFIG SET maxmemory 1")
+    store.put(b"k", b"v")
+    refusing(url, "CONFIG SET maxmemory 0")
+    store.put(b"k", b"v")
+    assert store.get(b"k") == b"v"
+    refusing(url, "CONFIG SET maxmemory 1")
+    store.put(b"k", b"v")
+    assert [record.levelname for record in caplog.records if record.name == module.__name__].count("WARNING") == 2
+
+
+def test_a_wrong_password_is_told_once(redis_server, caplog, monkeypatch):
+    monkeypatch.setattr(module, "REDIS_PAUSE", 0.0)
+    _, url = redis_server
+    refusing(url, "CONFIG SET requirepass right")
+    store = Redis(f"{url}?password=wrong", 60)
+    for _ in range(3):
+        assert store.get(b"k") is None
+        store.put(b"k", b"v")
+    assert 1 <= len(caplog.messages) <= 2
+    assert "password" in caplog.text.lower() or "auth" in caplog.text.lower()
+
+
 def test_what_others_wrote_into_redis_is_not_taken(redis_server):
     import redis
 
@@ -224,3 +299,12 @@ def test_a_cache_nowhere_is_refused(where):
 
 def test_no_cache():
     assert open_cache("none", 1, 1) is None
+
+
+@pytest.mark.parametrize(
+    "where", ["redis://me:secret@host:x", "redis://localhost?no=such", "redis://localhost?socket_timeout=abc"]
+)
+def test_a_wrong_url_is_refused_at_once_and_no_password_is_printed(where):
+    with pytest.raises(InvalidInput, match="--cache is 'redis://") as caught:
+        open_cache(where, 1, 1)
+    assert "secret" not in str(caught.value)

@@ -91,7 +91,7 @@ def test_same_stems_do_not_overwrite_each_other(endpoint: str, tmp_path: Path) -
     out = tmp_path / "out"
     done = tensorhop("run", tmp_path, "-r", "-o", out, "--no-overlay", "--endpoint", endpoint)
     assert done.returncode == 0
-    assert sorted(path.name for path in out.glob("*.png")) == ["cat-0.png", "cat~2-0.png"]
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*.png")) == ["a/cat-0.png", "b/cat-0.png"]
     done = tensorhop("run", tmp_path, "-r", "-o", out, "--no-overlay", "--resume", "--endpoint", endpoint)
     assert done.returncode == 0
     assert b"2 photos: 2 skipped" in done.stderr

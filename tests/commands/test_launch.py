@@ -5,19 +5,24 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import call
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
+from tensorhop.orchestrator.launch import processes
 from tensorhop.orchestrator.launch.processes import children
 from tensorhop.rpc.registry import ports
+from tensorhop.rpc.server import Server
+from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
 from tensorhop.settings import Settings
 from tensorhop.values.results import Summary
 
@@ -126,6 +131,120 @@ def test_a_child_that_died_is_started_again(tmp_path: Path) -> None:
         with grpc.insecure_channel(f"{HOST}:{ports()['postprocess']}") as channel:
             health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30, wait_for_ready=True)
         assert cut_out(f"{HOST}:{ports()['pipeline']}").faults == 0
+
+
+def up_command(*arguments: str) -> list[str]:
+    return [sys.executable, "-P", "-m", "tensorhop.orchestrator", "up", "--host", HOST, *arguments]
+
+
+def test_of_two_that_start_at_once_one_serves(tmp_path: Path) -> None:
+    """The other says so, and ends; it neither takes the first's servers for its own nor disturbs them."""
+    command = up_command("--only", "postprocess", "--only", "http", "--only", "pipeline")
+    both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    deadline = time.monotonic() + 60
+    while all(one.poll() is None for one in both):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    loser, winner = sorted(both, key=lambda one: one.poll() is None)
+    try:
+        assert loser.stderr is not None
+        assert loser.wait() == 1
+        said = loser.stderr.read()
+        assert "is in use: another `tensorhop up`" in said
+        assert "ready" not in said
+        assert winner.stderr is not None
+        assert any("ready" in line for line in winner.stderr)
+        assert sorted(children_of(winner.pid)) == ["http", "pipeline", "postprocess"]
+    finally:
+        winner.send_signal(signal.SIGTERM)
+        winner.wait(30)
+
+
+def test_the_health_of_a_stranger_is_not_that_of_the_child() -> None:
+    """A server that came between the look at the port and the child's start."""
+    stranger = Server(POSTPROCESS, SimpleNamespace(Postprocess=None), f"{HOST}:0")
+    (child,) = children({"postprocess": stranger.address}, {})
+    try:
+        child.start()
+        assert processes.answers("postprocess", stranger.address)
+        assert not child.serves()
+        while not child.ended:
+            assert not child.serves()
+            time.sleep(0.05)
+        assert child.process is not None
+        assert child.process.returncode == 1
+    finally:
+        processes.stop([child])
+        stranger.stop(0).wait()
+
+
+class Enough(BaseException):
+    """Ends a supervision that a test has seen enough of."""
+
+
+def program(*code: str) -> processes.Child:
+    """A child that is a few lines of Python."""
+
+    class Program(processes.Child):
+        def start(self) -> None:
+            self.process = subprocess.Popen([sys.executable, "-c", *code], stdin=subprocess.PIPE)
+
+    return Program("program", "", [], Settings())
+
+
+def test_supervision_outlives_its_own_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process can be made for a while, and nobody reads what is said."""
+    monkeypatch.setattr(processes, "FIRST_BACKOFF", 0.01)
+    one, other = program("pass"), program("input()")
+    one.backoff = other.backoff = 0.01
+    starts, told = 0, []
+    start = one.start
+
+    def failing() -> None:
+        nonlocal starts
+        starts += 1
+        if starts <= 2:
+            raise OSError("Resource temporarily unavailable")
+        start()
+
+    def say(message: str) -> None:
+        told.append(message)
+        if len(told) == 4:
+            raise Enough
+        raise BrokenPipeError
+
+    monkeypatch.setattr(one, "start", failing)
+    other.start()
+    try:
+        with pytest.raises(Enough):
+            processes.supervise([one, other], say)
+        assert [message.partition(":")[0] for message in told[:2]] == ["program cannot be started"] * 2
+        assert "ended with code 0" in told[2]
+        assert not other.ended
+    finally:
+        processes.stop([one, other])
+
+
+def test_restarts_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither pipes, nor zombies, nor the shared memory of an owner that was killed."""
+    child = program("pass")
+    child.settings, child.backoff = Settings(shm_dir=str(tmp_path)), 0.0
+    monkeypatch.setattr(processes, "LAST_BACKOFF", 0.0)
+    seen: list[tuple[int, int, int]] = []
+
+    def say(message: str) -> None:
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        ours = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+        seen.append((files, threading.active_count(), len(ours)))
+        (tmp_path / f"tensorhop-{len(seen):032x}").touch()  # as one has that was killed
+        if len(seen) == 5:
+            raise Enough
+
+    with pytest.raises(Enough):
+        processes.supervise([child], say)
+    processes.stop([child])
+    assert len({*seen}) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_children_do_not_outlive_their_parent(tmp_path: Path) -> None:

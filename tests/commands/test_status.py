@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.cli import app
 from tensorhop.orchestrator.commands import status
 from tensorhop.orchestrator.commands.status_table import model_of, uptime, view
@@ -179,9 +179,9 @@ def test_wrong_use() -> None:
 
 def test_the_table_says_it_for_people(pipeline: str, nowhere: str, servers: dict[str, Server]) -> None:
     statuses = status.look({"pipeline": pipeline, "describe": nowhere})
-    console = Console(width=120, file=io.StringIO())
-    console.print(view(statuses))
-    text = console.file.getvalue()
+    printed = io.StringIO()
+    Console(width=120, file=printed).print(view(statuses))
+    text = printed.getvalue()
     for name in servers:
         assert name in text
     assert servers["segment"].address in text

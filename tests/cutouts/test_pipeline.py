@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import grpc
@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
-from tensorhop.orchestrator.chain import retries
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts import objects
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.cutouts.servicer import PipelineServicer
+from tensorhop.rpc import retries
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.status import from_error
 from tensorhop.services.describe.embedded import EmbeddedDescriber
@@ -39,8 +39,10 @@ from tensorhop.values.images import decode_image
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
 
+Kind = TypeVar("Kind")
 
-def one(kind: type, events: list) -> object:
+
+def one(kind: type[Kind], events: list) -> Kind:
     (event,) = [event for event in events if isinstance(event, kind)]
     return event
 
@@ -198,7 +200,7 @@ def test_merged_objects_are_one(client: PipelineClient, cat: np.ndarray) -> None
 def test_merging_leaves_out_what_failed(client: PipelineClient, cat: np.ndarray) -> None:
     masks = [np.zeros(cat.shape[:2], np.uint8), oval(cat), np.roll(oval(cat), 60, axis=1)]
     events = list(client.process(cat, masks=masks, merge=True))
-    fault, result, summary = (one(kind, events) for kind in (ObjectFault, ObjectResult, Summary))
+    fault, result, summary = one(ObjectFault, events), one(ObjectResult, events), one(Summary, events)
     assert (fault.detection.index, fault.code, fault.field) == (0, "INVALID_ARGUMENT", "mask.alpha")
     assert (result.detection.box.x0, summary.objects, summary.faults) == (0, 1, 1)
     events = list(client.process(cat, masks=masks[:1], merge=True))
@@ -254,7 +256,7 @@ SQUARE = tensor_pb2.Tensor(dtype="UINT8", shape=[40, 40], data=b"\xff" * 1600)
         ({"boxes": [(0, 0, 5, 5)] * 501}, "boxes", "at most 500"),
         ({"boxes": [(0, 0, 5, 5)], "masks": [WHOLE]}, "masks", "one or the other"),
         ({"boxes": [(0, 0, 5, 5)], "phrases": ["a", "b"]}, "phrases", "one each"),
-        ({"masks": [WHOLE.T]}, "masks[0].region", "451"),
+        ({"masks": [WHOLE.T]}, "masks[0]", "is 300 x 451 pixels; the upright photo is 451 x 300"),
         ({"masks": [WHOLE.astype(np.float32)]}, "masks[0].alpha", "0 to 1"),
         ({"masks": [WHOLE.astype(np.float32) * np.nan]}, "masks[0].alpha", "nan"),
         ({"masks": [WHOLE.astype(np.int16)]}, "masks[0].alpha.dtype", "UINT8 or FP32"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.launch import processes
 from tensorhop.orchestrator.launch.model_choices import model_choices
 from tensorhop.rpc.registry import ports

@@ -9,11 +9,12 @@ from support import copied, out_of_memory
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
+from tensorhop.rpc.service import Service
 from tensorhop.services.describe.service import SERVICE as DESCRIBE
 from tensorhop.services.detect.service import SERVICE as DETECT
 
 
-def refusal(service: object, path: Path, **choice: str) -> str:
+def refusal(service: Service, path: Path, **choice: str) -> str:
     with pytest.raises(InvalidInput) as caught:
         service.load(ModelChoice(str(path), **{"device": "cpu", **choice}))
     assert caught.value.field in ("--model", "--device", "--dtype")

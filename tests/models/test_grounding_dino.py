@@ -1,6 +1,7 @@
 """Detections: what the service answers is what transformers answers when it is called by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -226,7 +227,7 @@ def test_out_of_memory_fails_one_request(
     assert ask(address, photos[0], PHRASES, **ALL).detections
 
 
-def detected(model: object, image: np.ndarray, phrases: list[str], **thresholds: float) -> list[Detection]:
+def detected(model: Any, image: np.ndarray, phrases: list[str], **thresholds: float) -> list[Detection]:
     ((found, _),) = model.predict([image], [phrases], **thresholds)
     return found
 

@@ -1,5 +1,9 @@
 """One photo's trace through all services, with OpenTelemetry's own SDK."""
 
+import os
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -105,3 +109,37 @@ def test_spans_go_where_the_endpoint_says(monkeypatch):
     (got,) = receiver.got
     assert any(pair.value.string_value == "tensorhop-detect" for pair in got.resource.attributes)
     assert [span.name for scope in got.scope_spans for span in scope.spans] == ["a.Service/Method"]
+
+
+OURS = """
+tracing.start_tracing("x")
+make = lambda: tracing.begin_server("/a.Service/Method", {}, "r")
+"""
+OTHERS = """  # as opentelemetry-instrument does it
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+del os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"]
+tracing.start_tracing("x")
+make = lambda: trace.get_tracer("t").start_span("s")
+"""
+END = """
+import os, time
+from tensorhop.observe import tracing
+{}
+for number in range(5):
+    make().end()
+print(time.monotonic(), flush=True)
+"""
+
+
+@pytest.mark.parametrize("whose", [OURS, OTHERS], ids=["ours", "others"])
+def test_a_collector_that_is_down_does_not_hold_up_the_end(whose):
+    """OpenTelemetry itself tries again for 10 s, in a process that has nothing else to do."""
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    command = [sys.executable, "-c", END.format(whose)]
+    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True, timeout=60)
+    assert time.monotonic() - float(done.stdout) < 5

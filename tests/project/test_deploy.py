@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from locks import versions
 from packaging.requirements import Requirement
 
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
@@ -23,7 +24,8 @@ REQUIREMENTS = [
 
 @pytest.mark.parametrize("requirement", REQUIREMENTS)
 def test_images_have_an_exact_version_that_fits(requirement: str) -> None:
-    pinned = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "deploy/constraints.txt").read_text(), re.MULTILINE))
+    pinned = versions("deploy/constraints.txt", "3.11.9")
+    pinned |= re.findall(r"^ARG TORCH=(torch)==(\S+)$", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
     wanted = Requirement(requirement)
     assert wanted.specifier.contains(pinned[wanted.name])
 

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 from http_caller import CAT, PHOTOS, oval, post
 from typer.testing import CliRunner
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.options.arguments import process_arguments
 from tensorhop.options.table import OPTIONS
 from tensorhop.orchestrator.cli import app
@@ -58,8 +58,7 @@ LEFT_OUT = {
         "output.layers": "--save-steps, of the whole run, asks for them",
     },
     "HTTP": {
-        "output.masks": "answers hold pictures, no intermediates",
-        "output.layers": "answers hold pictures, no intermediates",
+        "output.layers": "answers hold pictures, and masks if they are asked for",
     },
 }
 
@@ -167,7 +166,7 @@ def by_http(pipeline: str, tmp_path: Path) -> None:
         named = {name: texts(SAMPLES[one.name]) for name, one in PARAMETERS.items() if one.name in SAMPLES}
         answers = [
             post(http.address),
-            post(http.address, {**named, "request_id": "mine"}, masks=[oval()]),
+            post(http.address, {**named, "request_id": "mine", "return_masks": "true"}, masks=[oval()]),
             post(http.address, {name: texts(value) for name, value in UNCENTERED.items()}),
         ]
     finally:

@@ -13,7 +13,7 @@ import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.healthcheck import failure
 from tensorhop.orchestrator.chain.steps import Steps
@@ -389,6 +389,7 @@ def http_front(security):
 def post(address, context=None, **headers):
     """Status, headers and problem of a photo that is sent."""
     host, _, port = address.rpartition(":")
+    connection: http.client.HTTPConnection
     if context:
         connection = http.client.HTTPSConnection(host, int(port), timeout=GUARD, context=context)
     else:

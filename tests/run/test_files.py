@@ -1,24 +1,22 @@
-"""Which files a run reads, and names that never collide."""
+"""Names of the files that a run writes, and how they are written."""
 
+import errno
+import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.run.files import (
-    STDIN,
     TEMPLATE,
-    Input,
+    CannotWrite,
     WrongUse,
     check_template,
     check_writable,
     encoding_of,
-    expand,
     fill,
-    find_inputs,
     suffix_of,
     write_file,
+    wrong_name,
 )
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Detection
@@ -26,95 +24,6 @@ from tensorhop.values.results import Detection
 
 def detection(index=0, label="cat", score=0.876):
     return Detection(index, label, 0, score, Box(0, 0, 1, 1))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Images of every case and depth, among other files."""
-    for name in ("b.jpg", "a.PNG", "c.jpeg", "notes.txt", "deep/a.png", "deep/er/d.webp", "empty/x.json"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
-    (tmp_path / "folder.jpg").mkdir()
-    return tmp_path
-
-
-def names(folder, inputs):
-    return [str(path).removeprefix(f"{folder}/") for path in inputs]
-
-
-def test_a_folder_gives_its_images_in_order(folder):
-    assert names(folder, expand(str(folder), recursive=False)) == ["a.PNG", "b.jpg", "c.jpeg"]
-
-
-def test_recursive_goes_into_folders(folder):
-    found = names(folder, expand(str(folder), recursive=True))
-    assert sorted(found) == ["a.PNG", "b.jpg", "c.jpeg", "deep/a.png", "deep/er/d.webp"]
-    assert found == names(folder, expand(str(folder), recursive=True))
-
-
-@pytest.mark.parametrize("recursive", [False, True])
-def test_a_folder_without_images_is_wrong_use(folder, recursive):
-    with pytest.raises(WrongUse, match="empty holds no image") as caught:
-        find_inputs([str(folder / "empty")], recursive)
-    assert ("--recursive" in str(caught.value)) is not recursive
-
-
-@pytest.mark.parametrize("name", ["photo.xyz", "missing.jpg", STDIN])
-def test_a_name_stands_for_itself(name):
-    """Whether a file exists, and is an image, shows when it is read."""
-    assert list(expand(name, recursive=True)) == [name]
-
-
-def test_order_is_the_users(folder):
-    given = [str(folder / "c.jpeg"), str(folder / "deep"), STDIN, str(folder / "b.jpg")]
-    inputs = find_inputs(given, recursive=False)
-    assert names(folder, [photo.name for photo in inputs]) == ["c.jpeg", "deep/a.png", "-", "b.jpg"]
-    assert [photo.stem for photo in inputs] == ["c", "a", "stdin", "b"]
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        ["a.jpg", "a.png", "x/a.jpg"],
-        ["a.jpg", "A.jpg"],  # one file on some file systems
-        ["a.jpg", "a~2.jpg", "x/a.jpg"],
-        ["x/a.jpg", "y/a.jpg", "a~2.jpg", "a~2~2.jpg"],
-        ["a.jpg", "a.jpg"],
-        [STDIN, "stdin.jpg"],
-        ["straße.jpg", "STRASSE.jpg"],
-    ],
-)
-def test_stems_are_unique(given):
-    stems = [photo.stem.casefold() for photo in find_inputs(given, recursive=False)]
-    assert len(set(stems)) == len(given)
-
-
-def test_the_first_of_a_name_keeps_it():
-    assert [photo.stem for photo in find_inputs(["x/a.jpg", "y/a.jpg", "b.jpg"], False)] == ["a", "a~2", "b"]
-
-
-def test_only_the_last_suffix_goes():
-    (photo,) = find_inputs(["trip.2024.jpg"], recursive=False)
-    assert photo.stem == "trip.2024"
-
-
-def test_standard_input_only_once():
-    with pytest.raises(WrongUse, match="only once"):
-        find_inputs([STDIN, "a.jpg", STDIN], recursive=False)
-
-
-def test_read(folder, monkeypatch):
-    assert Input(str(folder / "b.jpg"), "b").read() == b"x"
-    assert Input("b.jpg", "b", folder / "b.jpg").read() == b"x"
-    assert Input(STDIN, "1-", folder / "b.jpg").read() == b"x"
-    for name in ("missing.jpg", "a\0b"):
-        with pytest.raises(FileNotFoundError):
-            Input(str(folder / name), "missing").read()
-    monkeypatch.setattr("tensorhop.settings.current_settings", lambda: SimpleNamespace(max_message_bytes=3))
-    (folder / "b.jpg").write_bytes(b"1234")
-    with pytest.raises(InvalidInput, match="more than 3 bytes"):
-        Input(str(folder / "b.jpg"), "b").read()
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -143,7 +52,74 @@ def test_a_device_is_written_into():
     assert not Path("/dev/null").is_file()
 
 
-def test_where_nothing_can_be_written(folder, monkeypatch):
+def test_a_name_that_is_taken_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    write_file(path, b"mine", replace=False)
+    for links in (True, False):  # a file system may have none
+        if not links:
+            monkeypatch.setattr("os.link", lambda *names: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+        with pytest.raises(CannotWrite) as caught:
+            write_file(path, b"other", replace=False)
+        assert (caught.value.errno, caught.value.filename) == (errno.EEXIST, str(path))
+        assert path.read_bytes() == b"mine"
+    write_file(tmp_path / "b.png", b"b", replace=False)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_link_is_replaced_where_it_is_not_followed(tmp_path):
+    path, link = tmp_path / "a.png", tmp_path / "b.png"
+    path.write_bytes(b"a")
+    link.symlink_to(path)
+    write_file(link, b"b", follow=False)
+    assert (path.read_bytes(), link.read_bytes(), link.is_symlink()) == (b"a", b"b", False)
+
+
+@pytest.mark.parametrize(
+    ("number", "ends"),
+    [("ENOSPC", True), ("EDQUOT", True), ("EROFS", True), ("EIO", True), ("EACCES", False), ("ENAMETOOLONG", False)],
+)
+def test_which_errors_of_the_disk_end_a_run(tmp_path, monkeypatch, number, ends):
+    def fail(part, data):
+        raise OSError(getattr(errno, number), os.strerror(getattr(errno, number)))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(CannotWrite, match=r"a\.png") as caught:
+        write_file(tmp_path / "a.png", b"")
+    assert caught.value.ends_run is ends
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("a.png", ""),
+        ("a/b/c.png", ""),
+        ("x" * 255, ""),
+        ("x" * 256, "256 bytes; at most 255"),
+        ("ü" * 128, "256 bytes"),
+        ("a/" + "足" * 86, "258 bytes"),
+        ("../a.png", "leaves"),
+        ("a/../../b.png", "leaves"),
+        ("/a.png", "leaves"),
+        ("a//b.png", "leaves"),
+        ("./a.png", "leaves"),
+        ("out/a.png", "by a link"),
+        ("in/a.png", ""),
+        ("/".join(["x" * 200] * 21), "4"),
+    ],
+)
+def test_a_name_fits_and_stays_in_its_folder(tmp_path, name, says):
+    folder = tmp_path / "folder"
+    (folder / "real").mkdir(parents=True)
+    (folder / "in").symlink_to(folder / "real")
+    (folder / "out").symlink_to(tmp_path)
+    found = wrong_name(folder, name)
+    assert says in found
+    assert bool(found) is bool(says)
+
+
+def test_where_nothing_can_be_written(tmp_path, monkeypatch):
+    folder = tmp_path
+    (folder / "b.jpg").touch()
     check_writable(folder / "not" / "yet", "--out")
     assert not (folder / "not").exists()
     with pytest.raises(WrongUse, match=r"--out .*b\.jpg is not a directory"):
@@ -211,6 +187,9 @@ def test_fill():
         ("Füße 足", "Füße 足"),
         ("{stem}", "_stem_"),
         ("x" * 200, "x" * 60),
+        ("足" * 50, "足" * 20),  # 60 bytes
+        ("", "_"),
+        (" ", "_"),
     ],
 )
 def test_a_label_cannot_leave_its_place_in_the_name(label, name):

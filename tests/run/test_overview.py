@@ -96,3 +96,21 @@ def test_any_label(label):
 def test_colours_differ_and_repeat():
     assert len(set(COLOURS)) == len(COLOURS)
     assert colour_of(len(COLOURS)) == colour_of(0)
+
+
+def test_the_overview_of_a_large_photo_is_smaller():
+    """Two million pixels at most, with everything in its place."""
+    large = np.full((3000, 4000, 3), 100, np.uint8)
+    mask = Mask(np.full((1000, 1000), 255, np.uint8), Region(1000, 500, 2000, 1500))
+    picture = draw_overview(large, [detection(0, (1000, 500, 2000, 1500))], {0: mask})
+    height, width = picture.shape[:2]
+    assert 1_900_000 < height * width <= 2_000_000
+    assert width / height == pytest.approx(4 / 3, rel=0.01)
+    scale = width / 4000
+    rows, columns = np.nonzero((picture != 100).any(-1))
+    assert columns.min() == pytest.approx(1000 * scale, abs=3)
+    assert columns.max() == pytest.approx(2000 * scale, abs=3)
+    assert rows.max() == pytest.approx(1500 * scale, abs=3)
+    corner = Mask(np.ones((1, 1), np.float32), Region(3999, 2999, 4000, 3000))
+    for odd in (Mask(np.zeros((0, 0), np.uint8), Region(0, 0, 0, 0)), corner):
+        assert draw_overview(large, [], {0: odd}).shape == picture.shape

@@ -1,7 +1,10 @@
 """A run of several photos: at once, in order, resumed, stopped. Masks are given, so that no model runs."""
 
+import errno
 import io
+import itertools
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
-from tensorhop.orchestrator.run.files import Input
+from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.manifest import read_tasks
+from tensorhop.orchestrator.run.own_files import Rights
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, PhotoRequest, PhotoTask, photo_request
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.orchestrator.run.runner import DONE, FAILED, NOTHING, UNREACHABLE, WINDOW, run
@@ -132,7 +136,8 @@ def test_resume_does_only_what_is_missing(photos: list[Input], own: PipelineClie
 
     def ends(options: PhotoOptions = OPTIONS) -> str:
         reporter = Recorder()
-        assert run([PhotoTask(photo, plan(out, options)) for photo in photos], own, reporter, resume=True) == DONE
+        tasks = [PhotoTask(photo, plan(out, options, rights=Rights(overwrite=True))) for photo in photos]
+        assert run(tasks, own, reporter, resume=True) == DONE
         return "".join(end[0] for _, end in reporter.ended)
 
     assert ends() == "dddddd"
@@ -173,15 +178,79 @@ def test_a_failure_leaves_the_others_alone(photos: list[Input], own: PipelineCli
     assert not any(name.startswith(("1", "3")) for name in files(tmp_path / "out"))
 
 
-def test_an_unfinished_photo_has_no_summary(photos: list[Input], own: PipelineClient, tmp_path: Path) -> None:
-    """Not even that of an earlier run, since its files may be replaced already."""
-    out = tmp_path / "out"
-    task = PhotoTask(photos[0], plan(out))
+class BreaksOff:
+    """A pipeline whose stream breaks off after a number of events."""
+
+    def __init__(self, own: PipelineClient, events: int, error: Exception) -> None:
+        self.own, self.events, self.error = own, events, error
+
+    def process(self, image: bytes, **request: Any) -> Iterator[Any]:
+        yield from itertools.islice(self.own.process(image, **request), self.events)
+        raise self.error
+
+    def close(self) -> None: ...
+
+
+def test_a_photo_that_fails_leaves_one_run_in_the_folder(
+    photos: list[Input], own: PipelineClient, tmp_path: Path
+) -> None:
+    """Before its first file the earlier run stays, after that the new one, whose summary says that it failed."""
+    out, error = tmp_path / "out", ServiceFault(fault_pb2.Fault(code=fault_pb2.CODE_INTERNAL, step=3, message="broke"))
+    task, other = PhotoTask(photos[0], plan(out)), OPTIONS.model_copy(update={"format": "webp"})
     assert run([task], own, Recorder()) == DONE
-    (out / "0-overview.png").unlink()
-    (out / "0-overview.png").mkdir()  # cannot be written
-    assert run([task], own, Recorder()) == FAILED
-    assert files(out) == {"0-0.png", "0-overview.png"}
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    again = PhotoTask(photos[0], plan(out, other))
+    for broken in (BreaksOff(own, 0, error), BreaksOff(own, 1, error)):
+        assert run([again], broken, Recorder()) == FAILED  # type: ignore[arg-type]
+        assert before == {path: path.read_bytes() for path in out.iterdir()}
+    assert run([again], BreaksOff(own, 2, error), Recorder()) == FAILED  # type: ignore[arg-type]
+    assert files(out) == {"0-0.webp", "0.json"}
+    summary = json.loads((out / "0.json").read_text())
+    assert (summary["status"], summary["files"]) == ("failed", ["0-0.webp"])
+    assert summary["events"][-1]["message"] == "broke"
+    assert run([task], own, Recorder(), resume=True) == DONE
+    assert files(out) == {"0-0.png", "0-overview.png", "0.json"}
+
+
+def test_what_is_in_the_way_fails_its_photo_alone(photos: list[Input], own: PipelineClient, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "1-0.png").write_text("mine")
+    (out / "2-overview.png").mkdir()
+    (out / "3.json").write_text("{}")
+    reporter = Recorder()
+    assert run([PhotoTask(photo, plan(out)) for photo in photos], own, reporter) == FAILED
+    assert [end for _, end in reporter.ended] == ["done", "failed", "failed", "failed", "done", "done"]
+    assert {name for name in files(out) if name[0] in "123"} == {"1-0.png", "2-overview.png", "3.json"}
+    assert ((out / "1-0.png").read_text(), (out / "3.json").read_text()) == ("mine", "{}")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_full_disk_is_told_once_and_ends_the_run(
+    photos: list[Input],
+    own: PipelineClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    number: int,
+) -> None:
+    wrote, written = Path.write_bytes, []
+
+    def write(path: Path, data: bytes) -> int:
+        if len(written) >= 9:
+            raise OSError(number, os.strerror(number))
+        written.append(path)
+        return wrote(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    reporter = Recorder()
+    assert run([PhotoTask(photo, plan(tmp_path / "out")) for photo in photos], own, reporter, jobs=1) == FAILED
+    assert [end for _, end in reporter.ended] == ["done", "done", "failed"]
+    said = capsys.readouterr().err
+    assert said.count(os.strerror(number)) == 1
+    assert "UNAVAILABLE" not in said
+    for path in (tmp_path / "out").glob("*.png"):
+        Image.open(path).load()
 
 
 @pytest.mark.parametrize("error", [OSError("input/output error"), RuntimeError("a bug")])

@@ -39,7 +39,7 @@ def test_an_ipv6_address_needs_brackets(host):
 
 @pytest.mark.parametrize("address", ["a:b:1", "[::1", "[a]:1", "127.0.0.1:2:3", "[127.0.0.1:1", "::"])
 def test_brackets_are_not_for_everything(address):
-    with pytest.raises(OSError, match=r"is no address|without brackets"):
+    with pytest.raises(OSError, match=r"is not an address|without brackets"):
         split(address)
 
 
@@ -89,3 +89,17 @@ def test_loopback(address):
 )
 def test_not_loopback(address):
     assert not is_loopback(address)
+
+
+def test_a_file_is_not_replaced_by_a_socket(tmp_path):
+    file = tmp_path / "photo.jpg"
+    file.write_text("a photo")
+    with pytest.raises(OSError, match="is a file and no socket"):
+        check_free(f"unix:{file}")
+    assert file.read_text() == "a photo"
+
+
+def test_the_socket_of_a_server_that_was_killed_is_free(tmp_path):
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "s"))
+    check_free(f"unix:{tmp_path}/s")

@@ -62,8 +62,10 @@ def test_options_become_settings_of_children_too(files):
     words = ["--tls-cert", "cert", "--tls-key", "key", "--tls-ca", "ca", "--token-file", "tokens"]
     words += ["--require-client-cert", "--closed-health", "--open-reflection", "--no-reflection"]
     _, called = run(server_options, *words, "--metrics", "127.0.0.1:9", "--log-format", "json")
-    paths = [str(files / name) for name in ("cert", "key", "ca")]
-    security = Security(*paths, True, str(files / "tokens"), open_health=False, open_reflection=True, reflection=False)
+    cert, key, ca = (str(files / name) for name in ("cert", "key", "ca"))
+    security = Security(
+        cert, key, ca, True, str(files / "tokens"), open_health=False, open_reflection=True, reflection=False
+    )
     assert called == [("default", security, "127.0.0.1:9", "json")]
     assert current_settings().environment()["TENSORHOP_TLS_KEY"] == str(files / "key")
     assert "TENSORHOP_TLS_KEY" not in os.environ

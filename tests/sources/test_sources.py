@@ -60,14 +60,16 @@ def test_a_backend_that_the_service_does_not_have(tmp_path):
 def test_what_is_not_installed_is_said_with_the_command(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "NEEDS", {"transformers": ("no_such_module", "json")})
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InvalidInput, match=r"needs no_such_module: pip install 'tensorhop\[models\]'"):
+    with pytest.raises(InvalidInput, match=r"needs no_such_module; install with: .* -m pip install .*'torch>=2.6'"):
         find_model("detect", ModelChoice(str(tmp_path)), ["transformers"])
 
 
 def test_groundingdino_py_is_installed_by_other_commands(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "NEEDS", {"groundingdino": ("no_such_module",)})
     (tmp_path / "weights.pth").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"needs no_such_module: pip install -r .*--no-deps groundingdino-py"):
+    with pytest.raises(
+        InvalidInput, match=r"needs no_such_module; install with: .*pip install -r .*--no-deps groundingdino-py"
+    ):
         find_model("detect", ModelChoice(str(tmp_path)), ["groundingdino"])
 
 

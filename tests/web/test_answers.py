@@ -11,7 +11,7 @@ from fake_pipeline import serving
 from http_caller import CAT, QUICK, call, events_of, oval, post
 from PIL import Image
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Size
 from tensorhop.values.images import decode_image, decode_mask
@@ -126,3 +126,20 @@ def test_merge_makes_one_of_all(http: str) -> None:
     told = post(http, {**QUICK, "merge": "true"}, masks=MASKS).json
     assert [one["index"] for one in told["objects"]] == [0]
     assert told["objects"][0]["box"] == [0, 0, 451, 300]  # the regions of whole masks
+
+
+def test_masks_come_if_they_are_asked_for(http: str) -> None:
+    told = post(http, {"return_masks": "true"}).json
+    (one,) = told["objects"]
+    x0, y0, x1, y1 = one["mask"]["region"]
+    mask = np.asarray(Image.open(io.BytesIO(base64.b64decode(one["mask"]["data"]))))
+    assert mask.shape == (y1 - y0, x1 - x0)
+    assert mask.dtype == np.uint8
+    assert mask.max() > 200
+    assert "mask" not in post(http).json["objects"][0]
+    archive = zipfile.ZipFile(io.BytesIO(post(http, {"return_masks": "true"}, accept="application/zip").body))
+    summary = json.loads(archive.read("summary.json"))
+    assert summary["objects"][0]["mask"] == {"file": "0-mask.png", "region": [x0, y0, x1, y1]}
+    np.testing.assert_array_equal(np.asarray(Image.open(archive.open("0-mask.png"))), mask)
+    picture = post(http, {"return_masks": "true"}, accept="image/png")
+    assert (picture.status, picture.json["field"]) == (400, "return_masks")

@@ -2,12 +2,13 @@
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
 import pytest
 from http_caller import CAT, call, oval, post
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.v1 import fault_pb2
 from tensorhop.values.finish_options import Finish
@@ -44,7 +45,7 @@ def test_the_same_error_as_over_grpc(
 ) -> None:
     with pytest.raises((ServiceFault, InvalidInput)) as caught:
         list(client.process(CAT, **arguments))
-    error = caught.value
+    error: Any = caught.value
     field = error.field if isinstance(error, InvalidInput) else error.fault.field
     answer = post(http, fields)
     assert (answer.status, answer.json["code"]) == (400, "INVALID_ARGUMENT")

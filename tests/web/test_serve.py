@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from http_caller import call
+from fake_pipeline import serving
+from http_caller import call, post
 from typer.testing import CliRunner
 
+from tensorhop.extras import install_command
 from tensorhop.orchestrator import cli
 from tensorhop.orchestrator.commands import serve_command
 from tensorhop.rpc.server import Server
@@ -55,4 +57,28 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     monkeypatch.setattr(serve_command, "find_spec", lambda name: None if name == "uvicorn" else True)
     done = CliRunner().invoke(cli.app, command)
     assert done.exit_code == 1
-    assert done.output == "Error: HTTP needs Starlette and uvicorn; install them with: pip install 'tensorhop[http]'\n"
+    assert done.output == f"Error: HTTP needs Starlette and uvicorn; install them with: {install_command('http')}\n"
+
+
+def test_a_unix_socket_is_gone_with_its_server(tmp_path: Path) -> None:
+    server = HttpServer(f"unix:{tmp_path}/socket", "127.0.0.1:9")
+    assert (tmp_path / "socket").is_socket()
+    server.stop(1).wait()
+    assert not (tmp_path / "socket").exists()
+
+
+@pytest.mark.parametrize("timeout", ["1e10", "1e300"])
+def test_a_very_long_timeout_is_one(timeout: str) -> None:
+    with serving() as (fake, address, _):
+        assert post(address, {"request_id": "r", "timeout": timeout}).status == 200
+        assert fake.seconds[0] is not None
+        assert fake.seconds[0] > 86_400
+
+
+@pytest.mark.parametrize("timeout", ["inf", "nan", "-1", "0"])
+def test_what_is_no_timeout_is_refused_by_name(timeout: str) -> None:
+    with serving() as (fake, address, _):
+        answer = post(address, {"timeout": timeout})
+        assert (answer.status, answer.json["field"]) == (400, "timeout")
+        assert post(address, headers={"X-Request-Timeout": timeout}).json["field"] == "X-Request-Timeout"
+        assert not fake.requests

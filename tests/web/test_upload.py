@@ -1,11 +1,13 @@
 """What is refused of an upload, how early, and that nobody can hold the server up with one."""
 
 import base64
+import io
 import json
 import socket
 
 import pytest
 from http_caller import CAT, FORM, call, form, post, raw, read_all
+from PIL import Image
 
 from tensorhop.web import process
 
@@ -211,3 +213,34 @@ def test_no_file_is_written(http: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.SpooledTemporaryFile.rollover", refuse)
     answer = post(http, image=CAT + b"\0" * 3_000_000, masks=[b"no mask"])
     assert answer.json["field"] == "masks[0]"
+
+
+@pytest.mark.parametrize(
+    "start", ["", "data:image/jpeg;base64,", "data:;base64,", " DATA:image/png;name=a.png;base64,"]
+)
+@pytest.mark.parametrize("lines", ["", "\n", "\r\n", " \t"])
+def test_base64_may_have_line_breaks_or_stand_in_a_data_uri(http: str, start: str, lines: str) -> None:
+    text = base64.b64encode(CAT).decode()
+    broken = start + lines.join(text[place : place + 76] for place in range(0, len(text), 76)) + lines
+    wanted = {"image": {"encoded": broken}, "boxes": [[20, 10, 440, 300]], "shadow": "none"}
+    answer = call(http, "POST", "/process", json.dumps(wanted), JSON)
+    assert answer.status == 200
+    assert answer.json["summary"]["photo"] == [451, 300]
+
+
+@pytest.mark.parametrize("text", ["data:image/png,abcd", "data:image/png;base64", "data:image/png;base64,ab!d", "abc"])
+def test_what_is_no_base64_is_refused(http: str, text: str) -> None:
+    answer = call(http, "POST", "/process", json.dumps({"image": {"encoded": text}}), JSON)
+    assert (answer.status, answer.json["field"]) == (400, "image.encoded")
+
+
+def test_a_mask_of_another_size_is_refused_by_file_and_by_json(http: str) -> None:
+    file = io.BytesIO()
+    Image.new("L", (225, 150), 255).save(file, "PNG")
+    wanted = {"image": IMAGE, "masks": [{"encoded": base64.b64encode(file.getvalue()).decode()}]}
+    for answer in (
+        post(http, masks=[file.getvalue()]),
+        call(http, "POST", "/process", json.dumps(wanted), JSON),
+    ):
+        assert (answer.status, answer.json["field"], answer.json["parameter"]) == (400, "masks[0]", "masks")
+        assert "225 x 150 pixels; the upright photo is 451 x 300" in answer.json["detail"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.cutouts import objects
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
@@ -78,8 +78,8 @@ def test_nothing_is_encoded_or_decoded_in_between(
     client: PipelineClient, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded, encoded = [], []
-    decode, encode = image_source.decode_image, objects.encode_picture
-    monkeypatch.setattr(image_source, "decode_image", lambda *args: (decoded.append(args[1:]), decode(*args))[1])
+    decode, encode = image_source.decode_photo, objects.encode_picture
+    monkeypatch.setattr(image_source, "decode_photo", lambda *args: (decoded.append(args[1:]), decode(*args))[1])
     monkeypatch.setattr(objects, "encode_picture", lambda *args: (encoded.append(1), encode(*args))[1])
     events = list(client.process(PHOTO.read_bytes(), boxes=BOXES, cache=False, output=Output("png")))
     assert decoded == [("image.encoded",)], "by the pipeline, as it came"

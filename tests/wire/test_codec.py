@@ -837,8 +837,8 @@ def test_a_stock_stub_calls_our_servicer():
         answer = detect_pb2_grpc.DetectServiceStub(channel).Detect(request, timeout=GUARD)
         assert [(one.label, one.score) for one in answer.detections] == [("a", GRID.sum()), ("b", GRID.sum())]
     with serving(SEGMENT, Segment()) as channel:
-        request = segment_pb2.SegmentRequest(image=image, boxes=[image_pb2.Box()] * 3)
-        answers = list(segment_pb2_grpc.SegmentServiceStub(channel).Segment(request, timeout=GUARD))
+        wanted = segment_pb2.SegmentRequest(image=image, boxes=[image_pb2.Box()] * 3)
+        answers = list(segment_pb2_grpc.SegmentServiceStub(channel).Segment(wanted, timeout=GUARD))
         assert [one.index for one in answers] == [0, 1, 2]
         assert [one.mask.alpha for one in answers] == [plain_tensor(GRID[..., 0] + np.uint8(i)) for i in range(3)]
 

@@ -10,12 +10,13 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, NotShared, fault_of
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
@@ -851,7 +852,7 @@ def test_slots_come_back_when_the_last_worker_is_done_with_them(servers, folder,
     whole = write_box(Box(0, 0, width, height))
     request = pipeline_pb2.ProcessRequest(image=write_image(cat, payloads), boxes=[whole, whole], max_parallel=1)
     try:
-        events = PipelineServicer(stages).Process(Packet(request, payloads), Context())
+        events: Any = PipelineServicer(stages).Process(Packet(request, payloads), Context())
         assert next(events).message.WhichOneof("event") == "detections"
         assert next(events).message.WhichOneof("event") == "object"
         assert pool.asked.wait(GUARD)

@@ -117,7 +117,8 @@ class Cluster:
         for name in STEPS:
             self.services[name] = []
             for number in range(replicas):
-                prefix, place = [], "127.0.0.1"
+                prefix: list[str] = []
+                place = "127.0.0.1"
                 if number == replicas - 1:
                     prefix, place = (remote or {}).get(name, (prefix, place))
                 where = f"{place}:{free_port('127.0.0.1')}"

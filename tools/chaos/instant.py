@@ -44,7 +44,7 @@ class Detector(Instant):
     ) -> list[tuple[list[Detection], list[str]]]:
         """Two objects, a third of each side, at the left and at the right."""
         time.sleep(self.seconds)
-        found = []
+        found: list[tuple[list[Detection], list[str]]] = []
         for image, words in zip(images, phrases, strict=True):
             height, width = image.shape[:2]
             boxes = [Box(width * x, height / 3, width * (x + 1 / 3), height * 2 / 3) for x in (0.1, 0.6)]

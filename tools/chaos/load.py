@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
-from tensorhop.client import Event, PipelineClient
+from tensorhop.client.events import Event
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.v1 import fault_pb2
 from tensorhop.values.output_options import Output
@@ -81,10 +83,10 @@ class Tally:
 class Load:
     """Requests to a pipeline, checked against the answers that it gave when all was well."""
 
-    def __init__(self, address: str, files: Sequence[bytes] = (), **request: object) -> None:
+    def __init__(self, address: str, files: Sequence[bytes] = (), **request: Any) -> None:
         self.address, self.request = address, {"cache": False, "output": PNG, **request}
         self.files = list(files) or photos()
-        with PipelineClient(address) as client:
+        with PipelineClient(address, retry=False) as client:
             self.right = [digest(list(client.process(file, **self.request))) for file in self.files]
         assert all(not any(line.startswith("fault") for line in lines) for lines in self.right), self.right
         assert len(set(self.right)) == len(self.files), "the photos cannot be told apart"
@@ -130,7 +132,7 @@ class Load:
 
         def call(caller: int) -> None:
             number = caller
-            with PipelineClient(self.address) as client:
+            with PipelineClient(self.address, retry=False) as client:
                 while not end.is_set():
                     good = len(tally.done)
                     self.one(client, number, tally, timeout)

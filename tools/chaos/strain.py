@@ -19,7 +19,7 @@ from load import PHOTOS, Load, Tally, in_threads, resized
 from replicas import take
 from rows import Row
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.status import from_error
@@ -29,6 +29,7 @@ from tensorhop.values.results import ObjectFault, ObjectResult, Summary
 from tensorhop.wire.codec import Packet, Stub, readable
 from tensorhop.wire.payloads import Payloads
 
+Place = tuple[float, float, float, float]  # a box: x0, y0, x1, y1
 TIMES = 10  # the capacity, that overload asks for
 IN_TIME = 1.0  # seconds after a deadline within which a caller on a busy machine must have heard of it
 
@@ -41,7 +42,7 @@ def deadline(arguments: argparse.Namespace) -> Iterator[Row]:
             victim = cluster.services[name][0]
             victim.signal(signal.SIGSTOP)
             tally = Tally()
-            with PipelineClient(cluster.pipeline.address) as client:
+            with PipelineClient(cluster.pipeline.address, retry=False) as client:
                 for number in range(6):
                     load.one(client, number, tally, timeout=0.5)
             victim.signal(signal.SIGCONT)
@@ -55,12 +56,12 @@ def deadline(arguments: argparse.Namespace) -> Iterator[Row]:
         load = Load(cluster.pipeline.address)
         load.address = slow.pipeline.address
         tally = Tally()
-        with PipelineClient(load.address) as client:
+        with PipelineClient(load.address, retry=False) as client:
             for number in range(6):
                 load.one(client, number, tally, timeout=0.5)
         told = take(tally, "describe DEADLINE_EXCEEDED")
         slowest, after = tally.slowest, time.monotonic()
-        with PipelineClient(load.address) as client:
+        with PipelineClient(load.address, retry=False) as client:
             load.one(client, 0, tally)
         took = time.monotonic() - after
         # describe 1 s, detect 1 s, two objects of 1 s in segment; and what was under way already.
@@ -98,7 +99,11 @@ def overload(arguments: argparse.Namespace) -> Iterator[Row]:
         capacity = max(1.0, len(calm.done) / 6.0)
         tally, rate = Tally(), TIMES * capacity
         seconds = arguments.overload_seconds
-        with Watch(cluster.all) as watch, PipelineClient(load.address) as client, ThreadPoolExecutor(400) as callers:
+        with (
+            Watch(cluster.all) as watch,
+            PipelineClient(load.address, retry=False) as client,
+            ThreadPoolExecutor(400) as callers,
+        ):
             start = time.monotonic()
             for number in range(int(seconds * rate)):
                 time.sleep(max(0.0, start + number / rate - time.monotonic()))
@@ -184,7 +189,7 @@ def crowd(arguments: argparse.Namespace) -> Iterator[Row]:
                     tally.wrong += not good
                     tally.done.append(time.monotonic())
                 tally.slowest = time.monotonic() - started
-        with PipelineClient(load.address) as client:
+        with PipelineClient(load.address, retry=False) as client:
             at, after = time.monotonic(), Tally()
             load.one(client, 0, after)
         problem = watch.problem() or ("" if after.done else f"the next request failed: {after.reasons}")
@@ -201,7 +206,7 @@ def callers(arguments: argparse.Namespace) -> Iterator[Row]:
         events: list[object] = []
 
         def read() -> None:
-            with PipelineClient(load.address) as client:
+            with PipelineClient(load.address, retry=False) as client:
                 for event in client.process(load.files[0], **load.request):
                     events.append(event)
                     time.sleep(arguments.reader_seconds)
@@ -229,8 +234,8 @@ def callers(arguments: argparse.Namespace) -> Iterator[Row]:
 VANISHING = """
 import sys
 from pathlib import Path
-from tensorhop.client import PipelineClient
-with PipelineClient(sys.argv[1]) as client:
+from tensorhop.client.pipeline import PipelineClient
+with PipelineClient(sys.argv[1], retry=False) as client:
     for event in client.process(Path(sys.argv[2]), boxes=[(0, 0, 50, 50)] * 200, cache=False):
         print("event", flush=True)
 """
@@ -254,7 +259,7 @@ def vanishing(how: str, cluster: Cluster, prefix: list[str], network: Namespace 
         else:
             network.cut()
         at = time.monotonic()
-        with PipelineClient(cluster.pipeline.address) as client:
+        with PipelineClient(cluster.pipeline.address, retry=False) as client:
             while not tally.done and time.monotonic() < at + 60:
                 try:
                     events = list(client.process(PHOTOS / "cat.jpg", boxes=[(0, 0, 50, 50)], cache=False, timeout=30))
@@ -280,7 +285,7 @@ def sizes(arguments: argparse.Namespace) -> Iterator[Row]:
     """As many boxes as are allowed, and a photo of 48 megapixels."""
     with Cluster(1, seconds=0.0) as cluster:
         small = resized(PHOTOS / "coffee.jpg", (160, 160))
-        boxes = [(x, y, x + 40, y + 40) for y in range(0, 50, 2) for x in range(0, 100, 5)]
+        boxes: list[Place] = [(x, y, x + 40, y + 40) for y in range(0, 50, 2) for x in range(0, 100, 5)]
         yield large(cluster, f"{len(boxes)} boxes for one photo", small, boxes)
         coffee = decode_image((PHOTOS / "coffee.jpg").read_bytes())  # 400 x 600
         yield large(
@@ -288,9 +293,9 @@ def sizes(arguments: argparse.Namespace) -> Iterator[Row]:
         )
 
 
-def large(cluster: Cluster, what: str, image: object, boxes: list[tuple[float, float, float, float]]) -> Row:
+def large(cluster: Cluster, what: str, image: np.ndarray | bytes, boxes: list[Place]) -> Row:
     tally = Tally(requests=1)
-    with Watch(cluster.all) as watch, PipelineClient(cluster.pipeline.address) as client:
+    with Watch(cluster.all) as watch, PipelineClient(cluster.pipeline.address, retry=False) as client:
         started = time.monotonic()
         events = list(client.process(image, boxes=boxes, cache=False))
         tally.slowest = time.monotonic() - started

@@ -1,1 +1,1 @@
-"""What a server does around every call: observe it, authenticate it, limit it, and turn exceptions into statuses."""
+"""Interceptors: a server observes, authenticates and limits every call, and turns exceptions into statuses."""

@@ -1,4 +1,4 @@
-"""Lets calls pass that bring a token."""
+"""The interceptor that admits only calls with a token."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +7,7 @@ import grpc
 
 from tensorhop.errors import step_of
 from tensorhop.rpc.health import WORKERS
+from tensorhop.rpc.interceptors.handlers import Handler
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.status import to_status
 from tensorhop.rpc.tokens import KEY, Tokens
@@ -14,7 +15,7 @@ from tensorhop.v1 import fault_pb2
 
 
 class AuthenticationInterceptor(grpc.ServerInterceptor):
-    """Refuses calls that bring no token of the file, before anything of their messages is read."""
+    """Refuses calls without one of the tokens, before any of their messages is read."""
 
     def __init__(self, tokens: Tokens, security: Security, service: str) -> None:
         self._tokens, self._service = tokens, service
@@ -23,19 +24,15 @@ class AuthenticationInterceptor(grpc.ServerInterceptor):
             self._open += ("/grpc.health.",)
         if security.open_reflection:
             self._open += ("/grpc.reflection.",)
-        # A handler that takes a stream is called before the first message has come.
-        self._missing: grpc.RpcMethodHandler = grpc.stream_unary_rpc_method_handler(
-            self._refusal("is missing; send 'Bearer TOKEN'")
-        )
-        self._wrong: grpc.RpcMethodHandler = grpc.stream_unary_rpc_method_handler(
-            self._refusal("holds no token that is taken here")
-        )
+        # gRPC calls a handler that takes a stream before the first message has arrived.
+        self._missing: Handler = grpc.stream_unary_rpc_method_handler(self._refusal("is missing; send 'Bearer TOKEN'"))
+        self._wrong: Handler = grpc.stream_unary_rpc_method_handler(self._refusal("holds no token that is taken here"))
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Handler | None:
         handler = continuation(details)
         if handler is None or details.method.startswith(self._open):
             return handler
@@ -57,5 +54,5 @@ class AuthenticationInterceptor(grpc.ServerInterceptor):
         def refuse(requests: Any, context: grpc.ServicerContext) -> None:
             context.abort_with_status(status)
 
-        refuse.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]  # the others may all wait for a model
+        refuse.experimental_thread_pool = WORKERS  # type: ignore[attr-defined]  # the others may wait for a model
         return refuse

@@ -1,4 +1,4 @@
-"""The calls to one server: how many may be under way, and how those before fared."""
+"""The call limit of a server, and the counts and times of its calls."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ class CallLimit:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Around one call. Raises Overloaded: as many are under way as may be."""
+        """The context of one call. Raises Overloaded: `most` calls are under way already."""
         calls = self._calls
         with self._lock:
             if calls.under_way >= calls.most:
@@ -39,7 +39,7 @@ class CallLimit:
                 calls.seconds += calls.last_seconds
 
     def calls(self) -> info_pb2.Calls:
-        """As they stand now."""
+        """The counts and times as they are now."""
         calls = info_pb2.Calls()
         with self._lock:
             calls.CopyFrom(self._calls)

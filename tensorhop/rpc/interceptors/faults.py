@@ -1,4 +1,4 @@
-"""Exceptions of handlers as gRPC statuses."""
+"""The interceptor that turns exceptions of handlers into gRPC statuses, and limits the number of calls."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import grpc
 from tensorhop.errors import fault_of
 from tensorhop.request_id import REQUEST_ID, metadata_of
 from tensorhop.rpc.interceptors.call_limit import CallLimit
-from tensorhop.rpc.interceptors.handlers import behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
 from tensorhop.rpc.status import to_status
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import readable
@@ -20,22 +20,22 @@ log = logging.getLogger(__name__)
 
 
 class FaultInterceptor(grpc.ServerInterceptor):
-    """Turns what a handler raises into a gRPC status with a Fault as detail, for streams too; refuses too many calls.
+    """Turns a handler's exception into a gRPC status with a Fault as its detail, for streams too. Applies a call limit.
 
     Args:
         service: name of the service whose faults these are.
-        limit: of the calls, without those to health, info and the like, which have threads of their own.
+        limit: of all calls except those to health, info and similar methods, which have threads of their own.
     """
 
     def __init__(self, service: str, limit: CallLimit) -> None:
         self._service, self._limit = service, limit
-        self._wrapped: dict[str, grpc.RpcMethodHandler] = {}  # by method: gRPC asks again at each call
+        self._wrapped: dict[str, Handler] = {}  # by method: gRPC asks again at each call
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Handler | None:
         wrapped = self._wrapped.get(details.method)
         if wrapped is None:
             handler = continuation(details)
@@ -44,7 +44,7 @@ class FaultInterceptor(grpc.ServerInterceptor):
             wrapped = self._wrapped[details.method] = self._wrap(handler)
         return wrapped
 
-    def _wrap(self, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    def _wrap(self, handler: Handler) -> Handler:
         behavior = behavior_of(handler)
         own_threads = hasattr(behavior, "experimental_thread_pool")
         limited = nullcontext if own_threads else self._limit.call

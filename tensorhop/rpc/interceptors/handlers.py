@@ -1,15 +1,20 @@
-"""gRPC's method handlers, taken apart and put together again: what all interceptors do."""
+"""Wrapping of gRPC's method handlers, which all interceptors do."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
+else:  # generic for type checkers alone
+    Handler = grpc.RpcMethodHandler
 
-def wrap_handler(handler: grpc.RpcMethodHandler, guarded: Any) -> grpc.RpcMethodHandler:
-    """A handler of the same kind and serializers, with another behavior; it runs on the threads of the first one."""
+
+def wrap_handler(handler: Handler, guarded: Any) -> Handler:
+    """A handler with another behavior, but of the same kind and with the same serializers and threads."""
     behavior = behavior_of(handler)
-    if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on what it is given
+    if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on the function that it is given
         guarded.experimental_thread_pool = behavior.experimental_thread_pool
     if handler.unary_stream:
         make = grpc.unary_stream_rpc_method_handler
@@ -20,8 +25,8 @@ def wrap_handler(handler: grpc.RpcMethodHandler, guarded: Any) -> grpc.RpcMethod
     return make(guarded, handler.request_deserializer, handler.response_serializer)
 
 
-def behavior_of(handler: grpc.RpcMethodHandler) -> Callable[..., Any]:
-    """The function that does the work. No method of the contract takes a stream; a refusal does."""
+def behavior_of(handler: Handler) -> Callable[..., Any]:
+    """A handler's function. No method of the contract takes a stream; only a refusal does."""
     behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary
     assert behavior is not None
     return behavior

@@ -1,4 +1,4 @@
-"""What is seen of every call from outside: counts and times, a line of log, and a span."""
+"""The interceptor that observes every call: metrics, a line in the log, and a span."""
 
 import logging
 import time
@@ -12,7 +12,7 @@ from tensorhop.observe import tracing
 from tensorhop.observe.metrics import CALL_SECONDS, CALLS, CALLS_UNDER_WAY
 from tensorhop.request_id import REQUEST_ID, metadata_of, usable
 from tensorhop.rpc.channel import INFO
-from tensorhop.rpc.interceptors.handlers import behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
 
 log = logging.getLogger(__name__)
 
@@ -21,26 +21,26 @@ NO_ID = "-"
 
 
 class ObservationInterceptor(grpc.ServerInterceptor):
-    """Watches the calls that do work; those to health, reflection and info go by unseen."""
+    """Observes the calls that do work, but not those to health, reflection and info."""
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._wrapped: dict[tuple[str, int], tuple[grpc.RpcMethodHandler, grpc.RpcMethodHandler]] = {}
+        self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler | None:
+    ) -> Handler | None:
         handler = continuation(details)
         if handler is None or not is_own(details.method) or details.method.startswith(INFO_PATH):
             return handler
-        key = (details.method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
+        key = (details.method, id(handler))  # the handler is kept, so its id stays unique
         if key not in self._wrapped:
             self._wrapped[key] = handler, self._wrap(details.method, handler)
         return self._wrapped[key][1]
 
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    def _wrap(self, method: str, handler: Handler) -> Handler:
         behavior = behavior_of(handler)
         seen = Method(self._service, method)
         return wrap_handler(handler, partial(stream if handler.response_streaming else unary, seen, behavior))
@@ -87,10 +87,10 @@ def stream(method: Method, behavior: Callable[..., Any], request: Any, context: 
     started, metadata = method.begin(), metadata_of(context)
     request_id = id_of(request, metadata)
     span = tracing.begin_server(method.path, metadata, request_id)
-    code = grpc.StatusCode.CANCELLED  # who stops reading closes this generator
+    code = grpc.StatusCode.CANCELLED  # gRPC closes this generator if the caller stops reading
     try:
         for answer in behavior(request, context):
-            if request_id == NO_ID:  # the pipeline has made one, and tells the caller
+            if request_id == NO_ID:  # the pipeline has made one, which its answers carry
                 request_id = id_of(answer, {})
             yield answer
         code = grpc.StatusCode.OK
@@ -102,10 +102,11 @@ def stream(method: Method, behavior: Callable[..., Any], request: Any, context: 
 
 def code_of(context: grpc.ServicerContext) -> grpc.StatusCode | None:
     """The status that a handler has set, or None."""
-    return context.code()  # type: ignore[attr-defined]  # which the stubs do not know
+    code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]  # which the stubs do not know
+    return code
 
 
 def id_of(packet: Any, metadata: dict[str, str]) -> str:
-    """The request's id, as its message or metadata has it; NO_ID without one, or if it is not fit to be printed."""
+    """The request's id in its message or metadata; NO_ID if there is none, or if it cannot be printed."""
     given = getattr(getattr(packet, "message", None), "request_id", "") or metadata.get(REQUEST_ID, "")
     return given if usable(given) else NO_ID

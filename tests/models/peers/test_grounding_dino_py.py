@@ -154,7 +154,7 @@ def test_a_phrase_of_which_nothing_is_read(
     with pytest.raises(grpc.RpcError) as caught:
         ask(address, photos[0], ["cat", phrase])
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "phrases[1]" in caught.value.details()
+    assert "phrases[1]" in str(caught.value.details())
 
 
 # What cannot be served: one sentence says what is wrong and what to do, and nothing starts.

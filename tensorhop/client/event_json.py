@@ -1,11 +1,11 @@
-"""Events as JSON can hold them: everything but pixels and files."""
+"""Events as JSON: everything but pixels and files."""
 
 import dataclasses
 from typing import Any
 
 
 def event_json(event: object) -> dict[str, Any]:
-    """An event as JSON can hold it, without pixels and files. The detection's fields stand beside the object's own."""
+    """An event as a JSON object, without pixels and files. The detection's fields stand beside the event's own."""
     row: dict[str, Any] = {"event": type(event).__name__.removeprefix("Object").lower().replace("result", "object")}
     for field in dataclasses.fields(event):  # type: ignore[arg-type]
         value = getattr(event, field.name)
@@ -19,7 +19,7 @@ def event_json(event: object) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses and named tuples as dicts, lists and numbers."""
+    """A value with its dataclasses as dicts, its tuples as lists, and its floats rounded to four decimals."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple | list):

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from tensorhop.errors import ServiceFault
-from tensorhop.orchestrator.chain import retries
 from tensorhop.orchestrator.chain.request_scope import RequestScope
-from tensorhop.orchestrator.chain.retries import MOST_TRIES, TOKENS, Retry
+from tensorhop.rpc import retries
+from tensorhop.rpc.retries import MOST_TRIES, TOKENS, Retry
 from tensorhop.settings import current_settings
 from tensorhop.v1 import fault_pb2
 

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import typer
 
-from tensorhop.client import PipelineClient
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
 from tensorhop.observe.tracing import start_tracing
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
-from tensorhop.orchestrator.run.files import STDIN, WrongUse, check_writable, find_inputs
-from tensorhop.orchestrator.run.manifest import Line, count_lines, open_manifest, open_results, read_tasks
+from tensorhop.orchestrator.run.file_checks import check_files, check_results
+from tensorhop.orchestrator.run.files import WrongUse, check_writable
+from tensorhop.orchestrator.run.inputs import STDIN, find_inputs
+from tensorhop.orchestrator.run.manifest import Line, ResultsFile, count_lines, open_manifest, read_tasks
+from tensorhop.orchestrator.run.own_files import Rights
 from tensorhop.orchestrator.run.own_options import OVERLAY
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, PhotoRequest, PhotoTask, photo_request
 from tensorhop.orchestrator.run.reporter import Reporter
@@ -40,11 +43,12 @@ class RunOptions:
     out: str
     template: str | None
     as_json: bool
-    steps: Path | None
+    steps: str | None
     jobs: int
     resume: bool
     fail_fast: bool
     endpoint: str | None
+    overwrite: bool = False
 
 
 def run_photos(
@@ -72,28 +76,44 @@ def run_photos(
         raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
     only_images = {"--box": boxes, "--mask": options.masks, "--recursive": options.recursive}
     check_manifest(options.images, options.manifest, only_images)
-    inputs = find_inputs(options.images, options.recursive, options.out)
+    check_given(options)
+    inputs, left_out = find_inputs(options.images, options.recursive, options.template)
     if len(inputs) > 1 and (boxes or options.masks):
         raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
     chosen, place = PhotoOptions(**values), destination(options)
     check_out(options, place.single, len(inputs), values.get(OVERLAY.name))
     masks = [read_mask_file(path) for path in options.masks]
-    plan = photo_request(chosen, place, phrases=phrases, boxes=boxes, masks=masks)
-    tasks: Iterable[PhotoTask] = [PhotoTask(photo, plan) for photo in inputs]
-    total: int | None = len(inputs)
-    results: TextIO | None = None
-    if options.manifest is not None:
-        tasks, total = manifest_tasks(options.manifest, chosen, place, phrases), count_lines(options.manifest)
-        results = open_results(Path(options.out))
+    names = [str(path) for path in options.masks]
+    plan = photo_request(chosen, place, phrases=phrases, boxes=boxes, masks=masks, mask_files=names)
+    manifest = options.manifest
+
+    def tasks() -> Iterable[PhotoTask]:
+        if manifest is None:
+            return [PhotoTask(photo, plan) for photo in inputs]
+        return manifest_tasks(manifest, chosen, place, phrases)
+
+    given, total = tasks(), len(inputs) if manifest is None else count_lines(manifest)
+    if total is not None:  # a manifest on standard input can be read only once
+        reads = [*options.masks, *([Path(manifest)] if manifest is not None else [])]
+        check_files(place, tasks, reads, options.resume)
+    if manifest is not None:
+        check_results(Path(options.out), place.rights)
 
     def work(stack: ExitStack) -> int:
-        if results:
-            stack.enter_context(results)
         client = stack.enter_context(connection(options.endpoint, choices, security))
-        reporter = stack.enter_context(Reporter(options.as_json, total, results))
-        return run(tasks, client, reporter, jobs=options.jobs, resume=options.resume, fail_fast=options.fail_fast)
+        results = stack.enter_context(ResultsFile(Path(options.out))) if manifest is not None else None
+        reporter = stack.enter_context(Reporter(options.as_json, total, results, left_out))
+        return run(given, client, reporter, jobs=options.jobs, resume=options.resume, fail_fast=options.fail_fast)
 
     return until_signal(work)
+
+
+def check_given(options: RunOptions) -> None:
+    """Raises WrongUse: an option is empty, as that of a shell's variable that is not set."""
+    steps = options.steps
+    for name, value in (("--out", options.out), ("--save-steps", steps), ("--name", options.template)):
+        if value == "":
+            raise WrongUse(f"{name} is empty" + ("" if name == "--name" else "; the current folder is ."))
 
 
 def check_out(options: RunOptions, single: bool, inputs: int, overlay: bool | None) -> None:
@@ -139,7 +159,8 @@ def destination(options: RunOptions) -> Destination:
     """Where results go. An --out with a suffix is one file, unless it is a directory; - is standard output."""
     out = None if options.out == "-" else Path(options.out)
     single = out is None or (out.suffix != "" and not out.is_dir())
-    return Destination(out, single, options.template, options.steps)
+    steps = None if options.steps is None else Path(options.steps)
+    return Destination(out, single, options.template, steps, Rights(options.overwrite))
 
 
 def manifest_tasks(
@@ -150,8 +171,13 @@ def manifest_tasks(
     def plan_line(line: Line) -> PhotoRequest:
         return photo_request(chosen.under(line.options), place, phrases=line.phrases or phrases, boxes=line.boxes)
 
-    folder = Path() if manifest == STDIN else Path(manifest).parent
-    return read_tasks(open_manifest(manifest), folder, plan_line)
+    folder, file = Path() if manifest == STDIN else Path(manifest).parent, open_manifest(manifest)
+
+    def read() -> Iterator[PhotoTask]:
+        with file:
+            yield from read_tasks(file, folder, plan_line)
+
+    return read()
 
 
 @contextmanager

@@ -4,10 +4,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tensorhop.errors import ServiceFault
-from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.v1 import fault_pb2
 
 T = TypeVar("T")
@@ -25,8 +24,21 @@ LOOK_SECONDS = 1.0  # between two looks at whether the request is still wanted
 TOKENS, PER_SUCCESS = 512.0, 0.1
 
 
+class Wanted(Protocol):
+    """A request, for as long as its answer is wanted."""
+
+    @property
+    def cancelled(self) -> bool: ...
+
+    def timeout(self) -> float:
+        """Seconds that a call may take now."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, unless the request is cancelled; returns whether it is."""
+
+
 class Retry:
-    """How one step is tried again. The budget is shared by all requests, so that an outage is not met with a storm.
+    """How one service is tried again. The budget is shared by all requests, so that an outage is not met with a storm.
 
     Args:
         ready: waits so many seconds for a connection; tells whether there is one. What it waits for costs the service
@@ -38,24 +50,30 @@ class Retry:
         self._tokens = TOKENS
         self._lock = threading.Lock()
 
-    def call(self, attempt: Callable[[], T], scope: RequestScope) -> T:
+    def call(self, attempt: Callable[[], T], scope: Wanted) -> T:
         """What an attempt returns. Raises ServiceFault: the last one's."""
         (answer,) = self.stream(lambda: iter([attempt()]), scope)
         return answer
 
-    def stream(self, attempt: Callable[[], Iterator[T]], scope: RequestScope) -> Iterator[T]:
+    def stream(self, attempt: Callable[[], Iterator[T]], scope: Wanted, resumes: bool = True) -> Iterator[T]:
         """The answers of a stream. An attempt after the first asks only for what is missing; the caller keeps count.
+
+        Args:
+            resumes: whether an attempt can do so; otherwise none is made once there was an answer.
 
         Raises:
             ServiceFault: the last attempt's, or that the request has ended while this waited.
         """
-        tries, since = 0, time.monotonic()
+        tries, since, answered = 0, time.monotonic(), False
         while True:
             try:
                 for answer in attempt():
+                    answered = True
                     yield answer
                     tries, since = 0, time.monotonic()
             except ServiceFault as error:
+                if error.lasting or (answered and not resumes):
+                    raise
                 tries += 1
                 pushed_back = is_pushed_back(error.fault)
                 pause = pause_of(error.fault, tries, time.monotonic() - since)
@@ -72,7 +90,7 @@ class Retry:
                     self._tokens = min(TOKENS, self._tokens + PER_SUCCESS)
                 return
 
-    def _connected(self, scope: RequestScope) -> bool:
+    def _connected(self, scope: Wanted) -> bool:
         end = time.monotonic() + min(LONGEST_OUTAGE, scope.timeout())
         while not scope.cancelled:
             left = end - time.monotonic()

@@ -1,0 +1,1 @@
+"""What a Python program calls: the whole chain, each step alone, and the chain from asyncio."""

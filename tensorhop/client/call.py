@@ -1,0 +1,136 @@
+"""Call: the events of one request, which is made again while nothing has come of it."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, NoReturn, Self, TypeVar
+
+import grpc
+
+from tensorhop.errors import InvalidInput, ServiceFault, service_of
+from tensorhop.observe import tracing
+from tensorhop.rpc.remote import Remote
+from tensorhop.rpc.retries import Retry
+from tensorhop.rpc.status import from_error
+from tensorhop.v1 import fault_pb2
+from tensorhop.wire.codec import Packet, readable
+
+E = TypeVar("E")
+LONGEST_TIMEOUT = 97_200_000.0  # seconds, 27,000 hours: a deadline that is further away fails at once in gRPC
+
+
+class Call(Generic[E]):
+    """The events of one request, as they happen. A caller who leaves early ends the work behind them.
+
+    Until the first event has come, an attempt that failed for a moment is followed by another, as the pipeline does it
+    with its services: the server cannot be reached, or is full and says when to come again.
+
+    Args:
+        remote: where the method is.
+        method: its name.
+        packet: the request.
+        timeout: seconds for all attempts together; None for no limit.
+        retry: by which rule it is tried again; None for one attempt only.
+        read: makes an event of an answer.
+    """
+
+    def __init__(
+        self,
+        remote: Remote,
+        method: str,
+        packet: Packet[Any],
+        timeout: float | None,
+        retry: Retry | None,
+        read: Callable[[Packet[Any]], E],
+    ) -> None:
+        self._remote, self._method, self._read = remote, method, read
+        self._packet: Packet[Any] | None = packet
+        self._deadline = math.inf if timeout is None else time.monotonic() + timeout
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._failure: ServiceFault | None = None
+        self._first: Any = self._open()  # the request is on its way before the first event is asked for
+        attempt = self._attempt
+        self._answers = attempt() if retry is None else retry.stream(attempt, self, resumes=False)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> E:
+        """Raises ServiceFault: the request as a whole failed, or was closed."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._read(next(self._answers))
+        except ServiceFault as error:
+            self._failure = error
+            raise
+        except InvalidInput:
+            self.close()
+            raise
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Call is a request that is under way, and cannot be pickled; its events can")
+
+    def close(self) -> None:
+        """Cancel what is still under way; from any thread, also while another waits for the next event."""
+        with self._lock:
+            self._ended.set()
+            call = self._call
+        call.cancel()
+
+    # As the rule for retries asks.
+
+    @property
+    def cancelled(self) -> bool:
+        return self._ended.is_set()
+
+    def timeout(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def wait(self, seconds: float) -> bool:
+        return self._ended.wait(seconds)
+
+    def _attempt(self) -> Iterator[Packet[Any]]:
+        call, self._first = self._first or self._open(), None
+        try:
+            for answer in map(readable, call):
+                self._packet = None  # it is not sent again, and may be large
+                yield answer
+        except grpc.RpcError as error:
+            fault = from_error(error)
+            if service_of(fault.fault) not in ("", "pipeline"):
+                fault.lasting = True  # a step's: the pipeline has tried it again already
+            raise fault from error
+
+    def _open(self) -> Any:
+        assert self._packet is not None
+        send = self._remote.method(self._method, self._packet)
+        timeout = None if math.isinf(self._deadline) else self.timeout()
+        try:
+            call = send(self._packet, timeout=timeout, metadata=tracing.carried())
+        except ValueError as error:  # the connection was closed, between two attempts
+            if not self.cancelled:
+                raise
+            fault = fault_pb2.Fault(code=fault_pb2.CODE_CANCELLED, message="the client is closed")
+            raise ServiceFault(fault) from error
+        with self._lock:
+            self._call = call
+        if self.cancelled:
+            call.cancel()
+        return call
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """A timeout as gRPC takes it: infinity is none, and a very long one is LONGEST_TIMEOUT.
+
+    Raises:
+        InvalidInput: it is no number, or negative.
+    """
+    if timeout is None or timeout == math.inf:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0:
+        raise InvalidInput("timeout", f"is {timeout!r}; it must be a number of seconds, or None")
+    return min(float(timeout), LONGEST_TIMEOUT)
