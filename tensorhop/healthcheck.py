@@ -26,19 +26,19 @@ def failure(address: str) -> str:
         Why the server is not ready; "" if it is.
     """
     try:
-        known = ways(address)
-    except ValueError as error:  # a setting is refused
+        connections = ways(address)
+    except (ValueError, OSError) as error:  # a setting is refused, a file cannot be used, or this is no address
         return str(error)
     problem = ""
-    for connect in known:
+    for connect in connections:
         try:
             with connect() as channel:
                 request = health_pb2.HealthCheckRequest()
                 answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:
             problem = problem or f"{address} does not answer: {error.details()}"
-        except ValueError as error:  # a file that cannot be used, or no address
-            problem = problem or f"{address} cannot be asked: {error}"
+        except ValueError as error:
+            problem = problem or str(error)
         else:
             if answer.status == health_pb2.HealthCheckResponse.SERVING:
                 return ""

@@ -139,7 +139,7 @@ class Step:
         if code == grpc.StatusCode.CANCELLED and scope.cancelled:
             return self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")
         if code == grpc.StatusCode.CANCELLED:  # we did not
-            closed = "Channel closed" in (error.details() or "")
+            closed = "Channel closed" in str(error)
             why = "fell silent, and the call was ended" if closed else "ended while it had not taken the call yet"
             return self._fault(fault_pb2.CODE_UNAVAILABLE, why, retryable=True)
         return from_error(error, self.name).fault

@@ -250,9 +250,20 @@ def test_without_a_server_the_reason_is_told_and_one_that_comes_is_found() -> No
         with pytest.raises(grpc.RpcError) as caught:
             call(service)
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
-        assert "Connection refused" in caught.value.details()
+        assert "Connection refused" in str(caught.value)
         assert not service.ready(0.1)
         with serving("late", host=address):
             assert service.ready(GUARD)
             assert call(service) == "late"
         until(lambda: not service.ready(0))
+
+
+def test_closed_connections_say_so() -> None:
+    with serving("a") as server:
+        for used in (False, True):
+            service = Replicas(server.address, DESCRIBE.descriptor)
+            if used:
+                call(service)
+            service.close()
+            with pytest.raises(ValueError, match="closed"):
+                call(service)

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -14,11 +15,16 @@ from tensorhop.rpc.health import HEARTBEAT
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings
+from tensorhop.wire.calls import code_of
+from tensorhop.wire.codec import Packet, Stub, readable
+from tensorhop.wire.payloads import Payloads
 
 log = logging.getLogger(__name__)
 
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 UNKNOWN = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 SILENT_SECONDS = 1.2  # without a heartbeat, after which a server is asked for its life
 ANSWER_SECONDS = 0.5  # in which it must then take a connection: together less than two
 CHECK_SECONDS = 5.0  # between two looks at the health of a server without a heartbeat
@@ -60,7 +66,7 @@ class Replica:
         self._told = False
         self.remote = self._connected()
         self._old: list[tuple[float, Remote]] = []  # and when they may be closed
-        self._watched: grpc.Channel | None = None
+        self._watch_call: Any = None
         threading.Thread(target=self._run, name=f"watch {target}", daemon=True).start()
 
     def look(self) -> None:
@@ -137,10 +143,10 @@ class Replica:
         old.close()
 
     def _stop_watching(self) -> None:
+        """Not by closing the channel: gRPC crashes if a call is made on it meanwhile."""
         self._asked.set()
-        watched = self._watched
-        if watched is not None:
-            watched.close()
+        if self._watch_call is not None:
+            self._watch_call.cancel()
 
     def _takes_connections(self) -> bool:
         """Whether gRPC answers there, which needs no Python, and which a process that was stopped does not."""
@@ -158,11 +164,9 @@ class Replica:
         pause = FIRST_PAUSE
         while not self._closed.is_set():
             try:
-                with self._opened() as self._watched:
-                    if self._closed.is_set():
-                        return
-                    self._watch(self._watched)
-            except (InvalidInput, ValueError) as error:  # a file of its security has gone, or the channel was closed
+                with self._opened() as channel:
+                    self._watch(channel)
+            except InvalidInput as error:  # a file of its security has gone
                 log.debug("%s is not watched: %s", self.target, error)
             self._heard = None
             pause = FIRST_PAUSE if self.usable else min(LONGEST_PAUSE, 2 * pause)
@@ -171,21 +175,24 @@ class Replica:
 
     def _watch(self, channel: grpc.Channel) -> None:
         """Follow what the server says of itself; returns when it is gone."""
-        stub = health_pb2_grpc.HealthStub(channel)
-        call = stub.Watch(health_pb2.HealthCheckRequest(service=HEARTBEAT))
+        request = Packet(health_pb2.HealthCheckRequest(service=HEARTBEAT), Payloads())
+        call = self._watch_call = Stub(channel, HEALTH).Watch(request)
+        if self._closed.is_set():
+            call.cancel()
         try:
-            for answer in call:
-                if answer.status == UNKNOWN:
+            for answer in map(readable, call):
+                if answer.message.status == UNKNOWN:
                     break
                 self._heard = time.monotonic()
-                self._becomes(answer.status == SERVING)
+                self._becomes(answer.message.status == SERVING)
             else:
                 return
         except grpc.RpcError as error:
-            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+            if code_of(error) in GONE:
                 return
         finally:
             call.cancel()
+        stub = health_pb2_grpc.HealthStub(channel)
         channel.subscribe(self._ask_at_once)
         while not self._closed.is_set():
             usable = self._ask(stub)
@@ -205,9 +212,9 @@ class Replica:
             try:
                 answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=CHECK_TIMEOUT)
             except grpc.RpcError as error:
-                if error.code() == grpc.StatusCode.NOT_FOUND:
+                if code_of(error) == grpc.StatusCode.NOT_FOUND:
                     continue
-                if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
+                if code_of(error) in GONE:
                     return None
                 return True  # it has no health, keeps it for others, or is busy
             if not name and not self._told:

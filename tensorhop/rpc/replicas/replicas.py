@@ -66,8 +66,8 @@ class Replicas:
                 remote = replica.remote
                 try:
                     return remote.method(name, packet)(packet, **about)
-                except ValueError:  # as gRPC says that a channel was closed
-                    if remote is replica.remote and not replica.drained:
+                except ValueError:
+                    if remote is replica.remote and not replica.drained:  # not because they were closed just now
                         raise
 
         return start
@@ -96,7 +96,9 @@ class Replicas:
             one.close()
 
     def _next(self, step: int = 1) -> Replica:
-        """The server whose turn it is; with a step of 0, out of turn."""
+        """The server whose turn it is; with a step of 0, out of turn. Raises ValueError: the connections are closed."""
+        if self._closed.is_set():
+            raise ValueError("the connections are closed")
         self._start()
         with self._changed:
 
@@ -109,9 +111,11 @@ class Replicas:
                 return None
 
             chosen = self._changed.wait_for(known, FIRST_SECONDS) or list(self._replicas.values())
-            if not chosen:  # DNS takes its time
+            if not chosen:  # DNS takes its time, or these connections were closed meanwhile
                 self._take([self._address])
                 chosen = list(self._replicas.values())
+            if not chosen:
+                raise ValueError("the connections are closed")
             self._turn += step
             return chosen[self._turn % len(chosen)]
 
