@@ -239,7 +239,7 @@ def test_a_redis_that_refuses_writes_is_still_read(redis_server, caplog, monkeyp
     assert reason in said
 
 
-def test_a_redis_that_cannot_save_is_still_read(redis_server, caplog):
+def test_a_redis_that_cannot_save_is_still_read(redis_server, caplog, monkeypatch):
     """MISCONF, as with a full disk."""
     import redis
 
@@ -250,7 +250,7 @@ def test_a_redis_that_cannot_save_is_still_read(redis_server, caplog):
     def full(key, value, ex):
         raise redis.ResponseError("MISCONF Redis is configured to save RDB snapshots, but it cannot")
 
-    store._redis.set = full
+    monkeypatch.setattr(store._redis, "set", full)
     store.put(b"k", b"after")
     assert store.get(b"k") == b"before"
     assert "MISCONF" in caplog.text

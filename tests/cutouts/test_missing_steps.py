@@ -85,6 +85,6 @@ def test_many_who_ask_at_once_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> 
             return ""
 
     monkeypatch.setattr(chain_steps, "Step", Step)
-    missing = chain_steps.MissingSteps({"one": Step(), "two": Step()})
+    missing = chain_steps.MissingSteps({"one": Step(), "two": Step()})  # type: ignore[dict-item]
     assert [missing.now() for _ in range(50)] == [{"one": "", "two": ""}] * 50
     assert len(looks) == 2

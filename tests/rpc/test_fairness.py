@@ -10,6 +10,7 @@ import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import wait_for
 
 from tensorhop.errors import Overloaded
 from tensorhop.rpc.batching import Batcher
@@ -231,7 +232,7 @@ def server(tmp_path: Path) -> Iterator[tuple[Server, Describer]]:
     running.stop(0).wait(GUARD)
 
 
-def describe(channel: grpc.Channel, text: str, token: str, claimed: str = "") -> grpc.Future:
+def describe(channel: grpc.Channel, text: str, token: str, claimed: str = "") -> Any:
     request = describe_pb2.DescribeRequest()
     request.image.encoded = text.encode()
     metadata = [("authorization", f"Bearer {token}"), *([(CALLER, claimed)] if claimed else [])]
@@ -272,10 +273,3 @@ def test_two_connections_of_one_address_share(server: tuple[Server, Describer]) 
         assert describe(two, "mine", "first").exception() is None
         for call in calls:
             call.code()
-
-
-def wait_for(true: object) -> None:
-    deadline = time.monotonic() + GUARD
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from waiting import wait_for
 
 from tensorhop.healthcheck import failure, lack
 from tensorhop.rpc import health
@@ -114,20 +115,13 @@ def test_the_probe_for_containers_says_what_is_missing() -> None:
         assert (done.returncode, done.stderr.strip()) == (1, f"{address} is not ready: {MISSING}")
 
 
-def test_a_server_that_knows_no_readiness_is_ready_if_it_serves() -> None:
+def test_a_server_that_knows_no_readiness_is_ready_if_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Plain()) as (address, _, server), open_channel(address) as channel:
         with server._health._lock:
             del server._health._server_status["readiness"]
-        server._health._look = lambda: None
+        monkeypatch.setattr(server._health, "_look", lambda: None)
         assert why_not_ready(channel, GUARD) == ""
 
 
 def test_a_server_that_is_not_there_is_not_ready() -> None:
     assert "127.0.0.1:1 is not ready: it does not answer" in lack("127.0.0.1:1")
-
-
-def wait_for(true: object) -> None:
-    deadline = time.monotonic() + GUARD
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

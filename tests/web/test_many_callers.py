@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from fake_pipeline import LARGE, FakePipeline, serving
-from http_caller import FORM, Answer, form, post, raw, read_all
+from http_caller import FORM, form, post, raw, read_all
+from waiting import wait_for
 
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.rpc.security import Security
@@ -181,10 +182,3 @@ def waiting(opened: list[socket.socket]) -> list[bytes]:
         one.setblocking(True)
         one.settimeout(GUARD)
     return [answer for answer in found if answer]
-
-
-def wait_for(true: object) -> Answer | None:
-    deadline = time.monotonic() + GUARD
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
