@@ -1,5 +1,9 @@
-"""`python -m tensorhop.healthcheck ADDRESS`: a health probe for containers; it exits with 0 if the server is ready."""
+"""`python -m tensorhop.healthcheck ADDRESS`: whether a server serves, for containers that have no other tool for it.
 
+With `--readiness`: whether all services that it calls can be reached, too.
+"""
+
+import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -66,7 +70,34 @@ def ways(address: str) -> list[Callable[[], grpc.Channel]]:
     return found
 
 
+def lack(address: str) -> str:
+    """Ask a gRPC server whether it is ready. Takes and returns what `failure` does."""
+    from tensorhop.rpc.health import why_not_ready
+
+    reason = ""
+    for connect in ways(address):
+        try:
+            with connect() as channel:
+                reason = why_not_ready(channel, TIMEOUT_SECONDS)
+        except ValueError as error:  # a file that cannot be used, or no address
+            reason = str(error)
+        if not reason:
+            return ""
+    return f"{address} is not ready: {reason}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m tensorhop.healthcheck", description="Exit with 0 if a server serves."
+    )
+    parser.add_argument("address", metavar="ADDRESS", help="HOST:PORT or unix:PATH")
+    parser.add_argument("--readiness", action="store_true", help="and if all services that it calls can be reached")
+    given = parser.parse_args()
+    try:
+        sys.exit((lack if given.readiness else failure)(given.address) or 0)
+    except (OSError, ValueError) as error:  # no address, or a setting that is refused
+        sys.exit(str(error))
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m tensorhop.healthcheck ADDRESS")
-    sys.exit(failure(sys.argv[1]) or 0)
+    main()

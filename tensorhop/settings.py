@@ -50,6 +50,7 @@ EXPECTED = {  # by the type of pydantic's error, what is expected instead
     "literal_error": "it must be {expected}",
     "extra_forbidden": "there is no such setting",
 }
+LEAST_RATE = 1000  # bytes a second, below which a caller stands still; the pings of a connection take a tenth of it
 
 
 class Settings(BaseSettings):
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     max_wait_ms: Milliseconds = Field(0, ge=0, le=1000 * DAY)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
     max_calls: int = Field(64, ge=1, le=INT32)
+    # Seconds in which a caller may send nothing of its request, or take nothing of its answer, before it is given up;
+    # nothing is less than LEAST_RATE.
+    max_stall_seconds: FloatSeconds = Field(30, gt=0, le=DAY)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
     # of which may hold a whole body.

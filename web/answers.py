@@ -152,7 +152,7 @@ async def events(first: Event, stream: Stream, request_id: str, encoding: str) -
     """Server-sent events. A request that fails on the way ends with the event "problem"."""
     try:
         yield await asyncio.to_thread(event_text, first, request_id, encoding)
-        async for event in stream:
+        async for event in stream.ahead():
             yield await asyncio.to_thread(event_text, event, request_id, encoding)
     except ServiceFault as error:
         yield line("problem", members_of(error.fault, request_id))

@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -17,19 +15,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.rpc.channel import open_channel
+from tensorhop.rpc.health import why_not_ready
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens
 from tensorhop.settings import Settings
-from tensorhop.v1 import pipeline_pb2
 from tensorhop.web import page
 from tensorhop.web.answers import CANVAS, REGION
 from tensorhop.web.openapi import describe
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.process import REQUEST_ID, TIMEOUT, Process, readable_id
-from tensorhop.web.upload import DTYPE, SHAPE
+from tensorhop.web.upload import DTYPE, SHAPE, most_bytes
 
-READY_SECONDS = 2.0  # in which the pipeline must say that it serves
-PIPELINE = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"].full_name
+READY_SECONDS = 2.0  # in which the pipeline must say that it is ready
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -42,7 +39,7 @@ GET  /              a page for the browser
 POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
 GET  /openapi.json  all parameters and answers
 GET  /healthz       this server lives
-GET  /readyz        the pipeline behind it serves
+GET  /readyz        the pipeline behind it serves, and finds all its steps
 
 curl -F image=@photo.jpg -H 'Accept: image/png' -o cutout.png http://HOST:PORT/process
 """
@@ -56,7 +53,7 @@ class Application:
         self._client = PipelineClient(pipeline, security=security, settings=settings, retry=False)
         self._channel = open_channel(pipeline, security=security, settings=settings)
         tokens = Tokens(security.token_file) if security.token_file else None
-        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._most_bytes = most_bytes(settings)
         middleware = [Middleware(Fixed)]
         if origins:
             shared = Middleware(
@@ -71,7 +68,7 @@ class Application:
             routes=[
                 *page.routes(FRONT),
                 Route("/process", Process(self._client, settings, origins, tokens), methods=["POST"]),
-                Route("/openapi.json", openapi),
+                Route("/openapi.json", self.openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),
             ],
@@ -83,24 +80,19 @@ class Application:
         self._client.close()
         self._channel.close()
 
+    async def openapi(self, request: Request) -> Response:
+        return JSONResponse(describe(self._most_bytes))
+
     async def readyz(self, request: Request) -> Response:
-        """Whether the pipeline says that it serves."""
-        wanted = health_pb2.HealthCheckRequest(service=PIPELINE)
-        try:
-            answer = await asyncio.to_thread(self._health.Check, wanted, timeout=READY_SECONDS)
-        except grpc.RpcError as error:
-            return not_ready(request, f"the pipeline does not answer: {error.code().name}")
-        if answer.status != health_pb2.HealthCheckResponse.SERVING:
-            return not_ready(request, "the pipeline does not serve")
-        return JSONResponse({"status": "ready"})
+        """Whether the pipeline can do its work; if not, which of its steps is missing."""
+        reason = await asyncio.to_thread(why_not_ready, self._channel, READY_SECONDS)
+        return (
+            not_ready(request, f"the pipeline is not ready: {reason}") if reason else JSONResponse({"status": "ready"})
+        )
 
 
 def not_ready(request: Request, message: str) -> Response:
     return problem(Refused(503, "UNAVAILABLE", message, 1.0), id_of(request))
-
-
-async def openapi(request: Request) -> Response:
-    return JSONResponse(describe())
 
 
 async def healthz(request: Request) -> Response:

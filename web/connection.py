@@ -5,20 +5,24 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from tensorhop.settings import LEAST_RATE
+
 
 class Connection(H11Protocol):
     """uvicorn's, closed when it is busy with no request for longer than an upload may take.
 
-    That is: it has sent nothing, or headers bit by bit, or what is left of a body whose request was answered.
+    That is: it has sent nothing, or headers bit by bit, or what is left of a body whose request was answered. It is
+    closed as well when a client takes its answer too slowly.
 
     Args:
         most_seconds: how long an upload may take.
+        stall_seconds: in which a client must take LEAST_RATE bytes a second of its answer.
         given: what uvicorn makes a connection from.
     """
 
-    def __init__(self, *, most_seconds: float, **given: Any) -> None:
+    def __init__(self, *, most_seconds: float, stall_seconds: float, **given: Any) -> None:
         super().__init__(**given)
-        self._most_seconds = most_seconds
+        self._most_seconds, self._stall_seconds = most_seconds, stall_seconds
 
     _timer: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None  # while there is more to send than the client takes
@@ -33,7 +37,7 @@ class Connection(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall = self.loop.call_later(self._most_seconds, self._check, self._unsent())
+        self._wait_for_reader()
 
     def resume_writing(self) -> None:
         if self._stall is not None:
@@ -43,12 +47,15 @@ class Connection(H11Protocol):
     def _unsent(self) -> int:
         return self.transport.get_write_buffer_size()
 
+    def _wait_for_reader(self) -> None:
+        self._stall = self.loop.call_later(self._stall_seconds, self._check, self._unsent())
+
     def _check(self, before: int) -> None:
-        """Give a client up that has read nothing meanwhile; closing would keep the answer until it does."""
-        if self._unsent() >= before:
+        """Give up a client that has read next to nothing meanwhile; closing would keep the answer until it does."""
+        if before - self._unsent() < LEAST_RATE * self._stall_seconds:
             self.transport.abort()
         else:
-            self._stall = self.loop.call_later(self._most_seconds, self._check, self._unsent())
+            self._wait_for_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
         for timer in (self._timer, self._stall):

@@ -13,7 +13,7 @@ from tensorhop.web.answers import CANVAS, REGION
 from tensorhop.web.parameters import PARAMETERS
 from tensorhop.web.problem import MEDIA_TYPE, STATUSES
 from tensorhop.web.process import REQUEST_ID, TIMEOUT
-from tensorhop.web.upload import DTYPE, FORM, SHAPE
+from tensorhop.web.upload import DTYPE, FORM, SHAPE, image_types
 
 Schema = dict[str, Any]
 TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
@@ -47,7 +47,15 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-DETECTION = {"index": WHOLE, "label": TEXT, "phrase_index": WHOLE, "score": NUMBER, "box": FOUR}
+BOOLEAN = {"type": "boolean"}
+DETECTION = {
+    "index": WHOLE,
+    "label": TEXT,
+    "phrase_index": WHOLE,
+    "score": NUMBER,
+    "box": FOUR,
+    "unknown_phrase": BOOLEAN,
+}
 SCHEMAS: dict[str, Schema] = {
     "Description": record({"text": TEXT, "score": NUMBER, "region": REGION_SCHEMA}),
     "Detection": record(DETECTION),
@@ -132,7 +140,7 @@ def parameter_schema(name: str, option: Option) -> Schema:
     return {**option.kind.schema, "description": text, **default}
 
 
-def request_body() -> Schema:
+def request_body(most: int) -> Schema:
     options = parameter_schemas()
     image = {
         "description": "The photo: an image file, or a tensor UINT8 [height, width, 3] in sRGB.",
@@ -142,14 +150,16 @@ def request_body() -> Schema:
         ],
     }
     masks = array(record({"encoded": BASE64}))
-    form = {**options, "image": BYTES, "masks": array(BYTES)}
+    file = {**BYTES, "maxLength": most}  # OpenAPI: of binary content, the number of bytes
+    form = {**options, "image": file, "masks": array(file)}
+    types = {"contentType": ", ".join(image_types())}
     members = {**options, "image": image, "masks": masks}
     return {
         "required": True,
         "content": {
-            FORM: {"schema": record(form, *options, "masks")},
+            FORM: {"schema": record(form, *options, "masks"), "encoding": {"image": types, "masks": types}},
             JSON: {"schema": record(members, *options, "masks")},
-            TENSOR: {"schema": BYTES},
+            TENSOR: {"schema": file},
         },
     }
 
@@ -195,8 +205,12 @@ def responses() -> Schema:
 
 
 @cache
-def describe() -> Schema:
-    """The whole description, OpenAPI 3.1."""
+def describe(most: int) -> Schema:
+    """The whole description, OpenAPI 3.1.
+
+    Args:
+        most: how many bytes the body of a request may have.
+    """
     live = {"200": {"description": "Yes.", "content": {JSON: {"schema": record({"status": TEXT})}}}}
     not_ready = {"503": {"description": "No.", "content": {MEDIA_TYPE: {"schema": ref("Problem")}}}}
     return {
@@ -208,7 +222,7 @@ def describe() -> Schema:
                     "summary": "Cut the objects out of a photo.",
                     "operationId": "process",
                     "parameters": parameters(),
-                    "requestBody": request_body(),
+                    "requestBody": request_body(most),
                     "responses": responses(),
                 }
             },

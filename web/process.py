@@ -18,6 +18,8 @@ from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import SECONDS
 from tensorhop.request_id import new_id, usable
+from tensorhop.rpc.fairness.callers import Caller, digest, use_caller
+from tensorhop.rpc.fairness.shares import OVERSHOOT, FairShare
 from tensorhop.rpc.tokens import KEY, Tokens
 from tensorhop.settings import Settings
 from tensorhop.web import answers, upload
@@ -25,10 +27,10 @@ from tensorhop.web.accept import EVENTS, JSON, OFFERS, PICTURES, TENSOR, ZIP, ch
 from tensorhop.web.parameters import PARAMETERS, Wish, wish
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.stream import Incoming, Stream, while_there
+from tensorhop.web.upload import BUSY_SECONDS, Uploads
 
 REQUEST_ID, TIMEOUT = "X-Request-Id", "X-Request-Timeout"
 LINGER_SECONDS = 1.0  # for which a refused upload is read on: who cannot send does not look for an answer
-BUSY_SECONDS = 1.0  # after which a client that was refused may try again
 
 
 class Process:
@@ -38,9 +40,9 @@ class Process:
         self, client: PipelineClient, settings: Settings, origins: Sequence[str] = (), tokens: Tokens | None = None
     ) -> None:
         self._client, self._settings, self._origins, self._tokens = client, settings, origins, tokens
-        self._most = settings.max_requests
-        self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="pipeline")
-        self._active = 0
+        self._places = FairShare(settings.max_requests)
+        self._uploads = Uploads(settings)
+        self._pool = ThreadPoolExecutor(OVERSHOOT * settings.max_requests, thread_name_prefix="pipeline")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(receive)
@@ -72,14 +74,18 @@ class Process:
         accept = ", ".join(request.headers.getlist("accept"))
         media_of(accept, OFFERS)
         kind = upload.check(request, self._settings)
-        self._take_place(stack)
-        received = await upload.receive(request, kind, self._settings)
+        caller = caller_of(request, bool(self._tokens))
+        if not self._places.has_room(caller):  # before anything is sent in vain
+            raise self._busy()
+        received = await self._uploads.receive(request, kind, caller)
+        self._take_place(caller, stack)  # who sends slowly has none meanwhile
         wanted = wish(received.values)
         request.state.request_id = readable_id(wanted.request_id or request.state.request_id)
         media, wanted = agree(accept, wanted)
         timeout = request.state.seconds = timeout_of(request, wanted)
 
         def start() -> Call[Event]:
+            use_caller(caller)
             return self._client.process(
                 received.image,
                 **wanted.keywords,
@@ -95,14 +101,14 @@ class Process:
         made = answers.make(media, stream, request.state.request_id, wanted.output.encoding)
         return await while_there(incoming, made)
 
-    def _take_place(self, stack: contextlib.ExitStack) -> None:
-        if self._active >= self._most:
-            raise Refused(503, "UNAVAILABLE", f"{self._most} requests are being worked on already", BUSY_SECONDS)
-        self._active += 1
-        stack.callback(self._leave)
+    def _take_place(self, caller: Caller, stack: contextlib.ExitStack) -> None:
+        if not self._places.take(caller):
+            raise self._busy()
+        stack.callback(self._places.give_back, caller)
 
-    def _leave(self) -> None:
-        self._active -= 1
+    def _busy(self) -> Refused:
+        message = f"{self._places.held} requests are being worked on already"
+        return Refused(503, "UNAVAILABLE", message, BUSY_SECONDS)
 
     def _check_token(self, request: Request) -> None:
         """The pipeline is called with this server's own token, so this server asks for one itself."""
@@ -119,6 +125,13 @@ class Process:
             raise Refused(
                 403, "PERMISSION_DENIED", f"pages of {origin[:200]} may not call this server; it has --allow-origin"
             )
+
+
+def caller_of(request: Request, tokens: bool) -> Caller:
+    """Who asks: by token, if tokens were checked, by address, and by connection."""
+    host, port = request.client or ("unix", 0)
+    named = [f"token {digest(request.headers.get(KEY, ''))}"] if tokens else []
+    return (*named, host, f"{host}:{port}")
 
 
 def media_of(accept: str, offers: Sequence[str]) -> str:

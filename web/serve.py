@@ -55,9 +55,14 @@ class HttpServer:
         except OSError as error:
             raise OSError(f"http cannot listen on {address}: {error}") from error
         self._application = Application(pipeline, origins, security, settings)
+        connection = partial(
+            Connection,
+            most_seconds=settings.max_upload_seconds,
+            stall_seconds=min(settings.max_stall_seconds, settings.max_upload_seconds),
+        )
         config = uvicorn.Config(
             self._application.app,
-            http=partial(Connection, most_seconds=settings.max_upload_seconds),  # type: ignore[arg-type]  # uvicorn calls it
+            http=connection,  # type: ignore[arg-type]  # uvicorn calls it
             ssl_context_factory=(lambda config, default: context) if context else None,
             ws="none",
             lifespan="off",

@@ -1,7 +1,7 @@
-"""The pipeline's events, awaited: pulled one by one, so that a slow reader holds up the pipeline, not the memory."""
+"""The pipeline's events, awaited."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Self, TypeVar
 
@@ -41,6 +41,31 @@ class Stream:
         if isinstance(event, ObjectFault) and not self._continue:
             raise ServiceFault(fault_of(event))
         return event
+
+    async def ahead(self) -> AsyncIterator[Event]:
+        """The rest of the events, taken from the pipeline as they come: a client on a slow line does not hold it up.
+
+        At most the whole answer is held, as for a client that wants it in one piece.
+        """
+        events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+
+        async def take() -> None:
+            try:
+                async for event in self:
+                    events.put_nowait(event)
+            except Exception as error:
+                events.put_nowait(error)
+            else:
+                events.put_nowait(None)
+
+        task = asyncio.create_task(take())
+        try:
+            while (event := await events.get()) is not None:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            task.cancel()
 
     def _next(self) -> Event | None:
         if self._call is None:

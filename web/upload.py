@@ -4,20 +4,25 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import read_json
-from tensorhop.settings import Settings
+from tensorhop.rpc.fairness.callers import Caller
+from tensorhop.rpc.fairness.shares import FairShare
+from tensorhop.settings import LEAST_RATE, Settings
 from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import decode_mask
+from tensorhop.values.images.formats import readable_formats
 from tensorhop.web.parameters import read
 from tensorhop.web.problem import Refused
 from tensorhop.wire.image_source import read_pixels
@@ -27,6 +32,9 @@ FORM, JSON, TENSOR = "multipart/form-data", "application/json", "application/oct
 DTYPE, SHAPE = "Tensor-Dtype", "Tensor-Shape"
 DATA_URI = re.compile(r"\s*data:[^,]{0,200}?(?P<base64>;base64)?,", re.IGNORECASE)  # data:image/png;base64,iVBO...
 NO_IMAGE = "is missing; give one"
+BUSY_SECONDS = 1.0  # after which a client that was refused may try again
+UPLOADS = 32  # times as many bodies are received at once as requests are worked on: they wait for slow lines
+FULL_UPLOADS = 4  # of the largest size, that are held until they are whole
 MAX_JSON_PARTS = 100_000  # base64 has none of the characters that part values; each value takes some 50 bytes of memory
 
 
@@ -41,6 +49,12 @@ class Upload:
 
 def most_bytes(settings: Settings) -> int:
     return min(settings.max_upload_bytes, settings.max_message_bytes)
+
+
+def image_types() -> list[str]:
+    """The media types of the image files that can be read."""
+    Image.init()  # Pillow knows a type once it has loaded its plugin
+    return [Image.MIME[name] for name in readable_formats() if name in Image.MIME]
 
 
 def check(request: Request, settings: Settings) -> str:
@@ -66,33 +80,83 @@ def too_large(size: str, most: int) -> Refused:
     return Refused(413, "RESOURCE_EXHAUSTED", f"the request has {size} bytes; at most {most:,} are allowed")
 
 
-async def receive(request: Request, kind: str, settings: Settings) -> Upload:
-    """Read the whole request.
+class Uploads:
+    """Room for bodies that are being received, beside the requests that are worked on: bounded in number and bytes."""
 
-    Raises:
-        Refused: it grows over the limit, or takes too long.
-        InvalidInput: it is broken, has not exactly one image, or a parameter that is not allowed.
-    """
-    seconds, chunks = settings.max_upload_seconds, _chunks(request, most_bytes(settings))
-    try:
-        async with asyncio.timeout(seconds):
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._number = FairShare(UPLOADS * settings.max_requests)
+        self._bytes = FairShare(FULL_UPLOADS * most_bytes(settings))
+
+    async def receive(self, request: Request, kind: str, caller: Caller) -> Upload:
+        """Read the whole request.
+
+        Raises:
+            Refused: it grows over the limit, comes too slowly, or there is no room for it beside others.
+            InvalidInput: it is broken, has not exactly one image, or a parameter that is not allowed.
+        """
+        if not self._number.take(caller):
+            raise no_room(f"{self._number.held} requests are being received")
+        body = Body(request, self._settings, caller, self._bytes)
+        try:
             if kind == FORM:
-                return await _form(request, chunks, settings.max_boxes + 2)
-            body = b"".join([chunk async for chunk in chunks])
-    except TimeoutError as error:
-        message = f"the request was not there within {seconds:g} s"
-        raise Refused(408, "DEADLINE_EXCEEDED", message, headers={"Connection": "close"}) from error
-    read_body = _json if kind == JSON else _tensor
-    return await asyncio.to_thread(read_body, request, body)
+                return await _form(request, aiter(body), self._settings.max_boxes + 2)
+            read_body = _json if kind == JSON else _tensor
+            return await asyncio.to_thread(read_body, request, b"".join([chunk async for chunk in body]))
+        finally:
+            self._number.give_back(caller)
+            body.give_back()
 
 
-async def _chunks(request: Request, most: int) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > most:
-            raise too_large(f"over {most:,}", most)
-        yield chunk
+class Body:
+    """A request's body as it comes.
+
+    All of it must be there within `max_upload_seconds`, and a second later for each LEAST_RATE bytes that came; and
+    some of it must come every `max_stall_seconds`.
+    """
+
+    def __init__(self, request: Request, settings: Settings, caller: Caller, room: FairShare) -> None:
+        self._request, self._settings, self._caller, self._room = request, settings, caller, room
+        self._started = time.monotonic()
+        self._size = self._held = 0
+
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        """Raises Refused: it is too large, too slow, or there is no room for more of it."""
+        most, stream = most_bytes(self._settings), aiter(self._request.stream())
+        while True:
+            chunk = await self._next(stream)
+            self._size += len(chunk)
+            if self._size > most:
+                raise too_large(f"over {most:,}", most)
+            if chunk and not self._room.take(self._caller, len(chunk)):
+                raise no_room(f"{self._room.held:,} bytes of requests are being received")
+            self._held += len(chunk)
+            if not chunk:
+                return
+            yield chunk
+
+    def give_back(self) -> None:
+        """It is read, or given up."""
+        if self._held:
+            self._room.give_back(self._caller, self._held)
+
+    async def _next(self, stream: AsyncIterator[bytes]) -> bytes:
+        """The next chunk; an empty one at the end."""
+        patience = self._settings.max_stall_seconds
+        allowed = self._settings.max_upload_seconds + self._size / LEAST_RATE
+        left = max(0.0, self._started + allowed - time.monotonic())
+        try:
+            async with asyncio.timeout(min(left, patience)):
+                return await anext(stream, b"")
+        except TimeoutError as error:
+            message = f"the request was not there within {allowed:.3g} s (TENSORHOP_MAX_UPLOAD_SECONDS)"
+            if patience < left:
+                message = f"nothing of the request came for {patience:g} s (TENSORHOP_MAX_STALL_SECONDS)"
+            raise Refused(408, "DEADLINE_EXCEEDED", message, headers={"Connection": "close"}) from error
+
+
+def no_room(message: str) -> Refused:
+    return Refused(503, "UNAVAILABLE", f"{message}, the most that may be", BUSY_SECONDS)
 
 
 class _Parser(MultiPartParser):

@@ -8,6 +8,7 @@ import grpc
 
 from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
+from tensorhop.rpc.fairness.callers import current_caller
 from tensorhop.v1 import fault_pb2, model_pb2, pipeline_pb2
 from tensorhop.wire.shared_memory import Loan, Pool
 
@@ -20,6 +21,7 @@ class RequestScope:
 
     def __init__(self, request_id: str, pool: Pool, seconds: float | None = None) -> None:
         self.request_id = request_id
+        self.caller = current_caller()  # for whom all calls are made, whatever their thread
         self.slots = Loan(pool)
         self.span = tracing.current()  # that all calls behind the request are part of
         self.started = time.monotonic()

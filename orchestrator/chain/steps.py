@@ -1,7 +1,9 @@
 """The steps of a chain: services that it calls, with their connections, deadlines, retries and faults."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ from tensorhop.observe import tracing
 from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.request_id import REQUEST_ID
+from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.replicas.replicas import Replicas
 from tensorhop.rpc.retries import Retry
@@ -25,7 +28,9 @@ from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.shared_memory import Pool, carry
 
 MODEL_SECONDS = 1.0  # a service may be started again with another model
+MISSING_SECONDS = 1.0  # for which it is known which services can be called
 INFO_TIMEOUT = 1.0
+PROBLEM_TIMEOUT = 1.0
 
 Build = Callable[[bool], Packet[Any]]  # makes a request; told whether its tensors may go by shared memory
 
@@ -92,6 +97,11 @@ class Step:
             self._model_until = time.monotonic() + MODEL_SECONDS
         return self._model
 
+    def missing(self) -> str:
+        """Why the service cannot be called now: "segment at localhost:50053 does not answer"; "" if it can."""
+        problem = self._remote.problem(PROBLEM_TIMEOUT)
+        return problem and f"{self.name} at {self.address} {problem}"
+
     def close(self) -> None:
         self._remote.close()
 
@@ -102,7 +112,7 @@ class Step:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
         timeout, started = scope.timeout(), time.monotonic()
         span = tracing.begin_client(self.name, scope.span, {f"tensorhop.{key}": value for key, value in about.items()})
-        metadata = [(REQUEST_ID, scope.request_id), *tracing.carried(span)]
+        metadata = [(REQUEST_ID, scope.request_id), *caller_metadata(scope.caller), *tracing.carried(span)]
         call = self._remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
         scope.enter(call)
         slots = packet.payloads.slots
@@ -144,6 +154,26 @@ class Step:
         )
 
 
+class MissingSteps:
+    """Which steps cannot be called. They are asked when somebody wants to know, and at most once a second."""
+
+    def __init__(self, steps: Mapping[str, Step]) -> None:
+        self._steps = steps
+        self._missing: dict[str, str] = {}
+        self._until = 0.0
+        self._lock = threading.Lock()  # who comes while the steps are asked waits for their answers
+
+    def now(self) -> dict[str, str]:
+        """By name, why a step cannot be called; "" of those that can."""
+        with self._lock:
+            if time.monotonic() >= self._until:
+                with ThreadPoolExecutor(len(self._steps) or 1) as pool:  # one that hangs holds up no other
+                    reasons = pool.map(Step.missing, self._steps.values())
+                    self._missing = dict(zip(self._steps, reasons, strict=True))
+                self._until = time.monotonic() + MISSING_SECONDS
+            return self._missing
+
+
 @dataclass(frozen=True)
 class Steps(Mapping[str, Step]):
     """The steps of a chain by name, in its order, connected; and the shared memory and the cache that they use."""
@@ -151,6 +181,7 @@ class Steps(Mapping[str, Step]):
     steps: Mapping[str, Step]
     pool: Pool
     cache: Cache | None
+    missing: "MissingSteps"
 
     @classmethod
     def connect(
@@ -176,7 +207,7 @@ class Steps(Mapping[str, Step]):
             for name in chain.calls
         }
         cache = open_cache(settings.cache, settings.cache_bytes, settings.cache_seconds)
-        return cls(steps, Pool.of(settings), cache)
+        return cls(steps, Pool.of(settings), cache, MissingSteps(steps))
 
     def __getitem__(self, name: str) -> Step:
         return self.steps[name]
@@ -188,9 +219,16 @@ class Steps(Mapping[str, Step]):
         return len(self.steps)
 
     def upstreams(self) -> list[info_pb2.Upstream]:
-        """The steps for InfoService, in the chain's order."""
+        """The steps for InfoService, in the chain's order, and which of them cannot be called now."""
+        missing = self.missing.now()
         return [
-            info_pb2.Upstream(step=step_of(name), service=name, address=step.address, transport=step.transport)
+            info_pb2.Upstream(
+                step=step_of(name),
+                service=name,
+                address=step.address,
+                transport=step.transport,
+                missing=missing[name],
+            )
             for name, step in self.steps.items()
         ]
 

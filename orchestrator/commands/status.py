@@ -26,7 +26,8 @@ from tensorhop.v1 import fault_pb2, info_pb2
 
 SERVING = health_pb2.HealthCheckResponse.ServingStatus.Name(health_pb2.HealthCheckResponse.SERVING)
 NOT_SERVING = health_pb2.HealthCheckResponse.ServingStatus.Name(health_pb2.HealthCheckResponse.NOT_SERVING)
-ASK_SECONDS = 2.0  # how long a service may take to answer
+NOT_READY = "NOT_READY"  # it serves, but a service that it calls is missing
+ASK_SECONDS = 3.0  # how long a service may take to answer; a pipeline waits for its steps for up to a second
 PAUSE_SECONDS = 0.2  # between one look and the next while waiting
 
 
@@ -36,8 +37,8 @@ class Status:
 
     service: str
     address: str
-    health: str  # as grpc.health.v1 names it, or the gRPC status of a call for it that failed
-    message: str = ""  # why there is no answer
+    health: str  # as grpc.health.v1 names it, NOT_READY, or the gRPC status of a call for it that failed
+    message: str = ""  # why there is no answer, or which services are missing
     info: info_pb2.GetInfoResponse | None = None
     transport: str = ""  # how the pipeline's tensors last went to it: "message" or "shared_memory"
 
@@ -121,6 +122,9 @@ def ask(service: Service, address: str, transport: str = "") -> Status:
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 message = f"another service is there, not {name}"
             return Status(name, address, health or error.code().name, message)
+    missing = [one.missing for one in info.upstreams if one.missing]
+    if missing and health == SERVING:
+        return Status(name, address, NOT_READY, "; ".join(missing), info, transport)
     return Status(name, address, health, info=info, transport=transport)
 
 
@@ -134,7 +138,7 @@ def ask_http(address: str) -> Status:
         return Status(HTTP, address, SERVING)
     with contextlib.suppress(ValueError, KeyError, TypeError):
         body = json.loads(body)["detail"]
-    return Status(HTTP, address, NOT_SERVING, body[:200])
+    return Status(HTTP, address, NOT_SERVING, body[:1000])
 
 
 def name_of(upstream: info_pb2.Upstream) -> str:

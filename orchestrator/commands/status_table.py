@@ -44,9 +44,9 @@ def watch(find: Callable[[], list[Status]], as_json: bool) -> None:
 
 
 def view(statuses: Sequence[Status]) -> Group:
-    """The table, and below it why a service did not answer."""
-    silent = [Text(f"{one.service}: {one.message}", style="red") for one in statuses if one.message]
-    return Group(table(statuses), *silent)
+    """The table, and below it why a service did not answer, or is not ready."""
+    reasons = [Text(f"{one.service}: {one.message}", style="red") for one in statuses if one.message]
+    return Group(table(statuses), *reasons)
 
 
 def table(statuses: Sequence[Status]) -> Table:

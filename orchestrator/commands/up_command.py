@@ -106,6 +106,9 @@ def check_names(names: list[str] | tuple[str, ...]) -> None:
 
 
 def announce(addresses: dict[str, str]) -> None:
+    """Print where what was started listens, and, as soon as it is, that it is ready."""
+    from tensorhop.orchestrator.launch.readiness import say_when_ready
+
     for name, address in addresses.items():
         typer.echo(f"{name:<12} {address}", err=True)
-    typer.echo("ready; Ctrl-C stops", err=True)
+    say_when_ready(addresses, lambda message: typer.echo(message, err=True))

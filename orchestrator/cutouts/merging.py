@@ -47,4 +47,5 @@ def merged_detection(detections: Sequence[detect_pb2.Detection]) -> detect_pb2.D
                 max(box.y1 for box in boxes),
             )
         ),
+        unknown_phrase=all(detection.unknown_phrase for detection in detections),
     )

@@ -14,6 +14,8 @@ from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.merging import merged_detection, merged_mask
 from tensorhop.orchestrator.cutouts.request import CutoutRequest
 from tensorhop.orchestrator.cutouts.step_calls import postprocess, segment
+from tensorhop.rpc.fairness.callers import Caller
+from tensorhop.rpc.fairness.turns import FairSemaphore
 from tensorhop.v1 import detect_pb2
 from tensorhop.v1 import fault_pb2 as fault_pb
 from tensorhop.v1 import pipeline_pb2 as pb
@@ -34,8 +36,8 @@ from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_tensor
 
 # Objects of all requests that are encoded at once: on more threads than cores it is no faster, and the thread that
-# takes calls would wait for its turn until gRPC cancels what it did not take for 30 s.
-ENCODERS = threading.BoundedSemaphore(cpu_count())
+# takes calls would wait for its turn until gRPC cancels what it did not take for 30 s. Callers take turns.
+ENCODERS = FairSemaphore(cpu_count())
 IN_POSTPROCESS = PixelBudget()  # for the objects of all requests
 
 
@@ -157,7 +159,7 @@ def finish_object(
     layers.append(read_layer(answer.cutout, received, "cutout"))
     payloads = Payloads()
     canvas = Region.of(read_placement(answer.placement).canvas)
-    picture = make_picture(layers, canvas, request.output, payloads)
+    picture = make_picture(layers, canvas, request.output, payloads, scope.caller)
     result = pb.ObjectResult(detection=detection, placement=answer.placement, picture=picture)
     if request.return_masks:
         result.mask.CopyFrom(write_mask(mask, payloads))
@@ -171,12 +173,14 @@ def finish_object(
     return Packet(result, payloads)
 
 
-def make_picture(layers: Sequence[Layer], canvas: Region, output: Output, payloads: Payloads) -> pb.Picture:
+def make_picture(
+    layers: Sequence[Layer], canvas: Region, output: Output, payloads: Payloads, caller: Caller = ()
+) -> pb.Picture:
     """The object over its shadow, as the caller wants it."""
     picture = pb.Picture()
     region = canvas
     if output.encoding != "tensor":
-        with ENCODERS:
+        with ENCODERS.turn(caller):
             picture.encoded = payloads.put(encode_picture(compose(layers, canvas), output))
     elif output.colour:
         picture.tensor.CopyFrom(to_tensor(flatten(compose(layers, canvas), output.colour), payloads))

@@ -7,24 +7,16 @@ from google.protobuf.message import Message
 
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.chain.request_scope import RequestScope
-from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.chain.servicer import ChainServicer
 from tensorhop.orchestrator.cutouts.pipeline import process
 from tensorhop.request_id import LONGEST, REQUEST_ID, metadata_of, new_id, usable
-from tensorhop.v1 import info_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.wire.codec import Packet
 
 NO_DEADLINE_SECONDS = 1e9  # gRPC answers a huge number, not None, where the caller set no deadline
 
 
-class PipelineServicer:
-    def __init__(self, steps: Steps) -> None:
-        self.steps = steps
-
-    def upstreams(self) -> list[info_pb2.Upstream]:
-        """The services that it calls, for InfoService."""
-        return self.steps.upstreams()
-
+class PipelineServicer(ChainServicer):
     def Process(
         self, packet: Packet[pb.ProcessRequest], context: grpc.ServicerContext
     ) -> Iterator[Packet[pb.ProcessResponse]]:

@@ -66,7 +66,7 @@ class EmbeddedDetector:
 
         Returns:
             For each image its detections, best first, and warnings. For a phrase outside the vocabulary, the detections
-            are the salient objects, at scores from SCORE_THRESHOLD to UNKNOWN_SCORE, and a warning says so.
+            are the salient objects, at scores from SCORE_THRESHOLD to UNKNOWN_SCORE, and they and a warning say so.
 
         Raises:
             InvalidInput: there is no phrase, or one is empty.
@@ -105,7 +105,14 @@ class EmbeddedDetector:
 
         kept = suppressed([one for one in candidates if one.score >= score_threshold], iou_threshold)
         detections = [
-            Detection(rank, phrases[one.phrase], one.phrase, float32(one.score), Box(*map(float32, one.box)))
+            Detection(
+                rank,
+                phrases[one.phrase],
+                one.phrase,
+                float32(one.score),
+                Box(*map(float32, one.box)),
+                unknown_phrase=one.phrase in unknown,
+            )
             for rank, one in enumerate(kept)
         ]
         return detections, [_warning(phrases[index]) for index in unknown]
@@ -126,7 +133,4 @@ def _check(phrases: Sequence[str]) -> None:
 
 
 def _warning(phrase: str) -> str:
-    return (
-        f"The phrase {phrase!r} is outside the vocabulary of the embedded model: "
-        f"the objects that stand out are answered for it, at scores of at most {UNKNOWN_SCORE}."
-    )
+    return f"The embedded model does not know {phrase!r}; it answers with the objects that stand out."

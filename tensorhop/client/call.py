@@ -10,6 +10,7 @@ import grpc
 
 from tensorhop.errors import InvalidInput, ServiceFault, service_of
 from tensorhop.observe import tracing
+from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.status import from_error
@@ -110,7 +111,7 @@ class Call(Generic[E]):
         send = self._remote.method(self._method, self._packet)
         timeout = None if math.isinf(self._deadline) else self.timeout()
         try:
-            call = send(self._packet, timeout=timeout, metadata=tracing.carried())
+            call = send(self._packet, timeout=timeout, metadata=[*caller_metadata(), *tracing.carried()])
         except ValueError as error:  # the connection was closed, between two attempts
             if not self.cancelled:
                 raise

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from tensorhop.client.inputs import Order, pixels_of, to_mask, to_phrases, write_picture
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.observe import tracing
+from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.security import Security
@@ -206,7 +207,9 @@ class StepClient:
         """The answers of one call. Raises ServiceFault, InvalidInput."""
         packet = Packet(request, payloads)
         try:
-            call = self._remote(name).method(method, packet)(packet, timeout=timeout, metadata=tracing.carried())
+            call = self._remote(name).method(method, packet)(
+                packet, timeout=timeout, metadata=[*caller_metadata(), *tracing.carried()]
+            )
             return [readable(answer) for answer in call]
         except grpc.RpcError as error:
             raise from_error(error, name) from error

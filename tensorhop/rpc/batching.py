@@ -1,7 +1,8 @@
 """Dynamic batching: what waits when the model becomes free goes to it together.
 
-An idle model starts at once on whatever comes, so batching adds no delay; while it works, a batch gathers. Requests
-take turns: a request of many items does not hold up another's first.
+An idle model starts at once on whatever comes, so batching adds no delay; while it works, a batch gathers. Callers take
+turns, and so do the requests of a caller: many requests do not hold up another caller's first, nor a request of many
+items another's.
 """
 
 import threading
@@ -13,6 +14,9 @@ from typing import Any
 
 from tensorhop.errors import Abandoned, Overloaded
 from tensorhop.observe import metrics
+from tensorhop.rpc.fairness.callers import Caller, current_caller
+from tensorhop.rpc.fairness.shares import FairShare
+from tensorhop.rpc.fairness.turns import Turns
 from tensorhop.settings import Settings, current_settings
 
 Outcome = tuple[int, Any | Exception]  # an item's index in its request, and its result or what it failed of
@@ -25,8 +29,8 @@ Predict = Callable[[Sequence[Any], Any], Sequence[Any]]  # items of one key, the
 class PendingItems:
     """The items of one request. Iterating it waits for their outcomes, and ends early when it is cancelled."""
 
-    def __init__(self, items: Sequence[Any], key: Hashable) -> None:
-        self.key = key
+    def __init__(self, items: Sequence[Any], key: Hashable, caller: Caller = ()) -> None:
+        self.key, self.caller = key, caller
         self.waiting: deque[tuple[int, Any]] = deque(enumerate(items))
         self.since = time.monotonic()
         self.gone = False
@@ -73,8 +77,10 @@ class Batcher:
         settings = settings or current_settings()
         self.most_waiting = settings.max_queue  # items
         self._max_wait = settings.max_wait_ms / 1000  # seconds that a batch which is not full waits for more
-        self._turns: OrderedDict[int, PendingItems] = OrderedDict()  # requests with items that wait; the first is next
-        self._waiting = 0
+        self._room = FairShare(self.most_waiting)
+        self._turns = Turns()
+        # By caller, the requests with items that wait; the first of them is next.
+        self._waiting: dict[Caller, OrderedDict[int, PendingItems]] = {}
         self._seconds = 0.0  # that a batch takes, smoothed
         self._change = threading.Condition()
         for _ in range(workers):
@@ -83,31 +89,30 @@ class Batcher:
     @property
     def waiting(self) -> int:
         """Items that wait now; those that the model works on are not among them."""
-        return self._waiting
+        return self._room.held
 
     def submit(self, items: Sequence[Any], key: Hashable = None, on_leave: OnLeave | None = None) -> PendingItems:
-        """Queue the items of a request; only items of equal keys go together.
+        """Queue the items of the current caller's request; only items of equal keys go together.
 
         Args:
             on_leave: has a function called when the caller leaves, as grpc.ServicerContext.add_callback does; what is
                 not computed by then never is.
 
         Raises:
-            Overloaded: they would be more than may wait.
+            Overloaded: they would be more than may wait, and the caller has its share of them.
         """
-        ticket = PendingItems(items, key)
+        ticket = PendingItems(items, key, current_caller())
         if on_leave is not None and not on_leave(ticket.cancel):
             ticket.cancel()  # the caller has gone already
         with self._change:
-            if self._waiting + len(items) > self.most_waiting and self._waiting:
-                batches = -(-self._waiting // (self._largest * self._workers))
+            if items and not self._room.take(ticket.caller, len(items)):
+                batches = -(-self.waiting // (self._largest * self._workers))
                 raise Overloaded(
-                    f"{self._name} has {self._waiting} waiting, of at most {self.most_waiting}; try again later",
+                    f"{self._name} has {self.waiting} waiting, of at most {self.most_waiting}; try again later",
                     retry_after=max(0.05, batches * self._seconds),
                 )
             if items:
-                self._turns[id(ticket)] = ticket
-                self._waiting += len(items)
+                self._waiting.setdefault(ticket.caller, OrderedDict())[id(ticket)] = ticket
                 self._change.notify()
         return ticket
 
@@ -136,14 +141,14 @@ class Batcher:
             self._seconds += 0.2 * (time.monotonic() - started - self._seconds)
 
     def _next(self) -> tuple[list[tuple[PendingItems, int, Any]], Hashable]:
-        """Wait for items, and take a batch of them: one of each request in turn, until it is full."""
+        """Wait for items, and take a batch of them: one of each caller in turn, until it is full."""
         with self._change:
             while True:
                 self._drop_gone()
-                if not self._turns:
+                if not self._waiting:
                     self._change.wait()
                     continue
-                first = next(iter(self._turns.values()))
+                first = next(iter(self._waiting[self._turns.next(self._waiting)].values()))
                 if self._max_wait and self._count(first.key) < self._largest:
                     left = first.since + self._max_wait - time.monotonic()
                     if left > 0:
@@ -151,29 +156,42 @@ class Batcher:
                         continue
                 return self._take(first.key), first.key
 
+    def _first(self, caller: Caller, key: Hashable) -> PendingItems | None:
+        """The request of a caller whose turn it is, of those with a key; None if there is none."""
+        return next((one for one in self._waiting[caller].values() if one.key == key), None)
+
+    def _all(self) -> list[PendingItems]:
+        return [ticket for requests in self._waiting.values() for ticket in requests.values()]
+
     def _drop_gone(self) -> None:
-        for number, ticket in list(self._turns.items()):
+        for ticket in self._all():
             if ticket.gone:
-                self._waiting -= len(ticket.waiting)
-                del self._turns[number]
+                self._room.give_back(ticket.caller, len(ticket.waiting))
+                self._remove(ticket)
+
+    def _remove(self, ticket: PendingItems) -> None:
+        requests = self._waiting[ticket.caller]
+        del requests[id(ticket)]
+        if not requests:
+            del self._waiting[ticket.caller]
 
     def _count(self, key: Hashable) -> int:
-        return sum(len(ticket.waiting) for ticket in self._turns.values() if ticket.key == key)
+        return sum(len(ticket.waiting) for ticket in self._all() if ticket.key == key)
 
     def _take(self, key: Hashable) -> list[tuple[PendingItems, int, Any]]:
         batch: list[tuple[PendingItems, int, Any]] = []
         while len(batch) < self._largest:
-            before = len(batch)
-            for number, ticket in list(self._turns.items()):
-                if ticket.key != key or len(batch) == self._largest:
-                    continue
-                batch.append((ticket, *ticket.waiting.popleft()))
-                del self._turns[number]
-                if ticket.waiting:
-                    self._turns[number] = ticket  # its next turn comes after everybody else's
-            if len(batch) == before:
+            ready = {caller: one for caller in self._waiting if (one := self._first(caller, key))}
+            if not ready:
                 break
-        self._waiting -= len(batch)
+            ticket = ready[self._turns.next(ready)]
+            self._turns.served(ticket.caller)
+            batch.append((ticket, *ticket.waiting.popleft()))
+            self._room.give_back(ticket.caller)
+            if ticket.waiting:
+                self._waiting[ticket.caller].move_to_end(id(ticket))  # the caller's other requests come first
+            else:
+                self._remove(ticket)
         return batch
 
     def _run(self, batch: Sequence[tuple[PendingItems, int, Any]], key: Hashable) -> None:

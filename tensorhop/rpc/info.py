@@ -1,6 +1,7 @@
 """InfoService: what a server runs, and how busy it is."""
 
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -23,13 +24,13 @@ class InfoServicer:
             service=service, version=version("tensorhop"), model=write_model(model) if model else None
         )
         self._batcher = getattr(servicer, "batcher", None)
-        self._upstreams = getattr(servicer, "upstreams", list)
+        self.upstreams: Callable[[], list[pb.Upstream]] = getattr(servicer, "upstreams", list)
         self._limit = limit
         self._started = time.monotonic()
 
     def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet[pb.GetInfoResponse]:
         info = pb.GetInfoResponse(
-            uptime_seconds=time.monotonic() - self._started, calls=self._limit.calls(), upstreams=self._upstreams()
+            uptime_seconds=time.monotonic() - self._started, calls=self._limit.calls(), upstreams=self.upstreams()
         )
         info.MergeFrom(self._fixed)
         if self._batcher is not None:

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.channel import info_of, open_channel
-from tensorhop.rpc.security import Security
+from tensorhop.rpc.security import Security, explain
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
 from tensorhop.wire.calls import code_of
@@ -88,6 +88,26 @@ class Remote:
                 if code_of(error) in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
                     return False
         return True
+
+    def problem(self, timeout: float) -> str:
+        """Why no call can be made now, as the end of a sentence: "does not answer"; "" if one can.
+
+        Args:
+            timeout: seconds for an answer; one that cannot be connected to is told at once.
+        """
+        if self._security.tls_ca:
+            self._renew()
+        try:
+            status = self._checks[0](health_pb2.HealthCheckRequest(), timeout=timeout).status
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details() or ""
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                reason = explain(details)
+                return "does not answer" if reason == details else f"does not answer: {reason}"
+            if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+                return f"does not take calls from here: {details}"
+            return ""  # it answers; not every server has health
+        return "does not serve" if status == health_pb2.HealthCheckResponse.NOT_SERVING else ""
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""

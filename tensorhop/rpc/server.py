@@ -2,19 +2,24 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
 from tensorhop.rpc.channel import INFO, message_options
+from tensorhop.rpc.fairness.callers import caller_of
+from tensorhop.rpc.fairness.shares import OVERSHOOT
 from tensorhop.rpc.health import HEARTBEAT, HealthServicer
 from tensorhop.rpc.info import InfoServicer
 from tensorhop.rpc.interceptors.authentication import AuthenticationInterceptor
 from tensorhop.rpc.interceptors.call_limit import CallLimit
 from tensorhop.rpc.interceptors.faults import FaultInterceptor
 from tensorhop.rpc.interceptors.observation import ObservationInterceptor
+from tensorhop.rpc.interceptors.stalls import StallWatch
+from tensorhop.rpc.interceptors.transfers import TransferInterceptor
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.tokens import Tokens
@@ -70,16 +75,22 @@ class Server:
         options = [*message_options(settings), *CONNECTIONS]
         most = settings.max_calls
         limit = CallLimit(most)
-        workers = ThreadPoolExecutor(most + REFUSERS, thread_name_prefix=service.name)
+        # As many requests are received as worked on, and of both up to twice as many for a while.
+        workers = ThreadPoolExecutor(2 * OVERSHOOT * most + REFUSERS, thread_name_prefix=service.name)
         self.service = service
-        interceptors: list[grpc.ServerInterceptor] = [ObservationInterceptor(service.name)]
+        self._stalls = StallWatch(settings.max_stall_seconds)
+        known = partial(caller_of, tokens=bool(security.token_file), certificates=security.require_client_cert)
+        interceptors: list[grpc.ServerInterceptor] = [
+            TransferInterceptor(service.name, most, self._stalls, known),
+            ObservationInterceptor(service.name),
+        ]
         if security.token_file:
             interceptors.append(AuthenticationInterceptor(Tokens(security.token_file), security, service.name))
         interceptors.append(FaultInterceptor(service.name, limit))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
         info = InfoServicer(service.name, servicer, limit)
         self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
-        self._health = HealthServicer()
+        self._health = HealthServicer(lambda: not any(one.missing for one in info.upstreams()))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         if security.reflection:
@@ -95,11 +106,12 @@ class Server:
             raise OSError(f"{service.name} cannot listen on {address}; is it in use?") from error
         self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
         self._server.start()
-        for name in ("", service.descriptor.full_name, HEARTBEAT):
-            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._stalls.start()
+        self._health.serve("", service.descriptor.full_name, HEARTBEAT)
 
     def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
         """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
         self._health.enter_graceful_shutdown()
         self._health.end_watches()
+        self._stalls.close()
         return self._server.stop(grace)

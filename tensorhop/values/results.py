@@ -30,6 +30,7 @@ class Detection:
     phrase_index: int  # which of the caller's phrases that is, from 0
     score: float  # confidence, 0 to 1
     box: Box
+    unknown_phrase: bool = False  # the model does not know the phrase: an object that stands out, whatever it may be
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,8 @@ def read_size(message: image_pb2.Size) -> Size:
 
 
 def read_detection(message: detect_pb2.Detection) -> Detection:
-    return Detection(message.index, message.label, message.phrase_index, message.score, corners(message.box))
+    box = corners(message.box)
+    return Detection(message.index, message.label, message.phrase_index, message.score, box, message.unknown_phrase)
 
 
 def read_description(message: pipeline_pb2.Description) -> Description:
@@ -216,6 +217,7 @@ def write_detection(detection: Detection) -> detect_pb2.Detection:
         phrase_index=detection.phrase_index,
         score=detection.score,
         box=write_box(detection.box),
+        unknown_phrase=detection.unknown_phrase,
     )
 
 

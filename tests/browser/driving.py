@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,16 @@ setInterval(() => {
   ];
   if (String(state) !== String(window.seen.at(-1))) window.seen.push(state);
 }, 5);
+"""
+IN_VIEW = """
+const element = document.querySelector(arguments[0]), { top, left, bottom, right } = element.getBoundingClientRect();
+const frames = [{ top: 0, left: 0, bottom: innerHeight, right: innerWidth }];
+for (let at = element.parentElement; at && at !== document.body; at = at.parentElement) {
+  if (getComputedStyle(at).overflow !== "visible") frames.push(at.getBoundingClientRect());
+}
+const within = (one) =>
+  top >= one.top - 1 && left >= one.left - 1 && bottom <= one.bottom + 1 && right <= one.right + 1;
+return bottom > top && frames.every(within);
 """
 # Keeps what is sent: its form, and whether it was aborted.
 RECORD = """
@@ -108,11 +119,33 @@ def steps(page: WebDriver) -> dict[str, tuple[int, int]]:
     }
 
 
-def shoot(page: WebDriver, path: Path) -> None:
-    """The whole page as a PNG file of 256 colours."""
+def in_view(page: WebDriver, selector: str) -> bool:
+    """Whether the whole of an element is within the viewport, and within all that would clip it."""
+    return bool(page.execute_script(IN_VIEW, selector))
+
+
+def focused(page: WebDriver) -> str:
+    """The control that has the focus, by its id or text; "BODY" if it was lost."""
+    script = "const { id, ariaLabel, textContent, tagName } = document.activeElement;"
+    script += "return tagName === 'BODY' ? tagName : id || ariaLabel || textContent || tagName"
+    return str(page.execute_script(script))
+
+
+def answer(page: WebDriver, status: int, **members: Any) -> None:
+    """From now on the page gets this problem, with status 0 no answer at all."""
+    script = (
+        "const [status, body] = arguments; window.fetch = async () => { if (!status) throw new TypeError('refused');"
+    )
+    script += "return new Response(body, { status, headers: { 'Content-Type': 'application/problem+json' } }) }"
+    page.execute_script(script, status, json.dumps({"status": status, **members}))
+
+
+def shoot(page: WebDriver, path: Path, whole: bool = True) -> None:
+    """The whole page, or what is seen of it, as a PNG file of 256 colours."""
     size = page.execute_script("return [innerWidth, document.documentElement.scrollHeight]")
     clip = {"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
-    shot = page.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    beyond = {"captureBeyondViewport": True, "clip": clip} if whole else {}
+    shot = page.execute_cdp_cmd("Page.captureScreenshot", beyond)
     picture = Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)

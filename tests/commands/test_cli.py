@@ -147,7 +147,7 @@ def test_box_mask_prompt_and_template(endpoint: str, tmp_path: Path) -> None:
         (["--box", "9,9,1,1"], "x0 < x1"),
         (["--box", "nan,0,1,1"], "finite"),
         (["--box", "900,0,950,9"], "outside of the photo"),
-        (["--mask", COFFEE], "region"),
+        (["--mask", COFFEE], "600 x 400 pixels; the upright photo is 451 x 300"),
         (["--mask", PHOTOS / "NOTICE"], "not an image"),
         (["--mask", "missing.png"], "missing.png"),
         ([COFFEE, "--box", "0,0,9,9"], "one photo"),

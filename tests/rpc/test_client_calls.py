@@ -163,7 +163,7 @@ def frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
 
 
 class Proxy:
-    """Speaks just enough HTTP/2 to answer every request with a status; health checks, which come first, by 404."""
+    """Speaks just enough HTTP/2 to answer every request with a status."""
 
     def __init__(self, status: int) -> None:
         self.status, self.requests = str(status), 0

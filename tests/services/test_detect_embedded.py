@@ -78,6 +78,7 @@ def test_an_unknown_word_gets_what_stands_out_at_a_low_score(detector: EmbeddedD
     ((detections, warnings),) = detector.predict([coffee], [["gizmotron"]])
     assert detections[0].box.iou(Box(77, 18, 480, 390)) > 0.8
     assert all(SCORE_THRESHOLD <= one.score <= UNKNOWN_SCORE for one in detections)
+    assert all(one.unknown_phrase for one in detections)
     assert len(warnings) == 1
     assert "gizmotron" in warnings[0]
 
@@ -86,6 +87,7 @@ def test_a_known_word_beside_an_unknown_one_keeps_its_object(detector: EmbeddedD
     ((detections, warnings),) = detector.predict([coffee], [["gizmotron", "cup"]])
     assert detections[0].label == "cup"
     assert detections[0].phrase_index == 1
+    assert not detections[0].unknown_phrase
     assert detections[0].score > 0.8
     assert len(warnings) == 1
 

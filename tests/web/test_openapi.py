@@ -2,32 +2,35 @@
 
 import base64
 import json
+from collections.abc import Callable
 
 import pytest
 from fake_pipeline import serving
 from http_caller import CAT, QUICK, Answer, call, oval, post
 from jsonschema import Draft202012Validator
 
+from tensorhop.settings import Settings
 from tensorhop.web.openapi import describe
 from tensorhop.web.parameters import PARAMETERS
 
 STEPS = ["describe", "detect", "segment", "postprocess"]
-POST = describe()["paths"]["/process"]["post"]
+MOST = Settings().max_upload_bytes
+POST = describe(MOST)["paths"]["/process"]["post"]
 
 
 def check(answer: Answer, path: str = "/process", method: str = "post") -> None:
     """The answer has a status, a content type and a shape that are described."""
-    told = describe()["paths"][path][method]["responses"][str(answer.status)]
+    told = describe(MOST)["paths"][path][method]["responses"][str(answer.status)]
     schema = told["content"][answer.headers["content-type"].partition(";")[0]]["schema"]
     for name in told.get("headers", {}):
         assert name.lower() in answer.headers or name.startswith("Tensor-")
     if answer.headers["content-type"].endswith("json"):
-        Draft202012Validator({**schema, "components": describe()["components"]}).validate(answer.json)
+        Draft202012Validator({**schema, "components": describe(MOST)["components"]}).validate(answer.json)
 
 
 def test_it_is_served_and_its_schemas_are_schemas(http: str) -> None:
     served = call(http, "GET", "/openapi.json").json
-    assert served == json.loads(json.dumps(describe()))
+    assert served == json.loads(json.dumps(describe(MOST)))
     assert served["openapi"].startswith("3.1")
     for schema in served["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
@@ -73,3 +76,11 @@ def test_the_schema_and_the_server_refuse_the_same(http: str, member: dict) -> N
     answer = call(http, "POST", "/process", json.dumps(request), {"Content-Type": "application/json"})
     refused = answer.json["field"] != "max_objects"  # which the pipeline refuses, once the server has read all
     assert Draft202012Validator(schema).is_valid(request) is not refused
+
+
+def test_it_tells_how_much_may_be_sent_and_which_files_are_read(http_with: Callable[..., str]) -> None:
+    told = call(http_with(max_upload_bytes=1000), "GET", "/openapi.json").json
+    form = told["paths"]["/process"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    assert form["schema"]["properties"]["image"]["maxLength"] == 1000
+    types = form["encoding"]["image"]["contentType"].split(", ")
+    assert {"image/jpeg", "image/png", "image/webp", "image/tiff", "image/bmp", "image/gif"} <= set(types)

@@ -57,7 +57,7 @@ def test_a_mask_of_another_size_and_an_image_that_is_none(http: str, client: Pip
     with pytest.raises(ServiceFault) as caught:
         list(client.process(CAT, masks=[decode_mask(oval(size=(10, 900)))]))
     answer = post(http, masks=[oval(size=(10, 900))])
-    assert (answer.json["field"], answer.json["detail"]) == ("masks[0].region", str(caught.value))
+    assert (answer.json["field"], answer.json["detail"]) == ("masks[0]", str(caught.value))
     assert post(http, image=b"no image").json["field"] == "image.encoded"
     grey = {"dtype": "UINT8", "shape": [2, 2], "data": base64.b64encode(np.zeros((2, 2), np.uint8)).decode()}
     answer = call(http, "POST", "/process", json.dumps({"image": grey}), {"Content-Type": "application/json"})

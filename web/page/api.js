@@ -1,18 +1,19 @@
 // POST /process: the form that goes out, and the events or the problem that come back.
 
-let token = ""; // for servers that want one
+import { askToken } from "./token.js";
 
-const LOST = "The server cannot be reached, or the connection broke.";
+let token = "", asking = null; // for servers that want one
 
-/** What went wrong, as application/problem+json tells it. */
+/** What went wrong: the members of application/problem+json, or a title and a text that the page itself has. */
 export class Problem extends Error {
-  constructor({ title = "Something went wrong", detail = "", field = "", parameter = "" }) {
-    super(detail || title);
-    this.title = title;
-    this.detail = detail;
-    this.field = parameter || field;
+  constructor(members) {
+    super(members.detail || members.title);
+    Object.assign(this, members);
   }
 }
+
+/** The connection failed before the answer, or in it. */
+const lost = (error) => new Problem({ code: "NO_ANSWER", detail: String(error?.message ?? "") });
 
 /** Sends a photo with options; a list is given once for each of its values. Throws a Problem. */
 export async function post(photo, options, accept, signal) {
@@ -21,15 +22,16 @@ export async function post(photo, options, accept, signal) {
   for (const [name, value] of Object.entries(options)) {
     for (const one of [value].flat()) form.append(name, one);
   }
-  const headers = { Accept: accept, ...(token && { Authorization: `Bearer ${token}` }) };
+  const used = token, headers = { Accept: accept, ...(used && { Authorization: `Bearer ${used}` }) };
   let response;
   try {
     response = await fetch("/process", { method: "POST", body: form, headers, signal });
   } catch (error) {
-    throw signal?.aborted ? error : new Problem({ title: "No answer", detail: LOST });
+    throw signal?.aborted ? error : lost(error);
   }
   if (response.status === 401) {
-    token = window.prompt("This server wants a token.")?.trim() ?? "";
+    if (token === used) token = await (asking ??= askToken(used !== "").finally(() => (asking = null)));
+    signal?.throwIfAborted();
     if (token) return post(photo, options, accept, signal);
   }
   if (!response.ok) throw await problemOf(response);
@@ -37,11 +39,11 @@ export async function post(photo, options, accept, signal) {
 }
 
 async function problemOf(response) {
-  const title = `${response.status} ${response.statusText}`.trim();
+  const { status, statusText } = response;
   try {
-    return new Problem(await response.json());
+    return new Problem({ status, ...(await response.json()) });
   } catch {
-    return new Problem({ title });
+    return new Problem({ status, detail: `${status} ${statusText}`.trim() }); // a proxy's, for example
   }
 }
 
@@ -63,9 +65,9 @@ export async function* events(response) {
     }
   } catch (error) {
     if (error instanceof Problem || error.name === "AbortError") throw error;
-    throw new Problem({ title: "The answer broke off", detail: LOST });
+    throw lost(error);
   }
-  if (!complete) throw new Problem({ title: "The answer broke off", detail: LOST });
+  if (!complete) throw lost();
 }
 
 async function* lines(body) {

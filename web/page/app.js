@@ -3,6 +3,10 @@
 import { Problem, events, post, save } from "./api.js";
 import { makeCards } from "./cards.js";
 import { makeDial } from "./dial.js";
+import { keepFocus, reveal } from "./focus.js";
+import { takePhotos } from "./incoming.js";
+import { limits, problemWith } from "./photo.js";
+import { explain } from "./problems.js";
 import { makeStage } from "./stage.js";
 import { makeSteps } from "./steps.js";
 
@@ -12,55 +16,21 @@ const finish = get("finish");
 const stage = makeStage(), steps = makeSteps(get("steps"));
 const dial = makeDial(get("dial"), 60, () => again(CALM));
 const cards = makeCards(get("cards"), { stem, arrived, selected });
-let photo = null, running = null, timer = 0, ground = "";
+let photo = null, running = null, timer = 0, ground = "", taking = 0, typing = false, retry = null;
 
-// The photo: dropped, chosen, pasted, or the sample.
+keepFocus();
+limits(); // to be known before the first photo comes
+const { choose } = takePhotos(take, (title, text) => complain(new Problem({ title, text })));
 
-function take(file) {
-  photo = file;
-  stage.load(file);
+async function take(files) {
+  const own = ++taking, problem = await problemWith(files[0]);
+  if (own !== taking) return; // another one came meanwhile
+  if (problem) return complain(problem);
+  [photo] = files;
+  get("main").classList.add("working");
+  stage.load(photo, files.length);
   run(true);
 }
-
-async function takeSample() {
-  try {
-    const response = await fetch("/sample.jpg");
-    if (!response.ok) throw new Error();
-    take(new File([await response.blob()], "sample.jpg", { type: "image/jpeg" }));
-  } catch {
-    complain(new Problem({ title: "No sample", detail: "The sample photo could not be loaded." }));
-  }
-}
-
-const choose = () => get("file").click();
-get("choose").addEventListener("click", choose);
-get("another").addEventListener("click", choose);
-get("sample").addEventListener("click", takeSample);
-get("file").addEventListener("change", ({ target }) => {
-  if (target.files[0]) take(target.files[0]);
-  target.value = ""; // the same file again is a choice too
-});
-document.addEventListener("paste", (event) => {
-  const [file] = event.clipboardData.files;
-  if (file) take(file);
-});
-const hasFile = (event) => event.dataTransfer?.types.includes("Files");
-for (const kind of ["dragenter", "dragover"]) {
-  document.addEventListener(kind, (event) => {
-    if (!hasFile(event)) return;
-    event.preventDefault();
-    get("stage").classList.add("target");
-  });
-}
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) get("stage").classList.remove("target");
-});
-document.addEventListener("drop", (event) => {
-  if (!hasFile(event)) return;
-  event.preventDefault();
-  get("stage").classList.remove("target");
-  if (event.dataTransfer.files[0]) take(event.dataTransfer.files[0]);
-});
 
 // What is asked for.
 
@@ -79,10 +49,13 @@ function stem() {
   return (photo.name || "photo").replace(/\.[^.]*$/, "") || "photo";
 }
 
+get("phrases").addEventListener("input", () => (typing = true));
+get("phrases").addEventListener("blur", () => (typing = false));
 get("look").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (photo) run(true);
-  else choose();
+  if (!photo) return choose();
+  if (matchMedia("(pointer: coarse)").matches) get("results").focus(); // a phone's keyboard covers half of the page
+  run(true);
 });
 finish.addEventListener("submit", (event) => event.preventDefault());
 finish.addEventListener("input", ({ target }) => {
@@ -112,11 +85,13 @@ async function run(fresh) {
   timer = 0;
   running?.abort();
   const own = (running = new AbortController());
-  const count = { wanted: 0, done: 0, failed: 0 };
-  get("problem").hidden = get("warnings").hidden = true;
-  get("all").disabled = true;
+  const count = { fresh, wanted: 0, done: 0, failed: 0 };
+  get("problem").hidden = true;
+  enable(false);
   get("cards").setAttribute("aria-busy", "true");
   if (fresh) {
+    typing = false;
+    forgive();
     cards.clear();
     stage.clear();
   }
@@ -130,7 +105,9 @@ async function run(fresh) {
     }
   } catch (error) {
     if (own.signal.aborted) return;
-    complain(error);
+    steps.reset();
+    say("");
+    complain(error, () => run(fresh));
   } finally {
     if (running === own) {
       running = null;
@@ -147,9 +124,12 @@ const answers = {
     stage.mark(event.detections);
     cards.expect(event.detections);
     steps.detected(event);
-    get("warnings").textContent = event.warnings.join(" ");
-    get("warnings").hidden = !event.warnings.length;
+    const warned = event.warnings.join("\n");
+    if (get("words").textContent !== warned) get("words").textContent = warned; // is read out once
     say(`${count.wanted} found, 0 finished`);
+    if (count.wanted) tellEmpty("", "");
+    else nothingFound();
+    if (count.fresh) reveal(get("cards").firstElementChild ?? get("empty"), typing);
   },
   object(event, count) {
     cards.deliver(event);
@@ -163,9 +143,9 @@ const answers = {
   },
   summary(event, { wanted, done, failed }) {
     steps.sum(event);
-    get("all").disabled = !done;
+    enable(done > 0);
     const names = `${done} ${done === 1 ? "cut-out" : "cut-outs"} in ${event.seconds.toFixed(2)} s`;
-    say(!wanted ? "Nothing was found. Try other words." : failed ? `${names}; ${failed} failed` : names);
+    say(!wanted ? "" : failed ? `${names}; ${failed} failed` : names);
   },
 };
 
@@ -176,36 +156,85 @@ function arrived(card) {
 function selected(card) {
   enlarge(card);
   stage.pick("compare");
-  get("stage").scrollIntoView({ block: "nearest" });
+  reveal(get("stage"));
 }
 
 function enlarge({ event, url }) {
   stage.compare(event.index, url, event.placement);
   cards.mark(event.index);
+  get("preview").src = url;
+  get("preview").hidden = false;
 }
+
+// What is told.
 
 function say(text) {
   get("status").textContent = text;
 }
 
-function complain(problem) {
-  if (!(problem instanceof Problem)) console.error(problem);
-  get("problem-title").textContent = problem.title ?? "The page itself failed";
-  get("problem-detail").textContent = problem.detail ?? String(problem);
-  get("problem-field").textContent = problem.field ? `Field: ${problem.field}` : "";
-  get("problem").hidden = false;
-  steps.reset();
-  say("");
+function nothingFound() {
+  const words = phrases(), list = new Intl.ListFormat("en", { type: "disjunction" }).format(words.map((one) => `“${one}”`));
+  tellEmpty("Nothing was found", words.length
+    ? `There seems to be no ${list} in this photo. Try other words, or leave the field empty.`
+    : "Say what to look for, in the field above.");
 }
 
-get("all").addEventListener("click", async ({ currentTarget: button }) => {
-  button.disabled = true;
+function tellEmpty(title, text) {
+  const [head, body] = get("empty").children;
+  head.textContent = title;
+  body.textContent = text;
+  get("empty").hidden = !title;
+}
+
+/** Takes back what was told of an earlier run. */
+function forgive() {
+  get("words").textContent = "";
+  get("phrases").removeAttribute("aria-invalid");
+  tellEmpty("", "");
+}
+
+/** Tells a problem where it is seen. `repeat` does again what failed. */
+function complain(problem, repeat = null) {
+  if (!(problem instanceof Problem)) console.error(problem);
+  const { title, text, details, again, words } = explain(problem, photo);
+  if (words) {
+    get("words").textContent = text;
+    get("phrases").setAttribute("aria-invalid", "true");
+    tellEmpty("Nothing was cut out", "Change the words, then try again.");
+    return reveal(get("look"), typing);
+  }
+  retry = again ? repeat : null;
+  get("problem-title").textContent = title;
+  get("problem-text").textContent = text;
+  get("problem-detail").textContent = details;
+  get("problem-more").hidden = !details;
+  get("problem-more").open = false;
+  get("retry").hidden = !retry;
+  get("problem").hidden = false;
+  stage.lacks(problem.field?.startsWith("image"));
+  reveal(get("problem"), typing);
+}
+
+get("retry").addEventListener("click", () => retry?.());
+
+// All in one file.
+
+function enable(on) {
+  get("all").setAttribute("aria-disabled", String(!on)); // a disabled button would lose the focus
+}
+
+get("all").addEventListener("click", download);
+
+async function download() {
+  if (get("all").getAttribute("aria-disabled") === "true") return;
+  enable(false);
   try {
     const response = await post(photo, options(), "application/zip");
     save(await response.blob(), `${stem()}.zip`);
+    get("problem").hidden = true;
   } catch (error) {
-    complain(error);
+    complain(error, download);
   } finally {
-    button.disabled = false;
+    enable(true);
   }
-});
+}

@@ -2,12 +2,15 @@
 
 import { fileOf } from "./api.js";
 
+export const FEW = 4; // objects whose boxes have room for their names; more than these have numbers
 const FILES = { "image/png": ["PNG", "png"], "image/webp": ["WebP", "webp"], "image/jpeg": ["JPEG", "jpg"] };
 
 /** `arrived` is called with each picture that is there, `selected` with the one that a reader wants to see large. */
 export function makeCards(list, { stem, arrived, selected }) {
   const cards = new Map();
+  let many = false;
 
+  const named = (one) => (many ? `${one.index + 1}. ${titleOf(one)}` : titleOf(one));
   const add = (index) => {
     const item = document.createElement("li");
     const picture = element("button", "picture checker"), image = element("img");
@@ -38,17 +41,18 @@ export function makeCards(list, { stem, arrived, selected }) {
     clear() { [...cards.keys()].forEach(drop); },
     /** Makes room for what was found; a picture that is there already stays until its successor has come. */
     expect(detections) {
+      many = detections.length > FEW;
       const wanted = new Set(detections.map(({ index }) => index));
       [...cards.keys()].filter((index) => !wanted.has(index)).forEach(drop);
-      for (const { index, label, score } of detections) {
-        const card = cards.get(index) ?? add(index);
+      for (const one of detections) {
+        const card = cards.get(one.index) ?? add(one.index);
         card.item.className = "waiting";
-        card.label.textContent = label;
-        card.facts.textContent = score.toFixed(2);
+        card.label.textContent = named(one);
+        card.facts.textContent = scoreOf(one);
       }
     },
     deliver(event) {
-      const { index, label, score, seconds, picture } = event;
+      const { index, seconds, picture } = event, label = named(event);
       const card = cards.get(index) ?? add(index), old = card.url;
       const [name, suffix] = FILES[picture.content_type];
       card.url = URL.createObjectURL(fileOf(picture));
@@ -58,7 +62,7 @@ export function makeCards(list, { stem, arrived, selected }) {
       card.image.src = card.url;
       card.image.alt = `Cut-out: ${label}`;
       card.label.textContent = label;
-      card.facts.textContent = `${score.toFixed(2)} · after ${seconds.toFixed(2)} s`;
+      card.facts.textContent = `${scoreOf(event)} · ${seconds.toFixed(2)} s`;
       card.link.href = card.url;
       card.link.download = `${stem()}-${index}.${suffix}`;
       card.link.textContent = `↓ ${name}`;
@@ -67,10 +71,11 @@ export function makeCards(list, { stem, arrived, selected }) {
       card.image.hidden = card.link.hidden = card.picture.disabled = false;
       arrived(card);
     },
-    fail({ index, label, step, message }) {
+    fail(event) {
+      const { index, step, message } = event;
       const card = cards.get(index) ?? add(index);
       card.item.className = "failed";
-      card.label.textContent = label;
+      card.label.textContent = named(event);
       card.facts.textContent = `${step} failed: ${message}`;
       card.image.hidden = card.link.hidden = card.picture.disabled = true;
     },
@@ -84,6 +89,10 @@ export function makeCards(list, { stem, arrived, selected }) {
     },
   };
 }
+
+/** What an object is called. A word that the model does not know names nothing. */
+export const titleOf = ({ index, label, unknown_phrase }) => (unknown_phrase ? `Object ${index + 1}` : label);
+const scoreOf = ({ score, unknown_phrase }) => (unknown_phrase ? "stands out" : score.toFixed(2));
 
 function element(name, className = "") {
   const made = document.createElement(name);

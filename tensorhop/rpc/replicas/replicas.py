@@ -78,6 +78,10 @@ class Replicas:
         with self._changed:
             return self._changed.wait_for(lambda: any(one.usable for one in self._replicas.values()), timeout)
 
+    def problem(self, timeout: float) -> str:
+        """Why no call can be made now, as `Remote.problem` says it; "" if one of the servers takes calls."""
+        return self._next(0).remote.problem(timeout)
+
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What one of the servers runs. Raises grpc.RpcError."""
         return self._next(0).remote.info(timeout)

@@ -1,0 +1,74 @@
+"""What each caller may hold while others want some, too."""
+
+import threading
+
+from tensorhop.rpc.fairness.callers import Caller
+
+OVERSHOOT = 2  # times `most`: what is held in all, at most
+GROUP_OVERSHOOT = 1.5  # times its share: what a group holds at most where its members share; the rest is for others
+
+
+class FairShare:
+    """Room for `most` units: calls, items or bytes.
+
+    A caller may hold all of it. Even then, another that holds less than an equal share is not refused: it gets in
+    beside one that has filled everything. Nothing is taken away again, so up to OVERSHOOT times `most` may be held for
+    some time.
+
+    A share is equal at each level of a caller: half for each of two addresses, and a quarter for each of two
+    connections of one of them.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+        self._held: dict[Caller, int] = {}  # by caller, and by every group of callers
+        self._members: dict[Caller, set[Caller]] = {}  # of a group, those that hold something
+        self._lock = threading.Lock()
+
+    def take(self, caller: Caller, units: int = 1) -> bool:
+        """Take some, and return True; or False, if there is no room for this caller."""
+        with self._lock:
+            if not self._fits(caller, units):
+                return False
+            self.held += units
+            for group, member in _levels(caller):
+                self._held[member] = self._held.get(member, 0) + units
+                self._members.setdefault(group, set()).add(member)
+            return True
+
+    def has_room(self, caller: Caller, units: int = 1) -> bool:
+        """Whether `take` would succeed now."""
+        with self._lock:
+            return self._fits(caller, units)
+
+    def give_back(self, caller: Caller, units: int = 1) -> None:
+        with self._lock:
+            self.held -= units
+            for group, member in _levels(caller):
+                self._held[member] -= units
+                if not self._held[member]:
+                    del self._held[member]
+                    self._members[group].discard(member)
+                    if not self._members[group]:
+                        del self._members[group]
+
+    def _fits(self, caller: Caller, units: int) -> bool:
+        return not self.held or self.held + units <= self.most or self._within_share(caller, units)
+
+    def _within_share(self, caller: Caller, units: int) -> bool:
+        if self.held + units > OVERSHOOT * self.most:
+            return False
+        share = float(self.most)
+        for group, member in _levels(caller):
+            share /= len(self._members.get(group, set()) | {member})
+            # A group may have filled everything before others came; its members that hold little get in all the same.
+            allowed = share if member == caller else GROUP_OVERSHOOT * share
+            if self._held.get(member, 0) + units > allowed:
+                return False
+        return bool(caller)
+
+
+def _levels(caller: Caller) -> list[tuple[Caller, Caller]]:
+    """Each group that a caller is in, with its member there: ((), ("a",)), (("a",), ("a", "b"))."""
+    return [(caller[:level], caller[: level + 1]) for level in range(len(caller))]

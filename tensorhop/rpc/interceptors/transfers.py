@@ -1,0 +1,134 @@
+"""How requests come in and answers go out: a caller that stands still is given up, and each call knows its caller."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+
+from tensorhop.errors import Overloaded, fault_of
+from tensorhop.rpc.fairness.callers import Caller, use_caller
+from tensorhop.rpc.fairness.shares import FairShare
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of
+from tensorhop.rpc.interceptors.stalls import StallWatch
+from tensorhop.rpc.status import to_status
+
+# For streams of requests, which only reflection has: a caller that leaves one open holds a thread of these alone.
+MOST_ASKED = 16  # requests to health and info that are received at once; they have threads of their own
+REFLECTION = ThreadPoolExecutor(4, thread_name_prefix="reflection")
+
+
+class TransferInterceptor(grpc.ServerInterceptor):
+    """Watches both ways of every call; the outermost interceptor.
+
+    gRPC calls a handler when its request has come, in a thread that has waited for it, which nobody can end. A handler
+    of a stream is called before: to gRPC, all handlers take streams here, of one request each. On the wire it is the
+    same.
+
+    Args:
+        service: name of the service.
+        most: requests that are received at once; more are refused, by each caller's share.
+        stalls: ends those that stand still.
+        caller_of: who makes a call.
+    """
+
+    def __init__(
+        self, service: str, most: int, stalls: StallWatch, caller_of: Callable[[grpc.ServicerContext], Caller]
+    ) -> None:
+        self._service, self._stalls, self._caller_of = service, stalls, caller_of
+        self._receiving = FairShare(most)
+        self._asked = FairShare(MOST_ASKED)
+        self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        handler = continuation(details)
+        if handler is None or handler.stream_unary:  # no method, or a refusal, which reads nothing
+            return handler
+        key = (details.method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
+        if key not in self._wrapped:
+            self._wrapped[key] = handler, self._wrap(handler)
+        return self._wrapped[key][1]
+
+    def _wrap(self, handler: Handler) -> Handler:
+        given = (handler.request_deserializer, handler.response_serializer)
+        if handler.stream_stream:
+            return grpc.stream_stream_rpc_method_handler(self._streams(handler.stream_stream), *given)
+        behavior = behavior_of(handler)
+        pool = getattr(behavior, "experimental_thread_pool", None)
+        room = self._receiving if pool is None else self._asked
+        if getattr(behavior, "experimental_non_blocking", False):
+            wrapped = self._watched(behavior, room)
+        elif handler.unary_unary:
+            wrapped = self._unary(behavior, room)
+        else:
+            wrapped = self._stream(behavior, room)
+        if pool is not None:
+            wrapped.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        make = grpc.stream_unary_rpc_method_handler if handler.unary_unary else grpc.stream_stream_rpc_method_handler
+        return make(wrapped, *given)
+
+    def _unary(self, behavior: Callable[..., Any], room: FairShare) -> Callable[..., Any]:
+        def unary(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+            answer = behavior(self._receive(requests, context, room), context)
+            # gRPC sends it when this has returned.
+            transfer = self._stalls.begin(context, "taken")
+            if not context.add_callback(lambda: self._stalls.end(transfer)):
+                self._stalls.end(transfer)  # the call is over already
+            return answer
+
+        return unary
+
+    def _stream(self, behavior: Callable[..., Any], room: FairShare) -> Callable[..., Any]:
+        def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            for answer in behavior(self._receive(requests, context, room), context):
+                with self._stalls.during(context, "taken"):  # gRPC takes up this generator when it has sent the answer
+                    yield answer
+
+        return stream
+
+    def _watched(self, behavior: Callable[..., Any], room: FairShare) -> Callable[..., Any]:
+        """Of a handler that answers by a callback, as the health's Watch: its answers are too small to wait for."""
+
+        def watch(requests: Iterator[Any], context: grpc.ServicerContext, send: Callable[[Any], None]) -> Any:
+            return behavior(self._receive(requests, context, room), context, send)
+
+        watch.experimental_non_blocking = True  # type: ignore[attr-defined]
+        return watch
+
+    def _streams(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        def streams(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            for answer in behavior(self._each(requests, context), context):
+                with self._stalls.during(context, "taken"):
+                    yield answer
+
+        streams.experimental_thread_pool = REFLECTION  # type: ignore[attr-defined]
+        return streams
+
+    def _each(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        while True:
+            with self._stalls.during(context, "sent"):
+                request = next(requests, None)
+            if request is None:
+                return
+            yield request
+
+    def _receive(self, requests: Iterator[Any], context: grpc.ServicerContext, room: FairShare) -> Any:
+        """The request, as soon as all of it is there. Ends the call if it may not be received, or does not come."""
+        caller = self._caller_of(context)
+        use_caller(caller)
+        if not room.take(caller):
+            many = f"{room.held} requests are being received, the most that may be; try again later"
+            context.abort_with_status(to_status(fault_of(Overloaded(many, 0.1), self._service)))
+        transfer = self._stalls.begin(context, "sent")
+        try:
+            request = next(requests, None)
+        finally:
+            self._stalls.end(transfer)
+            room.give_back(caller)
+        if request is None:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "the method takes exactly one request")
+        return request
