@@ -214,6 +214,7 @@ def test_what_a_proxy_refuses_is_explained(status: int, code: str, words: str) -
 
 def test_a_proxy_that_cannot_reach_its_server_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retries, "LONGEST_OUTAGE", 0.2)
     proxy = Proxy(502)
     with (
         proxy.listener,
