@@ -80,24 +80,24 @@ def run_photos(
     inputs, left_out = find_inputs(options.images, options.recursive, options.template)
     if len(inputs) > 1 and (boxes or options.masks):
         raise WrongUse(f"--box and --mask belong to one photo; there are {len(inputs)}")
-    chosen, place = PhotoOptions(**values), destination(options)
-    check_out(options, place.single, len(inputs), values.get(OVERLAY.name))
+    chosen, destination = PhotoOptions(**values), destination_of(options)
+    check_out(options, destination.single, len(inputs), values.get(OVERLAY.name))
     masks = [read_mask_file(path) for path in options.masks]
     names = [str(path) for path in options.masks]
-    plan = photo_request(chosen, place, phrases=phrases, boxes=boxes, masks=masks, mask_files=names)
+    wanted = photo_request(chosen, destination, phrases=phrases, boxes=boxes, masks=masks, mask_files=names)
     manifest = options.manifest
 
     def tasks() -> Iterable[PhotoTask]:
         if manifest is None:
-            return [PhotoTask(photo, plan) for photo in inputs]
-        return manifest_tasks(manifest, chosen, place, phrases)
+            return [PhotoTask(photo, wanted) for photo in inputs]
+        return manifest_tasks(manifest, chosen, destination, phrases)
 
     given, total = tasks(), len(inputs) if manifest is None else count_lines(manifest)
     if total is not None:  # a manifest on standard input can be read only once
         reads = [*options.masks, *([Path(manifest)] if manifest is not None else [])]
-        check_files(place, tasks, reads, options.resume)
+        check_files(destination, tasks, reads, options.resume)
     if manifest is not None:
-        check_results(Path(options.out), place.rights)
+        check_results(Path(options.out), destination.rights)
 
     def work(stack: ExitStack) -> int:
         client = stack.enter_context(connection(options.endpoint, choices, security))
@@ -155,7 +155,7 @@ def read_mask_file(path: Path) -> np.ndarray:
         raise WrongUse(str(error)) from error
 
 
-def destination(options: RunOptions) -> Destination:
+def destination_of(options: RunOptions) -> Destination:
     """Where results go. An --out with a suffix is one file, unless it is a directory; - is standard output."""
     out = None if options.out == "-" else Path(options.out)
     single = out is None or (out.suffix != "" and not out.is_dir())
@@ -164,12 +164,12 @@ def destination(options: RunOptions) -> Destination:
 
 
 def manifest_tasks(
-    manifest: str, chosen: PhotoOptions, place: Destination, phrases: Sequence[str]
+    manifest: str, chosen: PhotoOptions, destination: Destination, phrases: Sequence[str]
 ) -> Iterator[PhotoTask]:
     """A task a line of the manifest; what a line does not say, the command line does. Raises WrongUse: no such file."""
 
     def plan_line(line: Line) -> PhotoRequest:
-        return photo_request(chosen.under(line.options), place, phrases=line.phrases or phrases, boxes=line.boxes)
+        return photo_request(chosen.under(line.options), destination, phrases=line.phrases or phrases, boxes=line.boxes)
 
     folder, file = Path() if manifest == STDIN else Path(manifest).parent, open_manifest(manifest)
 

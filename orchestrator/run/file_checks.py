@@ -19,7 +19,7 @@ STEP_NAME = re.compile(rf"(photo|describe|detect|\d+-(segment|shadow|cutout|pict
 
 
 def check_files(
-    place: Destination, tasks: Callable[[], Iterable[PhotoTask]], reads: Iterable[Path], resume: bool
+    destination: Destination, tasks: Callable[[], Iterable[PhotoTask]], reads: Iterable[Path], resume: bool
 ) -> None:
     """Check all files that a run may write, before it begins.
 
@@ -32,26 +32,26 @@ def check_files(
             name is too long, or leaves its folder.
     """
     for path in reads:
-        place.rights.read(path)
-    folders = [folder for folder in (place.out, place.steps) if folder]
-    if anything_there(folders, place.single):
+        destination.rights.read(path)
+    folders = [folder for folder in (destination.out, destination.steps) if folder]
+    if anything_there(folders, destination.single):
         for task in tasks():
-            if task.photo.place:
-                place.rights.read(task.photo.place)
+            if task.photo.file:
+                destination.rights.read(task.photo.file)
     taken: dict[str, str] = {}
     refused: list[NotOurs] = []
     for task in tasks():
-        if isinstance(task.plan, InvalidInput):
+        if isinstance(task.wanted, InvalidInput):
             continue
         try:
             if not task.line:
-                check_names(task.photo, task.plan)
-                check_apart(task.photo, task.plan, taken)
-            check_free(task.photo, task.plan)
+                check_names(task.photo, task.wanted)
+                check_apart(task.photo, task.wanted, taken)
+            check_free(task.photo, task.wanted)
         except InvalidInput as error:
             raise WrongUse(str(error).removeprefix("image ")) from error
         except NotOurs as error:
-            if not (resume and is_done(task.photo, task.plan)):
+            if not (resume and is_done(task.photo, task.wanted)):
                 refused.append(error)
     if refused:
         more = f" (so it is with {len(refused):,} photos)" if len(refused) > 1 else ""
@@ -63,20 +63,20 @@ def anything_there(folders: Iterable[Path], single: bool) -> bool:
     return single or any(folder.is_dir() and any(True for _ in os.scandir(folder)) for folder in folders)
 
 
-def is_done(photo: Input, plan: PhotoRequest) -> bool:
+def is_done(photo: Input, wanted: PhotoRequest) -> bool:
     """Whether an earlier run has finished the photo, so that nothing is written for it."""
-    files = plan.place.files(photo)
-    digest = file_digest(photo.place) if photo.place else None
-    return files is not None and digest is not None and read_summary(files.path, digest, plan.facts()) is not None
+    files = wanted.destination.files(photo)
+    digest = file_digest(photo.file) if photo.file else None
+    return files is not None and digest is not None and read_summary(files.path, digest, wanted.facts()) is not None
 
 
-def check_names(photo: Input, plan: PhotoRequest) -> None:
+def check_names(photo: Input, wanted: PhotoRequest) -> None:
     """Raises InvalidInput: a file for the photo would not fit the file system, or would not stay in its folder."""
-    place = plan.place
-    if place.out and not place.single:
-        check_each(photo, place.out / photo.folder, [*plan.names(photo), f".{photo.stem}.part.json"])
-    if place.steps:
-        check_each(photo, place.steps / photo.folder, [f"{photo.stem}/{STEPS_REPORT}"])
+    destination = wanted.destination
+    if destination.out and not destination.single:
+        check_each(photo, destination.out / photo.folder, [*wanted.names(photo), f".{photo.stem}.part.json"])
+    if destination.steps:
+        check_each(photo, destination.steps / photo.folder, [f"{photo.stem}/{STEPS_REPORT}"])
 
 
 def check_each(photo: Input, folder: Path, names: Iterable[str]) -> None:
@@ -85,22 +85,22 @@ def check_each(photo: Input, folder: Path, names: Iterable[str]) -> None:
             raise InvalidInput("image", f"{photo.name!r} cannot have its files in {folder}: {wrong}")
 
 
-def check_apart(photo: Input, plan: PhotoRequest, taken: dict[str, str]) -> None:
+def check_apart(photo: Input, wanted: PhotoRequest, taken: dict[str, str]) -> None:
     """Raises WrongUse: the photo's files would have names of another photo's; `taken` has those of all so far."""
-    if plan.place.single or plan.place.out is None:
+    if wanted.destination.single or wanted.destination.out is None:
         return
-    for name in plan.names(photo):
+    for name in wanted.names(photo):
         path = str(Path(photo.folder, name))
         other = taken.setdefault(unicodedata.normalize("NFC", path).casefold(), photo.name)  # as some file systems do
         if other != photo.name:
             raise WrongUse(
-                f"{other} and {photo.name} would both have a file {name!r}; {how_to_part(other, photo, plan)}"
+                f"{other} and {photo.name} would both have a file {name!r}; {how_to_part(other, photo, wanted)}"
             )
 
 
-def how_to_part(other: str, photo: Input, plan: PhotoRequest) -> str:
+def how_to_part(other: str, photo: Input, wanted: PhotoRequest) -> str:
     """What to do about two photos whose files have the same names."""
-    suffix, here, there = Path(plan.template).suffix, Path(photo.name), Path(other)
+    suffix, here, there = Path(wanted.template).suffix, Path(photo.name), Path(other)
     if here.name.casefold() != there.name.casefold() and here.stem.casefold() == there.stem.casefold():
         return f'--name "{{file}}-{{index}}{suffix}" keeps them apart'
     if here.name == there.name and here.absolute().parent.name != there.absolute().parent.name:
@@ -108,13 +108,13 @@ def how_to_part(other: str, photo: Input, plan: PhotoRequest) -> str:
     return "run one after the other, each with an --out of its own"
 
 
-def check_free(photo: Input, plan: PhotoRequest) -> None:
+def check_free(photo: Input, wanted: PhotoRequest) -> None:
     """Raises NotOurs: a file is there that would have to be replaced for the photo, and may not be."""
-    if plan.place.single and plan.place.out:
-        check_single(plan.place.out, plan.place.rights)
-    if files := plan.place.files(photo):
-        files.check(plan.names(photo) if plan.names_known else [files.report])
-    if steps_files := plan.place.step_files(photo):
+    if wanted.destination.single and wanted.destination.out:
+        check_single(wanted.destination.out, wanted.destination.rights)
+    if files := wanted.destination.files(photo):
+        files.check(wanted.names(photo) if wanted.names_known else [files.report])
+    if steps_files := wanted.destination.step_files(photo):
         paths = steps_files.folder.iterdir() if steps_files.folder.is_dir() else ()
         steps_files.check([path.name for path in paths if STEP_NAME.fullmatch(path.name)])
 

@@ -35,7 +35,7 @@ class Input:
     words: Mapping[str, str] = field(default_factory=dict)  # what templates may name, see `words_of`
 
     @property
-    def place(self) -> Path | None:
+    def file(self) -> Path | None:
         """Where the file is; None for standard input."""
         return None if self.path is None and self.name == STDIN else self.path or Path(self.name)
 
@@ -50,7 +50,7 @@ class Input:
 
         most = current_settings().max_message_bytes
         try:
-            with standard_input() if self.place is None else self.place.open("rb") as file:
+            with standard_input() if self.file is None else self.file.open("rb") as file:
                 data = file.read(most + 1)
         except ValueError as error:  # a null character
             raise FileNotFoundError(f"{self.name!r} is no path: {error}") from error

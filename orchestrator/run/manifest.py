@@ -81,12 +81,12 @@ def count_lines(name: str) -> int | None:
     return count + (last != b"\n")
 
 
-def read_tasks(file: BinaryIO, folder: Path, plan: Callable[[Line], PhotoRequest]) -> Iterator[PhotoTask]:
-    """A task for each line that is not blank, read when it is asked for; a broken line's task says what is wrong.
+def read_tasks(file: BinaryIO, folder: Path, read_options: Callable[[Line], PhotoRequest]) -> Iterator[PhotoTask]:
+    """A task for each line that is not blank, read when it is wanted for; a broken line's task says what is wrong.
 
     Args:
         folder: what images are relative to.
-        plan: what a line's options mean; it may raise WrongUse and InvalidInput.
+        read_options: what a line's options mean; it may raise WrongUse and InvalidInput.
     """
     for number, text in enumerate(lines(file), 1):
         if text is not None and not text.strip():
@@ -95,8 +95,8 @@ def read_tasks(file: BinaryIO, folder: Path, plan: Callable[[Line], PhotoRequest
             if text is None:
                 raise InvalidInput("line", f"has over {MAX_LINE:,} bytes; that is the most")
             line = read_line(text)
-            request, words = plan(line), words_of(line.image, f"{number}-")
-            photo = Input(line.image, stem_of(words, request.place.template), folder / line.image, words=words)
+            request, words = read_options(line), words_of(line.image, f"{number}-")
+            photo = Input(line.image, stem_of(words, request.destination.template), folder / line.image, words=words)
             yield PhotoTask(photo, request, number)
         except (InvalidInput, WrongUse) as error:
             fault = error if isinstance(error, InvalidInput) else InvalidInput("options:", str(error))

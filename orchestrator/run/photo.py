@@ -65,7 +65,7 @@ class PhotoFailed(Exception):
 
 
 def process_photo(
-    photo: Input, plan: PhotoRequest, client: PipelineClient, resume: bool, watcher: Listener
+    photo: Input, wanted: PhotoRequest, client: PipelineClient, resume: bool, listener: Listener
 ) -> dict[str, Any]:
     """Process one photo, or find that it is done; returns its summary, with "skipped" if it was.
 
@@ -74,35 +74,35 @@ def process_photo(
             file was written, the report says so; before that, everything is as it was.
     """
     began = time.monotonic()
-    files, steps_files = plan.place.files(photo), plan.place.step_files(photo)
+    files, steps_files = wanted.destination.files(photo), wanted.destination.step_files(photo)
     record, report, room = Record(), dict[str, Any](image=photo.name), ExitStack()
     try:
-        check_names(photo, plan)
+        check_names(photo, wanted)
         data = photo.read()
-        report |= {"status": FAILED, "digest": blake3(data).hexdigest(), "options": plan.facts()}
+        report |= {"status": FAILED, "digest": blake3(data).hexdigest(), "options": wanted.facts()}
         if files and resume and (done := read_summary(files.path, report["digest"], report["options"])):
             return done | {"skipped": True}
-        if photo.place:
-            plan.place.rights.read(photo.place)
-        check_free(photo, plan)
+        if photo.file:
+            wanted.destination.rights.read(photo.file)
+        check_free(photo, wanted)
         width, height = image_size(data)
-        room.enter_context(watcher.room(width * height))
-        watcher.start()
-        request_photo(photo, plan, client.process(data, **plan.request), watcher, record, files)
+        room.enter_context(listener.room(width * height))
+        listener.start()
+        request_photo(photo, wanted, client.process(data, **wanted.request), listener, record, files)
         assert record.summary is not None
         report["status"] = FAILED if record.summary.faults else DONE if record.summary.objects else NOTHING
-        if plan.place.single and record.results:
-            watcher.check()
-            write_single(record.results[min(record.results)], plan.place)
-        if plan.overlay and files:
-            watcher.check()
+        if wanted.destination.single and record.results:
+            listener.check()
+            write_single(record.results[min(record.results)], wanted.destination)
+        if wanted.overlay and files:
+            listener.check()
             picture = draw_overview(decode_image(data), record.detections, record.masks)
             files.write(f"{photo.stem}-overview.png", encode_png(picture))
         if steps_files:
-            write_steps(decode_image(data), record, steps_files, watcher)
+            write_steps(decode_image(data), record, steps_files, listener)
         report |= ended(record, files, began)
         if files:  # last: where it is, everything else is
-            watcher.check()
+            listener.check()
             files.finish(report)
         return report
     except Exception as error:
@@ -125,9 +125,9 @@ def ended(record: Record, files: PhotoFiles | None, began: float) -> dict[str, A
 
 def request_photo(
     photo: Input,
-    plan: PhotoRequest,
+    wanted: PhotoRequest,
     events: Iterable[Event],
-    watcher: Listener,
+    listener: Listener,
     record: Record,
     files: PhotoFiles | None,
 ) -> None:
@@ -140,20 +140,20 @@ def request_photo(
     last = time.monotonic()
     coming: list[str] = []
     for event in events:
-        watcher.check()
+        listener.check()
         if isinstance(event, Detections):
-            event = replace(event, warnings=[plan.in_own_words(warning) for warning in event.warnings])
+            event = replace(event, warnings=[wanted.in_own_words(warning) for warning in event.warnings])
         file = ""
-        if isinstance(event, Detections) and files and not plan.request["merge"]:
-            coming = plan.names(photo, event.detections)
+        if isinstance(event, Detections) and files and not wanted.request["merge"]:
+            coming = wanted.names(photo, event.detections)
             files.check(coming)
         if isinstance(event, ObjectResult) and files:
-            file = str(files.write(plan.name(photo, event.detection), file_of(event), coming))
+            file = str(files.write(wanted.name(photo, event.detection), file_of(event), coming))
         keep(event, record)
         row = event_json(event)
         record.rows.append(row | {"file": file} if file else row)
         now = time.monotonic()
-        watcher.event(without_pixels(event), file, now - last)
+        listener.event(without_pixels(event), file, now - last)
         last = now
 
 
@@ -185,18 +185,18 @@ def file_of(result: ObjectResult) -> bytes:
     return result.file
 
 
-def write_single(result: ObjectResult, place: Destination) -> None:
-    if place.out:
-        check_single(place.out, place.rights)
-        write_file(place.out, file_of(result), replace=place.rights.overwrite or place.out.exists())
+def write_single(result: ObjectResult, destination: Destination) -> None:
+    if destination.out:
+        check_single(destination.out, destination.rights)
+        write_file(destination.out, file_of(result), replace=destination.rights.overwrite or destination.out.exists())
     else:
         sys.stdout.buffer.write(file_of(result))
         sys.stdout.buffer.flush()
 
 
-def write_steps(photo: np.ndarray, record: Record, files: PhotoFiles, watcher: Listener) -> None:
+def write_steps(photo: np.ndarray, record: Record, files: PhotoFiles, listener: Listener) -> None:
     for name, content in steps(photo, record):
-        watcher.check()
+        listener.check()
         files.write(name, content)
     words = {
         "description": event_json(record.description) if record.description else None,

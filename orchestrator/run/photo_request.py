@@ -74,13 +74,13 @@ class Destination:
         """The photo's files in the directory; None without one."""
         if self.single or self.out is None:
             return None
-        return PhotoFiles(self.out / photo.folder, f"{photo.stem}.json", photo.place, self.rights)
+        return PhotoFiles(self.out / photo.folder, f"{photo.stem}.json", photo.file, self.rights)
 
     def step_files(self, photo: Input) -> PhotoFiles | None:
         """The photo's intermediates; None where they are not kept."""
         if self.steps is None:
             return None
-        return PhotoFiles(self.steps / photo.folder / photo.stem, STEPS_REPORT, photo.place, self.rights)
+        return PhotoFiles(self.steps / photo.folder / photo.stem, STEPS_REPORT, photo.file, self.rights)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class PhotoRequest:
     """What to do with a photo."""
 
     request: dict[str, Any]  # arguments of PipelineClient.process, which ask for files
-    place: Destination
+    destination: Destination
     template: str  # of the files' names, with their suffix
     overlay: bool = True
     mask_files: tuple[str, ...] = ()
@@ -102,7 +102,7 @@ class PhotoRequest:
     def facts(self) -> dict[str, Any]:
         """Everything that decides what comes out, as JSON can hold it; masks as digests."""
         request = {name: request_json(value) for name, value in self.request.items() if name not in WITHOUT_EFFECT}
-        steps = None if self.place.steps is None else str(self.place.steps)
+        steps = None if self.destination.steps is None else str(self.destination.steps)
         return request | {"name": self.template, "overlay": self.overlay, "save_steps": steps}
 
     def name(self, photo: Input, detection: Detection) -> str:
@@ -135,20 +135,20 @@ class PhotoTask:
     """One photo and what to do with it, or why nothing can be done."""
 
     photo: Input
-    plan: PhotoRequest | InvalidInput
+    wanted: PhotoRequest | InvalidInput
     line: int = 0  # of the manifest, from 1; 0 without one
 
 
 def photo_request(
     chosen: PhotoOptions,
-    place: Destination,
+    destination: Destination,
     *,
     phrases: Sequence[str] = (),
     boxes: Sequence[Sequence[float]] = (),
     masks: Sequence[np.ndarray] = (),
     mask_files: Sequence[str] = (),
 ) -> PhotoRequest:
-    """The plan that the options make.
+    """The request that the options make.
 
     Raises:
         WrongUse: they contradict each other.
@@ -156,24 +156,24 @@ def photo_request(
     """
     values = {name: read_option(PHOTO_OPTIONS[name], value) for name, value in chosen.values().items()}
     check_canvas_options(values)
-    if encoding := encoding_of_names(place, values.get("format")):
+    if encoding := encoding_of_names(destination, values.get("format")):
         values["format"] = encoding
-    overlay = values.get("overlay", not place.single)
+    overlay = values.get("overlay", not destination.single)
     request = default_arguments() | process_arguments(values)
     DetectOptions(request.get("score_threshold"), request.get("iou_threshold")).check("detect")
     request["describe"].check("describe")
     request["finish"].check()
     request["output"].check()
-    template = place.template or TEMPLATE + suffix_of(request["output"].encoding)
+    template = destination.template or TEMPLATE + suffix_of(request["output"].encoding)
     check_template(template)
     request |= {
         "phrases": list(phrases),
         "boxes": [tuple(box) for box in boxes],
         "masks": list(masks),
-        "return_masks": overlay or place.steps is not None,
-        "return_layers": place.steps is not None,
+        "return_masks": overlay or destination.steps is not None,
+        "return_layers": destination.steps is not None,
     }
-    return PhotoRequest(request, place, template, overlay, tuple(mask_files))
+    return PhotoRequest(request, destination, template, overlay, tuple(mask_files))
 
 
 def read_option(option: Option, value: Any) -> Any:
@@ -191,12 +191,12 @@ def check_canvas_options(values: dict[str, Any]) -> None:
         raise WrongUse(f"{names} would have no effect with --no-center: the canvas is the photo")
 
 
-def encoding_of_names(place: Destination, given: str | None) -> str | None:
+def encoding_of_names(destination: Destination, given: str | None) -> str | None:
     """The encoding that the names of the files ask for, if they do. Raises WrongUse: another one was given."""
-    if place.single:
-        return None if place.out is None else encoding_of(str(place.out), "--out", given)
-    if place.template and Path(place.template).suffix:
-        return encoding_of(place.template, "--name", given)
+    if destination.single:
+        return None if destination.out is None else encoding_of(str(destination.out), "--out", given)
+    if destination.template and Path(destination.template).suffix:
+        return encoding_of(destination.template, "--name", given)
     return None
 
 

@@ -64,26 +64,26 @@ def run(
     Tasks are asked for only a few ahead of those that are reported. A run that ends early, by an exception too, closes
     the client, which cancels what is under way.
     """
-    crew = Workers(client, reporter, resume, fail_fast)
-    crew.start(tasks, jobs)
+    workers = Workers(client, reporter, resume, fail_fast)
+    workers.start(tasks, jobs)
     codes = set()
     try:
-        while (ticket := crew.next(crew.order)) is not None:
-            if isinstance(ticket, OSError):
-                reporter.trouble(f"the manifest cannot be read on: {ticket}")
+        while (item := workers.next(workers.order)) is not None:
+            if isinstance(item, OSError):
+                reporter.trouble(f"the manifest cannot be read on: {item}")
                 codes.add(FAILED)
                 continue
-            if isinstance(ticket, Exception):
-                raise ticket
-            while (note := crew.next(ticket.notes)) is not None:
+            if isinstance(item, Exception):
+                raise item
+            while (note := workers.next(item.notes)) is not None:
                 note()
-            codes.add(ticket.code)
-            crew.room.release()
+            codes.add(item.code)
+            workers.room.release()
     except BaseException:
-        crew.stop()
+        workers.stop()
         raise
     finally:
-        crew.join()
+        workers.join()
     return next((code for code in (UNREACHABLE, WRONG, FAILED, NOTHING) if code in codes), DONE)
 
 
@@ -144,9 +144,9 @@ class Workers:
                 self.room.acquire()
                 if self.stopped_at is not None:
                     break
-                ticket = Item(task)
-                self.ready.put(ticket)
-                self.order.put(ticket)
+                item = Item(task)
+                self.ready.put(item)
+                self.order.put(item)
         except Exception as error:  # the manifest breaks off
             self.order.put(error)
         self.order.put(None)
@@ -154,29 +154,29 @@ class Workers:
             self.ready.put(None)
 
     def _work(self) -> None:
-        while (ticket := self.next(self.ready)) is not None:
+        while (item := self.next(self.ready)) is not None:
             try:
-                self._process(ticket)
+                self._process(item)
             finally:
-                if ticket.code is None:
-                    ticket.notes.put(partial(self.reporter.stopped, ticket.task))
-                ticket.notes.put(None)
+                if item.code is None:
+                    item.notes.put(partial(self.reporter.stopped, item.task))
+                item.notes.put(None)
 
-    def _process(self, ticket: Item) -> None:
-        task, began, disk_ends = ticket.task, time.monotonic(), False
+    def _process(self, item: Item) -> None:
+        task, began, disk_ends = item.task, time.monotonic(), False
 
         def say(report: Callable[..., None], *arguments: Any) -> None:
-            ticket.notes.put(partial(report, task, *arguments))
+            item.notes.put(partial(report, task, *arguments))
 
         def room(pixels: int) -> AbstractContextManager[None]:
             return self.budget.room(pixels, self.check)
 
-        watcher = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check, room)
+        listener = Listener(partial(say, self.reporter.start), partial(say, self.reporter.event), self.check, room)
         try:
             self.check()
-            if isinstance(task.plan, InvalidInput):
-                raise task.plan
-            outcome = process_photo(task.photo, task.plan, self.client, self.resume, watcher)
+            if isinstance(task.wanted, InvalidInput):
+                raise task.wanted
+            outcome = process_photo(task.photo, task.wanted, self.client, self.resume, listener)
             code = CODES[outcome["status"]]
         except Exception as error:
             cause = error.__cause__ if isinstance(error, PhotoFailed) and error.__cause__ else error
@@ -184,8 +184,8 @@ class Workers:
             if self.stopped_at is not None:
                 return
             code, row = failure_of(cause)
-            if isinstance(task.plan, PhotoRequest):
-                row |= {name: task.plan.in_own_words(row[name]) for name in ("field", "message")}
+            if isinstance(task.wanted, PhotoRequest):
+                row |= {name: task.wanted.in_own_words(row[name]) for name in ("field", "message")}
             code = FAILED if task.line and code == WRONG else code  # the line is wrong, not the command
             seconds = round(time.monotonic() - began, 3)
             outcome = {"image": task.photo.name, "status": summary.FAILED, "files": [], "seconds": seconds}
@@ -197,7 +197,7 @@ class Workers:
         ends = code == UNREACHABLE or disk_ends or (self.fail_fast and code in (FAILED, WRONG))
         if ends and not self.stop():
             return  # another photo has ended the run
-        ticket.code = code
+        item.code = code
         say(self.reporter.end, outcome)
 
 

@@ -31,20 +31,20 @@ def test_a_line_says_what_to_do() -> None:
     }
     (task,) = tasks(json.dumps(line).encode())
     assert (task.photo.name, task.photo.stem, task.photo.path) == ("a/cup.jpg", "1-cup", Path("photos/a/cup.jpg"))
-    assert isinstance(task.plan, PhotoRequest)
-    request = task.plan.request
+    assert isinstance(task.wanted, PhotoRequest)
+    request = task.wanted.request
     assert (request["phrases"], request["boxes"]) == (["cup"], [(1, 2, 3.5, 4)])
     assert (request["finish"].rot, request["finish"].length, request["finish"].center) == (90, 1, False)
     assert (request["max_objects"], request["max_parallel"]) == (2, 2)  # the command line's, and the line's
-    assert task.plan.template == "{stem}-{index}.webp"
+    assert task.wanted.template == "{stem}-{index}.webp"
 
 
 def test_lines_do_not_change_each_other() -> None:
     first, second = tasks(b'{"image": "a.jpg", "options": {"rot": 90, "preset": "marketplace"}}\n{"image": "a.jpg"}')
-    assert isinstance(first.plan, PhotoRequest)
-    assert isinstance(second.plan, PhotoRequest)
-    assert first.plan.request["output"].encoding == "jpeg"
-    assert (second.plan.request["finish"].rot, second.plan.request["output"].encoding) == (10, "png")
+    assert isinstance(first.wanted, PhotoRequest)
+    assert isinstance(second.wanted, PhotoRequest)
+    assert first.wanted.request["output"].encoding == "jpeg"
+    assert (second.wanted.request["finish"].rot, second.wanted.request["output"].encoding) == (10, "png")
     assert first.photo.stem != second.photo.stem
 
 
@@ -80,11 +80,11 @@ def test_lines_do_not_change_each_other() -> None:
 )
 def test_a_broken_line_names_its_fault_and_the_next_is_read(text: bytes, field: str, says: str) -> None:
     broken, good = tasks(text + b'\n{"image": "b.jpg"}\n')
-    assert isinstance(broken.plan, InvalidInput)
-    assert broken.plan.field == field
-    assert says in str(broken.plan)
+    assert isinstance(broken.wanted, InvalidInput)
+    assert broken.wanted.field == field
+    assert says in str(broken.wanted)
     assert (broken.line, good.line) == (1, 2)
-    assert isinstance(good.plan, PhotoRequest)
+    assert isinstance(good.wanted, PhotoRequest)
     if b'"a.jpg"' in text and field != "line":
         assert broken.photo.name == "a.jpg"
 
@@ -101,8 +101,8 @@ def test_a_long_line_is_refused_and_not_held() -> None:
     fitting = b'{"image": "a.jpg"}'
     file = Counted(b"x" * 10_000_000 + b"\n" + fitting.ljust(MAX_LINE) + b"\n" + fitting.ljust(MAX_LINE + 1))
     long, good, last = read_tasks(file, Path(), plan)
-    assert str(long.plan) == str(last.plan) == "line has over 1,048,576 bytes; that is the most"
-    assert isinstance(good.plan, PhotoRequest)
+    assert str(long.wanted) == str(last.wanted) == "line has over 1,048,576 bytes; that is the most"
+    assert isinstance(good.wanted, PhotoRequest)
     assert file.most <= MAX_LINE + 1
 
 
