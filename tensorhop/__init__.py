@@ -18,16 +18,19 @@ if TYPE_CHECKING:
     from tensorhop.client.call import Call
     from tensorhop.client.events import Event
     from tensorhop.client.pipeline import PipelineClient
+    from tensorhop.client.steps import StepClient
     from tensorhop.errors import InvalidInput, ServiceFault
     from tensorhop.rpc.batching import Batcher
     from tensorhop.rpc.security import Security
     from tensorhop.rpc.service import Service
+    from tensorhop.values.compositing import compose
     from tensorhop.values.describe_options import DescribeOptions
     from tensorhop.values.finish_options import Finish
     from tensorhop.values.finish_presets import FINISH_PRESETS
     from tensorhop.values.geometry import Box, Region, Size
     from tensorhop.values.output_options import Output
     from tensorhop.values.results import (
+        Cutout,
         Description,
         Detection,
         Detections,
@@ -51,6 +54,7 @@ __all__ = [
     "Batcher",
     "Box",
     "Call",
+    "Cutout",
     "DescribeOptions",
     "Description",
     "Detection",
@@ -72,8 +76,10 @@ __all__ = [
     "Service",
     "ServiceFault",
     "Size",
+    "StepClient",
     "StepSummary",
     "Summary",
+    "compose",
     "keep_large_buffers",
     "read_image",
     "to_array",
@@ -86,17 +92,19 @@ _HOMES = {
     "client.call": ("Call",),
     "client.events": ("Event",),
     "client.pipeline": ("PipelineClient",),
+    "client.steps": ("StepClient",),
     "errors": ("InvalidInput", "ServiceFault"),
     "rpc.batching": ("Batcher",),
     "rpc.security": ("Security",),
     "rpc.service": ("Service",),
+    "values.compositing": ("compose",),
     "values.describe_options": ("DescribeOptions",),
     "values.finish_options": ("Finish",),
     "values.finish_presets": ("FINISH_PRESETS",),
     "values.geometry": ("Box", "Region", "Size"),
     "values.output_options": ("Output",),
     "values.results": (
-        *("Description", "Detection", "Detections", "Layer", "Mask", "ObjectFault", "ObjectResult"),
+        *("Cutout", "Description", "Detection", "Detections", "Layer", "Mask", "ObjectFault", "ObjectResult"),
         *("Placement", "StepSummary", "Summary"),
     ),
     "wire.allocator": ("keep_large_buffers",),

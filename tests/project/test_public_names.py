@@ -12,9 +12,11 @@ import tensorhop
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 PUBLIC = [
-    "FINISH_PRESETS", "Batcher", "Box", "Call", "DescribeOptions", "Description", "Detection", "Detections", "Event",
+    "FINISH_PRESETS", "Batcher", "Box", "Call", "Cutout", "DescribeOptions", "Description", "Detection", "Detections",
+    "Event",
     "Finish", "InvalidInput", "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet", "Payloads",
-    "PipelineClient", "Placement", "Region", "Security", "Service", "ServiceFault", "Size", "StepSummary", "Summary",
+    "PipelineClient", "Placement", "Region", "Security", "Service", "ServiceFault", "Size", "StepClient",
+    "StepSummary", "Summary", "compose",
     "keep_large_buffers", "read_image", "to_array", "to_tensor", "write_image", "write_model",
 ]  # fmt: skip
 
