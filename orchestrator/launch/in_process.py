@@ -11,11 +11,14 @@ from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
 
 
+GRACE_SECONDS = 0.5
+
+
 @contextlib.contextmanager
 def one_process(
     listen: Mapping[str, str],
     choices: Mapping[str, ModelChoice] | None = None,
-    grace: float = 0.0,
+    grace: float = GRACE_SECONDS,
     security: Security | None = None,
 ) -> Iterator[dict[str, Server]]:
     """Start servers in this process, by name, each on its address, and stop them at the end.
@@ -26,7 +29,7 @@ def one_process(
     Args:
         listen: an address each, by the service's name.
         choices: by service, which model it runs; the embedded one if it says nothing.
-        grace: seconds that calls in flight get at the end.
+        grace: seconds that calls in flight get at the end; without any, gRPC tells every client of an error.
         security: of all servers and of the connections between them; what this process's settings say if not given.
 
     Raises:

@@ -30,6 +30,7 @@ ANSWER_SECONDS = 0.5  # in which it must then take a connection: together less t
 CHECK_SECONDS = 5.0  # between two looks at the health of a server without a heartbeat
 CHECK_TIMEOUT = 4.0  # its workers may all be busy: no answer says nothing
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0  # seconds between attempts to connect
+CLOSE_SECONDS = 1.0  # for which the end waits until the watching connection is closed
 DRAIN_SECONDS = 150.0  # how long calls may go on to a server that takes no new ones; more than a step's timeout
 
 
@@ -67,7 +68,8 @@ class Replica:
         self.remote = self._connected()
         self._old: list[tuple[float, Remote]] = []  # and when they may be closed
         self._watch_call: Any = None
-        threading.Thread(target=self._run, name=f"watch {target}", daemon=True).start()
+        self._watcher = threading.Thread(target=self._run, name=f"watch {target}", daemon=True)
+        self._watcher.start()
 
     def look(self) -> None:
         """End what has to end by now: to be called every tenth of a second."""
@@ -92,6 +94,7 @@ class Replica:
         self._stop_watching()
         for remote in (self.remote, *(old for _, old in self._old)):
             remote.close()
+        self._watcher.join(CLOSE_SECONDS)  # its connection is closed too, before a server of this process may be
 
     @property
     def drained(self) -> bool:
