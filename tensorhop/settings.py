@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     max_calls: int = Field(64, ge=1)
     # Seconds in which a caller may send nothing of its request, or take nothing of its answer, before it is given up;
     # nothing is less than LEAST_RATE.
-    max_stall_seconds: float = Field(30, gt=0)
+    max_stall_seconds: float = Field(30, gt=0, le=86_400)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
     # of which may hold a whole body.

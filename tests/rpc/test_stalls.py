@@ -87,7 +87,7 @@ def test_who_does_not_read_one_answer_holds_no_memory() -> None:
     over = threading.Event()
     watch = stalls.StallWatch(0.5)
     watch.start()
-    interceptor = transfers.TransferInterceptor("test", 4, watch, lambda context: ())
+    interceptor = transfers.TransferInterceptor("test", 4, LARGE, watch, lambda context: ())
 
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
         context.add_callback(over.set)
@@ -125,6 +125,21 @@ def test_who_does_not_send_is_given_up(method: str) -> None:
         finally:
             go.set()
         assert len(list(ask(channel))) == 1
+
+
+def test_what_else_goes_over_the_connection_does_not_count_for_ever() -> None:
+    """As behind a proxy, whose callers share a connection: one of them does not read, the others do."""
+    with serving(max_stall_seconds=STALL) as (masks, server), connect(server) as channel:
+        silent = ask(channel, 20)  # more than the windows that a fast connection gets
+        deadline = time.monotonic() + GUARD
+        while True:
+            list(ask(channel, 2))
+            assert masks.ended.acquire(timeout=GUARD)
+            if masks.ended.acquire(blocking=False):  # one more than read its answers
+                break
+            assert time.monotonic() < deadline
+        with pytest.raises(grpc.RpcError, match="TENSORHOP_MAX_STALL_SECONDS"):
+            list(silent)
 
 
 def test_a_call_without_a_request_is_refused() -> None:
