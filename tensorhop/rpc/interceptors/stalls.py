@@ -16,7 +16,7 @@ from tensorhop.settings import LEAST_RATE
 
 log = logging.getLogger(__name__)
 
-LOOKS = 8  # at a transfer, in the time after which it is given up
+LOOKS = 25  # at a transfer, in the time after which it is given up
 # Streams of a connection get equal parts of it. When it has moved so many times a message's size, that message is not
 # on its way: others are.
 MOST_STREAMS = 16
@@ -44,7 +44,7 @@ class StallWatch:
     taken in that time.
 
     Args:
-        seconds: after which a call is ended; up to a quarter more, because it looks now and then.
+        seconds: after which a call is ended; up to a tenth more, because it looks now and then.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -105,14 +105,12 @@ class StallWatch:
         seen = None if count is None else getattr(count, transfer.waits)
         if seen is not None and transfer.bytes is None:
             transfer.bytes = transfer.first = seen
-        elapsed = now - transfer.since
-        if elapsed < self._seconds:
-            return
-        if seen is not None and transfer.bytes is not None:
-            moves = seen - transfer.bytes >= LEAST_RATE * elapsed
+        elif seen is not None and transfer.bytes is not None:
+            moves = seen - transfer.bytes >= LEAST_RATE * (now - transfer.since)
             if moves and seen - transfer.first <= MOST_STREAMS * transfer.size:
                 transfer.since, transfer.bytes = now, seen
-                return
+        if now - transfer.since < self._seconds:
+            return
         self.end(transfer)
         give_up(transfer.context, f"the caller {TELLS[transfer.waits]} for {self._seconds:g} s")
 
