@@ -103,8 +103,9 @@ class Settings(BaseSettings):
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
     max_calls: int = Field(64, ge=1, le=INT32)
     # Seconds in which a caller may send nothing of its request, or take nothing of its answer, before it is given up;
-    # nothing is less than LEAST_RATE.
-    max_stall_seconds: FloatSeconds = Field(30, gt=0, le=DAY)
+    # nothing is less than LEAST_RATE. Shorter than the age of connections (30 s): one that is closed takes the reason
+    # along.
+    max_stall_seconds: FloatSeconds = Field(20, gt=0, le=DAY)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
     # of which may hold a whole body.

@@ -10,7 +10,6 @@ from tensorhop.rpc.registry import services
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
 
-
 GRACE_SECONDS = 0.5
 
 

@@ -81,7 +81,7 @@ class Server:
         self._stalls = StallWatch(settings.max_stall_seconds)
         known = partial(caller_of, tokens=bool(security.token_file), certificates=security.require_client_cert)
         interceptors: list[grpc.ServerInterceptor] = [
-            TransferInterceptor(service.name, most, self._stalls, known),
+            TransferInterceptor(service.name, most, settings.max_message_bytes, self._stalls, known),
             ObservationInterceptor(service.name),
         ]
         if security.token_file:

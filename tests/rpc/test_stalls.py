@@ -61,6 +61,14 @@ def ask(channel: grpc.Channel, count: int = 1, size: int = 0) -> grpc.Call:
     return channel.unary_stream(METHOD)(request.SerializeToString(), timeout=GUARD)
 
 
+def served(channel: grpc.Channel) -> bool:
+    """Whether calls get their answers; on a busy machine even this program stands still now and then."""
+    for _ in range(5):
+        with contextlib.suppress(grpc.RpcError):
+            return len(list(ask(channel, 2))) == 2
+    return False
+
+
 def connect(server: Server, port: int | None = None) -> grpc.Channel:
     address = server.address if port is None else f"127.0.0.1:{port}"
     return grpc.insecure_channel(address, [*ANY_SIZE, ("grpc.use_local_subchannel_pool", 1)])
@@ -71,14 +79,14 @@ def test_who_does_not_read_gives_the_place_back(address: str, tmp_path) -> None:
     if address == "unix":
         address = f"unix:{tmp_path}/socket"
     with serving(address, max_stall_seconds=STALL, max_calls=4) as (masks, server), connect(server) as channel:
-        calls = [ask(channel, 2) for _ in range(4)]  # gRPC takes the first by itself
+        calls = [ask(channel, 20) for _ in range(4)]  # more than the windows that a fast connection gets
         assert all(masks.ended.acquire(timeout=GUARD) for _ in calls)
         for call in calls:
             with pytest.raises(grpc.RpcError) as caught:
                 list(call)
             assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
             assert "took nothing of the answer for 1 s (TENSORHOP_MAX_STALL_SECONDS)" in str(caught.value.details())
-        assert len(list(ask(channel, 2))) == 2, "and others are served"
+        assert served(channel), "and others are served"
 
 
 def test_who_does_not_read_one_answer_holds_no_memory() -> None:
@@ -87,7 +95,7 @@ def test_who_does_not_read_one_answer_holds_no_memory() -> None:
     over = threading.Event()
     watch = stalls.StallWatch(0.5)
     watch.start()
-    interceptor = transfers.TransferInterceptor("test", 4, watch, lambda context: ())
+    interceptor = transfers.TransferInterceptor("test", 4, LARGE, watch, lambda context: ())
 
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
         context.add_callback(over.set)
@@ -116,7 +124,7 @@ def test_who_does_not_send_is_given_up(method: str) -> None:
         silent = [channel.stream_unary(method).future(endless(go), timeout=GUARD) for _ in range(12)]
         try:
             with connect(server) as other:
-                assert len(list(ask(other))) == 1
+                assert served(other)
                 check = health_pb2_grpc.HealthStub(other).Check
                 assert check(health_pb2.HealthCheckRequest(), timeout=GUARD).status == 1
             codes = {call.code() for call in silent}
@@ -124,7 +132,22 @@ def test_who_does_not_send_is_given_up(method: str) -> None:
             assert any("sent nothing of the request for 1 s" in call.details() for call in silent)
         finally:
             go.set()
-        assert len(list(ask(channel))) == 1
+        assert served(channel)
+
+
+def test_what_else_goes_over_the_connection_does_not_count_for_ever() -> None:
+    """As behind a proxy, whose callers share a connection: one of them does not read, the others do."""
+    with serving(max_stall_seconds=STALL) as (masks, server), connect(server) as channel:
+        silent = ask(channel, 20)
+        deadline = time.monotonic() + GUARD
+        while True:
+            list(ask(channel, 2))
+            assert masks.ended.acquire(timeout=GUARD)
+            if masks.ended.acquire(blocking=False):  # one more than read its answers
+                break
+            assert time.monotonic() < deadline
+        with pytest.raises(grpc.RpcError, match="TENSORHOP_MAX_STALL_SECONDS"):
+            list(silent)
 
 
 def test_a_call_without_a_request_is_refused() -> None:

@@ -16,7 +16,10 @@ from tensorhop.settings import LEAST_RATE
 
 log = logging.getLogger(__name__)
 
-LOOKS = 8  # at a transfer, in the time after which it is given up
+LOOKS = 25  # at a transfer, in the time after which it is given up
+# Streams of a connection get equal parts of it. When it has moved so many times a message's size, that message is not
+# on its way: others are.
+MOST_STREAMS = 16
 
 Waits = Literal["taken", "sent"]  # for an answer to be taken, or a request to be sent
 TELLS: dict[Waits, str] = {"taken": "took nothing of the answer", "sent": "sent nothing of the request"}
@@ -28,8 +31,10 @@ class Transfer:
 
     context: grpc.ServicerContext
     waits: Waits
+    size: int  # bytes of the message, at most
     since: float  # when it began, or was last known to go on
     bytes: int | None = None  # of its connection then
+    first: int = 0  # of its connection when it began
 
 
 class StallWatch:
@@ -39,7 +44,7 @@ class StallWatch:
     taken in that time.
 
     Args:
-        seconds: after which a call is ended; up to a quarter more, because it looks now and then.
+        seconds: after which a call is ended; up to a tenth more, because it looks now and then.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -55,9 +60,9 @@ class StallWatch:
     def close(self) -> None:
         self._closed.set()
 
-    def begin(self, context: grpc.ServicerContext, waits: Waits) -> Transfer:
-        """A transfer begins; it must be given to `end`."""
-        transfer = Transfer(context, waits, time.monotonic())
+    def begin(self, context: grpc.ServicerContext, waits: Waits, size: int) -> Transfer:
+        """A transfer of at most so many bytes begins; it must be given to `end`."""
+        transfer = Transfer(context, waits, size, time.monotonic())
         with self._lock:
             self._transfers.add(transfer)
         return transfer
@@ -67,18 +72,22 @@ class StallWatch:
             self._transfers.discard(transfer)
 
     @contextmanager
-    def during(self, context: grpc.ServicerContext, waits: Waits) -> Iterator[None]:
-        """Around a transfer."""
-        transfer = self.begin(context, waits)
+    def during(self, context: grpc.ServicerContext, waits: Waits, size: int) -> Iterator[None]:
+        """Around a transfer. Takes what `begin` does."""
+        transfer = self.begin(context, waits, size)
         try:
             yield
         finally:
             self.end(transfer)
 
     def _look(self) -> None:
-        pause = self._seconds / LOOKS
+        pause, looked = self._seconds / LOOKS, time.monotonic()
         while not self._closed.wait(pause):
-            now = time.monotonic()
+            now, before = time.monotonic(), looked
+            looked = now
+            if now - before > self._seconds / 2:  # this process stood still itself
+                self._forgive(now)
+                continue
             with self._lock:
                 slow = [one for one in self._transfers if now - one.since >= pause]
             if slow:
@@ -86,16 +95,21 @@ class StallWatch:
                 for transfer in slow:
                     self._judge(transfer, counts, now)
 
+    def _forgive(self, now: float) -> None:
+        with self._lock:
+            for transfer in self._transfers:
+                transfer.since, transfer.bytes = now, None
+
     def _judge(self, transfer: Transfer, counts: dict[str, Progress], now: float) -> None:
         count = counts.get(unquote(transfer.context.peer()))
         seen = None if count is None else getattr(count, transfer.waits)
         if seen is not None and transfer.bytes is None:
-            transfer.bytes = seen
-        elapsed = now - transfer.since
-        if elapsed < self._seconds:
-            return
-        if seen is not None and transfer.bytes is not None and seen - transfer.bytes >= LEAST_RATE * elapsed:
-            transfer.since, transfer.bytes = now, seen
+            transfer.bytes = transfer.first = seen
+        elif seen is not None and transfer.bytes is not None:
+            moves = seen - transfer.bytes >= LEAST_RATE * (now - transfer.since)
+            if moves and seen - transfer.first <= MOST_STREAMS * transfer.size:
+                transfer.since, transfer.bytes = now, seen
+        if now - transfer.since < self._seconds:
             return
         self.end(transfer)
         give_up(transfer.context, f"the caller {TELLS[transfer.waits]} for {self._seconds:g} s")

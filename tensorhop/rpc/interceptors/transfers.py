@@ -12,6 +12,7 @@ from tensorhop.rpc.fairness.shares import FairShare
 from tensorhop.rpc.interceptors.handlers import Handler, behavior_of
 from tensorhop.rpc.interceptors.stalls import StallWatch
 from tensorhop.rpc.status import to_status
+from tensorhop.wire.codec import MAX_REST, Packet
 
 # For streams of requests, which only reflection has: a caller that leaves one open holds a thread of these alone.
 MOST_ASKED = 16  # requests to health and info that are received at once; they have threads of their own
@@ -28,14 +29,20 @@ class TransferInterceptor(grpc.ServerInterceptor):
     Args:
         service: name of the service.
         most: requests that are received at once; more are refused, by each caller's share.
+        largest: bytes of a request.
         stalls: ends those that stand still.
         caller_of: who makes a call.
     """
 
     def __init__(
-        self, service: str, most: int, stalls: StallWatch, caller_of: Callable[[grpc.ServicerContext], Caller]
+        self,
+        service: str,
+        most: int,
+        largest: int,
+        stalls: StallWatch,
+        caller_of: Callable[[grpc.ServicerContext], Caller],
     ) -> None:
-        self._service, self._stalls, self._caller_of = service, stalls, caller_of
+        self._service, self._largest, self._stalls, self._caller_of = service, largest, stalls, caller_of
         self._receiving = FairShare(most)
         self._asked = FairShare(MOST_ASKED)
         self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
@@ -75,7 +82,7 @@ class TransferInterceptor(grpc.ServerInterceptor):
         def unary(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
             answer = behavior(self._receive(requests, context, room), context)
             # gRPC sends it when this has returned.
-            transfer = self._stalls.begin(context, "taken")
+            transfer = self._stalls.begin(context, "taken", size_of(answer))
             if not context.add_callback(lambda: self._stalls.end(transfer)):
                 self._stalls.end(transfer)  # the call is over already
             return answer
@@ -85,7 +92,9 @@ class TransferInterceptor(grpc.ServerInterceptor):
     def _stream(self, behavior: Callable[..., Any], room: FairShare) -> Callable[..., Any]:
         def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
             for answer in behavior(self._receive(requests, context, room), context):
-                with self._stalls.during(context, "taken"):  # gRPC takes up this generator when it has sent the answer
+                with self._stalls.during(
+                    context, "taken", size_of(answer)
+                ):  # gRPC takes up this generator when it has sent the answer
                     yield answer
 
         return stream
@@ -102,7 +111,7 @@ class TransferInterceptor(grpc.ServerInterceptor):
     def _streams(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
         def streams(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
             for answer in behavior(self._each(requests, context), context):
-                with self._stalls.during(context, "taken"):
+                with self._stalls.during(context, "taken", size_of(answer)):
                     yield answer
 
         streams.experimental_thread_pool = REFLECTION  # type: ignore[attr-defined]
@@ -110,7 +119,7 @@ class TransferInterceptor(grpc.ServerInterceptor):
 
     def _each(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
         while True:
-            with self._stalls.during(context, "sent"):
+            with self._stalls.during(context, "sent", self._largest):
                 request = next(requests, None)
             if request is None:
                 return
@@ -123,7 +132,7 @@ class TransferInterceptor(grpc.ServerInterceptor):
         if not room.take(caller):
             many = f"{room.held} requests are being received, the most that may be; try again later"
             context.abort_with_status(to_status(fault_of(Overloaded(many, 0.1), self._service)))
-        transfer = self._stalls.begin(context, "sent")
+        transfer = self._stalls.begin(context, "sent", self._largest)
         try:
             request = next(requests, None)
         finally:
@@ -132,3 +141,10 @@ class TransferInterceptor(grpc.ServerInterceptor):
         if request is None:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, "the method takes exactly one request")
         return request
+
+
+def size_of(answer: Any) -> int:
+    """Bytes of an answer, and some more."""
+    if isinstance(answer, Packet):
+        return int(MAX_REST + answer.payloads.nbytes + answer.message.ByteSize())
+    return MAX_REST  # of health or reflection
