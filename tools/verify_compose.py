@@ -57,6 +57,7 @@ def photo(*options: str) -> dict | None:
         command = [sys.executable, "-m", *run]
         done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
         if done.returncode != 0:
+            print(done.stderr, file=sys.stderr)
             return None
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         made = [Path(row["file"]) for row in rows if row["event"] == "object"]
