@@ -95,7 +95,7 @@ def test_the_first_cut_out_is_seen_when_it_comes(device: WebDriver, two: bytes, 
         ("paper.pdf", b"%PDF-1.7 ...", "application/pdf", "paper.pdf is not a photo"),
         ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml", "drawing.svg is not a photo"),
         ("nothing.png", b"", "image/png", "nothing.png is empty"),
-        ("film.jp2", b"\0\0\0\x0cjP  \r\n\x87\n", "image/jp2", "cannot read film.jp2"),
+        ("film.heic", b"\0\0\0\x18ftypheic\0\0\0\0", "image/heic", "cannot read film.heic"),
     ],
 )
 def test_a_wrong_file_is_told_by_its_name_and_is_not_sent(
