@@ -103,7 +103,7 @@ class PhotoFiles:
     def owns(self, name: str) -> bool:
         """Whether an earlier run, or this one, wrote the file as it is now."""
         known = self.earlier | self.written
-        return name in known and known[name] in (None, file_digest(self.folder / name))
+        return name in known and is_unchanged(self.folder / name, known[name])
 
     def check(self, names: Iterable[str]) -> None:
         """Raises NotOurs: one of the files is there, and may not be replaced."""
@@ -228,14 +228,15 @@ def find_results(folder: Path, files: Collection[str]) -> set[Path]:
         path = folder / name
         if name.endswith(".json") and (marked := read_marked(path)):
             results.add(path)
-            results |= {
-                folder / one
-                for one, digest in names_of(marked).items()
-                if digest is None or digest == file_digest(folder / one)
-            }
+            results |= {folder / one for one, digest in names_of(marked).items() if is_unchanged(folder / one, digest)}
         elif name.endswith(".jsonl") and are_results(path):
             results.add(path)
     return results
+
+
+def is_unchanged(path: Path, digest: str | None) -> bool:
+    """Whether a file is still what a report says; where it says no digest, that is believed."""
+    return digest is None or digest == file_digest(path)
 
 
 def are_results(path: Path) -> bool:
