@@ -11,7 +11,7 @@ import grpc
 from tensorhop.errors import fault_of
 from tensorhop.request_id import REQUEST_ID, metadata_of
 from tensorhop.rpc.interceptors.call_limit import CallLimit
-from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, WrappedHandlers, behavior_of, is_own, wrap_handler
 from tensorhop.rpc.status import to_status
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import readable
@@ -29,22 +29,19 @@ class FaultInterceptor(grpc.ServerInterceptor):
 
     def __init__(self, service: str, limit: CallLimit) -> None:
         self._service, self._limit = service, limit
-        self._wrapped: dict[str, Handler] = {}  # by method: gRPC asks again at each call
+        self._wrapped = WrappedHandlers(self._wrap)
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        wrapped = self._wrapped.get(details.method)
-        if wrapped is None:
-            handler = continuation(details)
-            if handler is None or not is_own(details.method):
-                return handler
-            wrapped = self._wrapped[details.method] = self._wrap(handler)
-        return wrapped
+        handler = continuation(details)
+        if handler is None or not is_own(details.method):
+            return handler
+        return self._wrapped.of(details.method, handler)
 
-    def _wrap(self, handler: Handler) -> Handler:
+    def _wrap(self, method: str, handler: Handler) -> Handler:
         behavior = behavior_of(handler)
         own_threads = hasattr(behavior, "experimental_thread_pool")
         limited = nullcontext if own_threads else self._limit.call

@@ -11,6 +11,24 @@ else:  # generic for type checkers alone
     Handler = grpc.RpcMethodHandler
 
 
+class WrappedHandlers:
+    """What wraps each method's handler, made once: gRPC asks for it at each call.
+
+    Args:
+        wrap: makes it, of the method's path and its handler.
+    """
+
+    def __init__(self, wrap: Callable[[str, Handler], Handler]) -> None:
+        self._wrap = wrap
+        self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
+
+    def of(self, method: str, handler: Handler) -> Handler:
+        key = (method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
+        if key not in self._wrapped:
+            self._wrapped[key] = handler, self._wrap(method, handler)
+        return self._wrapped[key][1]
+
+
 def wrap_handler(handler: Handler, guarded: Any) -> Handler:
     """A handler with another behavior, but of the same kind and with the same serializers and threads."""
     behavior = behavior_of(handler)

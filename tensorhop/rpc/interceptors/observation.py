@@ -12,7 +12,7 @@ from tensorhop.observe import tracing
 from tensorhop.observe.metrics import CALL_SECONDS, CALLS, CALLS_UNDER_WAY
 from tensorhop.request_id import REQUEST_ID, metadata_of, usable
 from tensorhop.rpc.channel import INFO
-from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, WrappedHandlers, behavior_of, is_own, wrap_handler
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class ObservationInterceptor(grpc.ServerInterceptor):
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
+        self._wrapped = WrappedHandlers(self._wrap)
 
     def intercept_service(
         self,
@@ -35,10 +35,7 @@ class ObservationInterceptor(grpc.ServerInterceptor):
         handler = continuation(details)
         if handler is None or not is_own(details.method) or details.method.startswith(INFO_PATH):
             return handler
-        key = (details.method, id(handler))  # the handler is kept, so its id stays unique
-        if key not in self._wrapped:
-            self._wrapped[key] = handler, self._wrap(details.method, handler)
-        return self._wrapped[key][1]
+        return self._wrapped.of(details.method, handler)
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         behavior = behavior_of(handler)

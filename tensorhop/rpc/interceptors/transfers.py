@@ -9,7 +9,7 @@ import grpc
 from tensorhop.errors import Overloaded, fault_of
 from tensorhop.rpc.fairness.callers import Caller, use_caller
 from tensorhop.rpc.fairness.shares import FairShare
-from tensorhop.rpc.interceptors.handlers import Handler, behavior_of
+from tensorhop.rpc.interceptors.handlers import Handler, WrappedHandlers, behavior_of
 from tensorhop.rpc.interceptors.stalls import StallWatch
 from tensorhop.rpc.status import to_status
 from tensorhop.wire.codec import MAX_REST, Packet
@@ -45,7 +45,7 @@ class TransferInterceptor(grpc.ServerInterceptor):
         self._service, self._largest, self._stalls, self._caller_of = service, largest, stalls, caller_of
         self._receiving = FairShare(most)
         self._asked = FairShare(MOST_ASKED)
-        self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
+        self._wrapped = WrappedHandlers(self._wrap)
 
     def intercept_service(
         self,
@@ -55,12 +55,9 @@ class TransferInterceptor(grpc.ServerInterceptor):
         handler = continuation(details)
         if handler is None or handler.stream_unary:  # no method, or a refusal, which reads nothing
             return handler
-        key = (details.method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
-        if key not in self._wrapped:
-            self._wrapped[key] = handler, self._wrap(handler)
-        return self._wrapped[key][1]
+        return self._wrapped.of(details.method, handler)
 
-    def _wrap(self, handler: Handler) -> Handler:
+    def _wrap(self, method: str, handler: Handler) -> Handler:
         given = (handler.request_deserializer, handler.response_serializer)
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(self._streams(handler.stream_stream), *given)
@@ -92,10 +89,8 @@ class TransferInterceptor(grpc.ServerInterceptor):
     def _stream(self, behavior: Callable[..., Any], room: FairShare) -> Callable[..., Any]:
         def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
             for answer in behavior(self._receive(requests, context, room), context):
-                with self._stalls.during(
-                    context, "taken", size_of(answer)
-                ):  # gRPC takes up this generator when it has sent the answer
-                    yield answer
+                with self._stalls.during(context, "taken", size_of(answer)):
+                    yield answer  # gRPC takes up this generator when it has sent the answer
 
         return stream
 
