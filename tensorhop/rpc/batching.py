@@ -5,6 +5,7 @@ turns, and so do the requests of a caller: many requests do not hold up another 
 items another's.
 """
 
+import atexit
 import threading
 import time
 from collections import OrderedDict, deque
@@ -18,6 +19,8 @@ from tensorhop.rpc.fairness.callers import Caller, current_caller
 from tensorhop.rpc.fairness.shares import FairShare
 from tensorhop.rpc.fairness.turns import Turns
 from tensorhop.settings import Settings, current_settings
+
+END_SECONDS = 10.0  # at the end of the process, for what the models work on
 
 Outcome = tuple[int, Any | Exception]  # an item's index in its request, and its result or what it failed of
 OnLeave = Callable[
@@ -83,8 +86,11 @@ class Batcher:
         self._waiting: dict[Caller, OrderedDict[int, PendingItems]] = {}
         self._seconds = 0.0  # that a batch takes, smoothed
         self._change = threading.Condition()
-        for _ in range(workers):
-            threading.Thread(target=self._work, name=f"{name}-model", daemon=True).start()
+        self._ended = False
+        self._threads = [threading.Thread(target=self._work, name=f"{name}-model", daemon=True) for _ in range(workers)]
+        for thread in self._threads:
+            thread.start()
+        atexit.register(self._end)
 
     @property
     def waiting(self) -> int:
@@ -130,9 +136,18 @@ class Batcher:
             return outcome
         raise Abandoned(f"{self._name} was left by its caller")
 
+    def _end(self) -> None:
+        """Let the model finish what it works on: native code that returns after Python has ended aborts the process."""
+        with self._change:
+            self._ended = True
+            self._change.notify_all()
+        deadline = time.monotonic() + END_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
     def _work(self) -> None:
-        while True:
-            batch, key = self._next()
+        while taken := self._next():
+            batch, key = taken
             started = time.monotonic()
             for ticket, _, _ in batch:
                 metrics.queue_seconds(self._name, started - ticket.since)
@@ -140,10 +155,10 @@ class Batcher:
             self._run(batch, key)
             self._seconds += 0.2 * (time.monotonic() - started - self._seconds)
 
-    def _next(self) -> tuple[list[tuple[PendingItems, int, Any]], Hashable]:
-        """Wait for items, and take a batch of them: one of each caller in turn, until it is full."""
+    def _next(self) -> tuple[list[tuple[PendingItems, int, Any]], Hashable] | None:
+        """Wait for items, and take a batch of them: one of each caller in turn, until it is full. None at the end."""
         with self._change:
-            while True:
+            while not self._ended:
                 self._drop_gone()
                 if not self._waiting:
                     self._change.wait()
@@ -155,6 +170,7 @@ class Batcher:
                         self._change.wait(left)
                         continue
                 return self._take(first.key), first.key
+            return None
 
     def _first(self, caller: Caller, key: Hashable) -> PendingItems | None:
         """The request of a caller whose turn it is, of those with a key; None if there is none."""

@@ -1,5 +1,7 @@
 """What waits goes together, requests take turns, and one item's failure is its own."""
 
+import subprocess
+import sys
 import threading
 import time
 from itertools import count
@@ -203,3 +205,27 @@ def test_many_callers_at_once_each_get_their_own():
     assert not wrong
     assert sum(map(len, model.batches)) == 16 * 20 * 2
     assert max(map(len, model.batches)) > 1
+
+
+LEAVES_EARLY = """
+import threading, time
+from tensorhop.rpc.batching import Batcher
+
+began = threading.Event()
+
+def model(items, key):
+    began.set()
+    time.sleep(0.5)
+    print("worked on", *items, flush=True)
+    return items
+
+batcher = Batcher("test", model, largest=1)
+pending = batcher.submit(["the first", "the second"])
+began.wait()
+pending.cancel()
+"""
+
+
+def test_a_process_ends_after_what_its_model_works_on_and_not_within():
+    ended = subprocess.run([sys.executable, "-c", LEAVES_EARLY], capture_output=True, text=True, timeout=GUARD)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "worked on the first\n", "")
