@@ -15,6 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tensorhop.client.async_call import AsyncCall
+    from tensorhop.client.async_pipeline import AsyncPipelineClient
     from tensorhop.client.call import Call
     from tensorhop.client.events import Event
     from tensorhop.client.pipeline import PipelineClient
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FINISH_PRESETS",
+    "AsyncCall",
+    "AsyncPipelineClient",
     "Batcher",
     "Box",
     "Call",
@@ -89,6 +93,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "client.async_call": ("AsyncCall",),
+    "client.async_pipeline": ("AsyncPipelineClient",),
     "client.call": ("Call",),
     "client.events": ("Event",),
     "client.pipeline": ("PipelineClient",),

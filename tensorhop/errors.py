@@ -56,6 +56,11 @@ class ServiceFault(Exception):
         super().__init__(fault.message)
         self.fault, self.lasting = fault, lasting
 
+    @property
+    def code(self) -> str:
+        """A gRPC status code, such as "INVALID_ARGUMENT"."""
+        return code_name(self.fault)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self)._of_bytes, (self.fault.SerializeToString(), self.lasting)
 
@@ -84,6 +89,11 @@ STEPS: dict[str, pb.Step] = {
 }
 MAX_MESSAGE = 1000  # bytes; HTTP headers hold it twice, once percent-encoded, and gRPC accepts 8 KiB of headers
 RETRYABLE = {pb.CODE_UNAVAILABLE, pb.CODE_RESOURCE_EXHAUSTED, pb.CODE_ABORTED}
+
+
+def code_name(fault: pb.Fault) -> str:
+    """A fault's gRPC status code, such as "INVALID_ARGUMENT"."""
+    return pb.Code.Name(fault.code).removeprefix("CODE_")
 
 
 def step_of(service: str) -> pb.Step:

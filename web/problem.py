@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tensorhop.errors import fault_of, service_of
+from tensorhop.errors import code_name, fault_of, service_of
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.web.parameters import NAMES
 
@@ -59,7 +59,7 @@ class Refused(Exception):
 
 def members_of(fault: pb.Fault, request_id: str, status: int | None = None) -> dict[str, Any]:
     """The problem that a fault is. `parameter` is the name under which its field is given over HTTP, if it has one."""
-    code = pb.Code.Name(fault.code).removeprefix("CODE_")
+    code = code_name(fault)
     status = status or STATUSES.get(code, 500)
     members: dict[str, Any] = {
         "type": "about:blank",

@@ -4,7 +4,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
-from tensorhop.errors import fault_of
+from tensorhop.errors import code_name, fault_of
 from tensorhop.orchestrator.run.own_files import MARKER, SCHEMA, read_marked
 from tensorhop.v1 import fault_pb2
 
@@ -49,7 +49,7 @@ def fault_from(error: Exception) -> fault_pb2.Fault:
 
 def error_row(fault: fault_pb2.Fault) -> dict[str, Any]:
     """The event that says why a photo failed as a whole."""
-    name = fault_pb2.Code.Name(fault.code).removeprefix("CODE_")
+    name = code_name(fault)
     return {"event": "error", "code": name, "field": fault.field, "message": fault.message}
 
 

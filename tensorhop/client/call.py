@@ -101,10 +101,7 @@ class Call(Generic[E]):
                 self._packet = None  # it is not sent again, and may be large
                 yield answer
         except grpc.RpcError as error:
-            fault = from_error(error)
-            if service_of(fault.fault) not in ("", "pipeline"):
-                fault.lasting = True  # a step's: the pipeline has tried it again already
-            raise fault from error
+            raise failed_attempt(error) from error
 
     def _open(self) -> Any:
         assert self._packet is not None
@@ -115,13 +112,25 @@ class Call(Generic[E]):
         except ValueError as error:  # the connection was closed, between two attempts
             if not self.cancelled:
                 raise
-            fault = fault_pb2.Fault(code=fault_pb2.CODE_CANCELLED, message="the client is closed")
-            raise ServiceFault(fault) from error
+            raise closed() from error
         with self._lock:
             self._call = call
         if self.cancelled:
             call.cancel()
         return call
+
+
+def failed_attempt(error: grpc.RpcError) -> ServiceFault:
+    """The fault of a failed attempt."""
+    fault = from_error(error)
+    if service_of(fault.fault) not in ("", "pipeline"):
+        fault.lasting = True  # a step's: the pipeline has tried it again already
+    return fault
+
+
+def closed() -> ServiceFault:
+    """The fault of a request whose client was closed."""
+    return ServiceFault(fault_pb2.Fault(code=fault_pb2.CODE_CANCELLED, message="the client is closed"))
 
 
 def check_timeout(timeout: float | None) -> float | None:

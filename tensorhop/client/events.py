@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tensorhop.errors import service_of
+from tensorhop.errors import code_name, service_of
 from tensorhop.v1 import fault_pb2, pipeline_pb2
 from tensorhop.values.results import (
     Description,
@@ -59,7 +59,7 @@ def _read_fault(message: pipeline_pb2.ObjectFault, payloads: Payloads) -> Object
     return ObjectFault(
         detection=read_detection(message.detection),
         step=service_of(fault),
-        code=fault_pb2.Code.Name(fault.code).removeprefix("CODE_"),
+        code=code_name(fault),
         field=fault.field,
         message=fault.message,
         retryable=fault.retryable,

@@ -3,7 +3,7 @@
 import json
 import logging
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from grpc.experimental import ChannelOptions
@@ -54,8 +54,8 @@ def open_channel(
 ) -> grpc.Channel:
     """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used.
 
-    A transfer that makes progress is never ended: a
-    server that is silent is only noticed after minutes, and what waits for one needs a deadline.
+    A transfer that makes progress is never ended: a server that is silent is only noticed after minutes, and what waits
+    for one needs a deadline.
 
     Args:
         security: TLS and token; what `settings` say if not given.
@@ -67,18 +67,59 @@ def open_channel(
     Raises:
         InvalidInput: the address has an IPv6 address without brackets, or a file of `security` cannot be used.
     """
+    settings = settings or current_settings()
+    security = security or Security.of(settings)
+    target = target_of(address, security, settings, certified, authority, in_turn)
+    options, credentials = [*target.options, SINGLE_THREADED], target.credentials
+    if credentials is None:
+        channel = make_channel(lambda: grpc.insecure_channel(address, options))
+    else:
+        channel = make_channel(lambda: grpc.secure_channel(address, credentials, options))
+    return grpc.intercept_channel(channel, TokenSender(target.tokens)) if target.tokens else channel
+
+
+def open_async_channel(
+    address: str, security: Security, settings: Settings
+) -> "tuple[grpc.aio.Channel, Tokens | None]":
+    """The same for asyncio, in the loop that runs, with the tokens that its calls shall carry.
+
+    Raises:
+        InvalidInput: as `open_channel`.
+    """
+    from grpc import aio
+
+    target = target_of(address, security, settings)
+    if target.credentials is None:
+        return aio.insecure_channel(address, target.options), target.tokens
+    return aio.secure_channel(address, target.credentials, target.options), target.tokens
+
+
+class Target(NamedTuple):
+    """What a connection is opened with."""
+
+    credentials: grpc.ChannelCredentials | None
+    options: list[tuple[str, int | str]]
+    tokens: Tokens | None
+
+
+def target_of(
+    address: str,
+    security: Security,
+    settings: Settings,
+    certified: str = "",
+    authority: str = "",
+    in_turn: bool = True,
+) -> Target:
+    """What `open_channel` opens a connection with; takes and raises what it does, and opens none."""
     try:
         check_brackets(address)
     except OSError as error:
         raise InvalidInput("address", str(error)) from error
-    settings = settings or current_settings()
-    security = security or Security.of(settings)
     # Without a pool of its own, a second channel to the same address would share the first one's connection.
     options: list[tuple[str, int | str]] = [
         *message_options(settings),
         *CONNECTION,
         ("grpc.use_local_subchannel_pool", 1),
-        SINGLE_THREADED,
     ]
     if in_turn:
         options.append(("grpc.service_config", IN_TURN))
@@ -88,19 +129,14 @@ def open_channel(
         options.append(("grpc.default_authority", authority))
         certified = certified or authority.rpartition(":")[0]
     credentials = security.channel_credentials()
-    if credentials is None:
-        channel = make_channel(lambda: grpc.insecure_channel(address, options))
-    else:
+    if credentials is not None:
         if address.startswith("unix:"):
             certified = certified or "localhost"  # no certificate is for a path
         if certified:
             options.append(("grpc.ssl_target_name_override", certified))
-        channel = make_channel(lambda: grpc.secure_channel(address, credentials, options))
-    if not security.token_file:
-        return channel
-    if credentials is None and not is_loopback(address):
+    elif security.token_file and not is_loopback(address):
         _warn_of_plain_tokens(authority or address)
-    return grpc.intercept_channel(channel, TokenSender(Tokens(security.token_file)))
+    return Target(credentials, options, Tokens(security.token_file) if security.token_file else None)
 
 
 @cache

@@ -64,30 +64,23 @@ class Retry:
         Raises:
             ServiceFault: the last attempt's, or that the request has ended while this waited.
         """
-        tries, since, answered = 0, time.monotonic(), False
+        tries = Tries(self, resumes)
         while True:
             try:
                 for answer in attempt():
-                    answered = True
+                    tries.answered()
                     yield answer
-                    tries, since = 0, time.monotonic()
+                    tries.begin()
             except ServiceFault as error:
-                if error.lasting or (answered and not resumes):
+                pause = tries.pause(error, scope.timeout())
+                if pause is None or scope.wait(pause):
                     raise
-                tries += 1
-                pushed_back = is_pushed_back(error.fault)
-                pause = pause_of(error.fault, tries, time.monotonic() - since)
-                if pause is None or pause >= scope.timeout():
+                if needs_connection(error) and not self._connected(scope):
                     raise
-                if scope.wait(pause):
-                    raise
-                if error.fault.code == fault_pb2.CODE_UNAVAILABLE and not self._connected(scope):
-                    raise
-                if not pushed_back and not self._spend():
+                if not tries.allowed(error):
                     raise
             else:
-                with self._lock:
-                    self._tokens = min(TOKENS, self._tokens + PER_SUCCESS)
+                self.succeeded()
                 return
 
     def _connected(self, scope: Wanted) -> bool:
@@ -100,13 +93,61 @@ class Retry:
                 break
         return False
 
-    def _spend(self) -> bool:
+    def succeeded(self) -> None:
+        """A call has ended well: it earns a part of a retry."""
+        with self._lock:
+            self._tokens = min(TOKENS, self._tokens + PER_SUCCESS)
+
+    def spend(self) -> bool:
         """Take a retry from the budget, if there is one."""
         with self._lock:
             if self._tokens <= TOKENS / 2:
                 return False
             self._tokens -= 1
             return True
+
+
+class Tries:
+    """The attempts of one call: whether one more follows a failure, by the rule that threads and asyncio share.
+
+    Args:
+        retry: whose budget they spend.
+        resumes: whether an attempt goes on where the one before broke off; otherwise none is made after an answer.
+    """
+
+    def __init__(self, retry: Retry, resumes: bool) -> None:
+        self._retry, self._resumes = retry, resumes
+        self._any_answer = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Count anew, after an answer."""
+        self._failures, self._since = 0, time.monotonic()
+
+    def answered(self) -> None:
+        """An answer has come."""
+        self._any_answer = True
+
+    def pause(self, error: ServiceFault, left: float) -> float | None:
+        """Seconds until the next attempt, or None if there shall be none.
+
+        Args:
+            left: seconds until the request's deadline.
+        """
+        if error.lasting or (self._any_answer and not self._resumes):
+            return None
+        self._failures += 1
+        pause = pause_of(error.fault, self._failures, time.monotonic() - self._since)
+        return None if pause is None or pause >= left else pause
+
+    def allowed(self, error: ServiceFault) -> bool:
+        """Whether the budget allows the next attempt; one that was asked for costs nothing."""
+        return is_pushed_back(error.fault) or self._retry.spend()
+
+
+def needs_connection(error: ServiceFault) -> bool:
+    """Whether an attempt after this failure first needs a connection."""
+    return error.fault.code == fault_pb2.CODE_UNAVAILABLE
 
 
 def is_pushed_back(fault: fault_pb2.Fault) -> bool:

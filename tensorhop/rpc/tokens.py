@@ -41,6 +41,11 @@ class Tokens:
                 log.warning("the tokens stay as they were: %s", error)
         return self._tokens
 
+    def metadata(self) -> list[tuple[str, str]]:
+        """What a call carries: the first token."""
+        tokens = self.now()
+        return [(KEY, SCHEME + tokens[0].decode())] if tokens else []
+
     def take(self, header: str) -> bool:
         """Whether a header holds one of the tokens. The time that this takes reveals nothing of them."""
         given = header[len(SCHEME) :].strip().encode(errors="replace")
@@ -87,10 +92,7 @@ class TokenSender(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterc
         return continuation(self._with_token(details), request)
 
     def _with_token(self, details: Any) -> Any:
-        metadata = list(details.metadata or ())
-        tokens = self._tokens.now()
-        if tokens:
-            metadata.append((KEY, SCHEME + tokens[0].decode()))
+        metadata = [*(details.metadata or ()), *self._tokens.metadata()]
         return CallDetails(
             details.method,
             details.timeout,

@@ -12,8 +12,8 @@ import tensorhop
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 PUBLIC = [
-    "FINISH_PRESETS", "Batcher", "Box", "Call", "Cutout", "DescribeOptions", "Description", "Detection", "Detections",
-    "Event",
+    "FINISH_PRESETS", "AsyncCall", "AsyncPipelineClient", "Batcher", "Box", "Call", "Cutout", "DescribeOptions",
+    "Description", "Detection", "Detections", "Event",
     "Finish", "InvalidInput", "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet", "Payloads",
     "PipelineClient", "Placement", "Region", "Security", "Service", "ServiceFault", "Size", "StepClient",
     "StepSummary", "Summary", "compose",

@@ -8,63 +8,27 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import grpc
-import numpy as np
 import pytest
+from scripted_pipeline import PHOTO, Scripted, fault, serving
 
 import tensorhop
 from tensorhop import InvalidInput, PipelineClient, Security, ServiceFault
 from tensorhop.client.call import LONGEST_TIMEOUT, check_timeout
 from tensorhop.errors import Overloaded
-from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.rpc import retries
-from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings
 from tensorhop.v1 import fault_pb2
-from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.values.results import Detections, Summary
-from tensorhop.wire.codec import Packet
-from tensorhop.wire.payloads import Payloads
-
-PHOTO = np.zeros((4, 4, 3), np.uint8)
-
-
-class Pipeline:
-    """Fails as told, in turn; then answers detections and a summary."""
-
-    def __init__(self, *failures: Exception, after_an_event: bool = False) -> None:
-        self.failures, self.after, self.calls = list(failures), after_an_event, 0
-
-    def Process(self, packet: Packet, context: grpc.ServicerContext) -> Iterator[Packet]:
-        self.calls += 1
-        if self.failures and not self.after:
-            raise self.failures.pop(0)
-        yield Packet(pb.ProcessResponse(detections=pb.Detections()), Payloads())
-        if self.failures:
-            raise self.failures.pop(0)
-        yield Packet(pb.ProcessResponse(summary=pb.Summary()), Payloads())
-
-
-@contextlib.contextmanager
-def serving(pipeline: Any, address: str = "127.0.0.1:0") -> Iterator[str]:
-    server = Server(SERVICE, pipeline, address)
-    yield server.address
-    server.stop(0).wait()
 
 
 def kinds(client: PipelineClient, **more: Any) -> list[type]:
     return [type(event) for event in client.process(PHOTO, **more)]
 
 
-def fault(code: str, service: str = "pipeline", **more: Any) -> ServiceFault:
-    return ServiceFault(fault_pb2.Fault(code=f"CODE_{code}", message="m", service=service, **more))
-
-
 def test_what_fails_for_a_moment_is_made_again() -> None:
-    pipeline = Pipeline(fault("UNAVAILABLE"), Overloaded("full", 0.1), fault("UNAVAILABLE"))
+    pipeline = Scripted(fault("UNAVAILABLE"), Overloaded("full", 0.1), fault("UNAVAILABLE"))
     with serving(pipeline) as address, PipelineClient(address) as client:
         started = time.monotonic()
         assert kinds(client) == [Detections, Summary]
@@ -85,7 +49,7 @@ def test_what_fails_for_a_moment_is_made_again() -> None:
     ids=["after an event", "a step's", "deadline", "internal", "exhausted", "invalid"],
 )
 def test_what_would_fail_again_is_not_made_again(failure: Exception, more: dict[str, Any]) -> None:
-    pipeline = Pipeline(failure, **more)
+    pipeline = Scripted(failure, **more)
     with serving(pipeline) as address, PipelineClient(address) as client:
         call = client.process(PHOTO)
         with pytest.raises(ServiceFault) as caught:
@@ -97,7 +61,7 @@ def test_what_would_fail_again_is_not_made_again(failure: Exception, more: dict[
 
 
 def test_retries_can_be_turned_off() -> None:
-    pipeline = Pipeline(fault("UNAVAILABLE"))
+    pipeline = Scripted(fault("UNAVAILABLE"))
     with serving(pipeline) as address, PipelineClient(address, retry=False) as client, pytest.raises(ServiceFault):
         kinds(client)
     assert pipeline.calls == 1
@@ -111,7 +75,7 @@ def test_a_pipeline_that_starts_late_is_waited_for() -> None:
         waiting = threading.Thread(target=lambda: got.extend(kinds(client)))
         waiting.start()
         time.sleep(0.3)
-        with serving(Pipeline(), address):
+        with serving(Scripted(), address):
             waiting.join(20)
     assert got == [Detections, Summary]
 
@@ -125,7 +89,7 @@ def test_one_that_is_not_there_is_told_in_the_end(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("close", ["call", "client"])
 def test_closing_ends_the_wait_for_the_next_attempt(close: str) -> None:
-    pipeline = Pipeline(*(Overloaded("full", 9) for _ in range(9)))
+    pipeline = Scripted(*(Overloaded("full", 9) for _ in range(9)))
     with serving(pipeline) as address, PipelineClient(address) as client:
         call = client.process(PHOTO)
         threading.Timer(0.3, (call if close == "call" else client).close).start()
@@ -136,7 +100,7 @@ def test_closing_ends_the_wait_for_the_next_attempt(close: str) -> None:
 
 
 def test_the_deadline_is_of_all_attempts_together() -> None:
-    pipeline = Pipeline(*(Overloaded("full", 0.2) for _ in range(99)))
+    pipeline = Scripted(*(Overloaded("full", 0.2) for _ in range(99)))
     with serving(pipeline) as address, PipelineClient(address) as client, pytest.raises(ServiceFault):
         kinds(client, timeout=0.5)
     assert pipeline.calls <= 4
@@ -144,7 +108,7 @@ def test_the_deadline_is_of_all_attempts_together() -> None:
 
 @pytest.mark.parametrize("timeout", [1e9, 9e9, 1e10, 1e300, 10**30, math.inf, None])
 def test_a_timeout_as_long_as_you_like_is_none_that_fails(timeout: float | None) -> None:
-    with serving(Pipeline()) as address, PipelineClient(address) as client:
+    with serving(Scripted()) as address, PipelineClient(address) as client:
         assert kinds(client, timeout=timeout) == [Detections, Summary]
     assert check_timeout(timeout) in (None, LONGEST_TIMEOUT)
 
@@ -230,7 +194,7 @@ def test_a_proxy_that_cannot_reach_its_server_is_asked_again(monkeypatch: pytest
 
 
 def test_a_client_connects_anew_where_it_arrives() -> None:
-    with serving(Pipeline()) as address:
+    with serving(Scripted()) as address:
         client = PipelineClient(address, security=Security(open_health=False), settings=Settings(max_boxes=7))
         data = pickle.dumps(client)
         client.close()
@@ -239,7 +203,7 @@ def test_a_client_connects_anew_where_it_arrives() -> None:
 
 
 def test_a_call_says_why_it_cannot() -> None:
-    with serving(Pipeline()) as address, PipelineClient(address) as client:
+    with serving(Scripted()) as address, PipelineClient(address) as client:
         call = client.process(PHOTO)
         with pytest.raises(TypeError, match="under way, and cannot be pickled; its events can"):
             pickle.dumps(call)

@@ -1,0 +1,88 @@
+"""A service at an address, called from asyncio."""
+
+import time
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tensorhop.errors import InvalidInput
+from tensorhop.rpc.channel import open_async_channel
+from tensorhop.rpc.fairness.callers import caller_metadata
+from tensorhop.rpc.remote import BULK_BYTES, log
+from tensorhop.rpc.security import Security
+from tensorhop.settings import Settings
+from tensorhop.wire.calls import code_of
+from tensorhop.wire.codec import reader
+
+
+class AsyncRemote:
+    """What `Remote` is to threads, for the event loop in which it is made.
+
+    Args:
+        path: of the method, such as "/tensorhop.v1.PipelineService/Process".
+        answer: the type of its answers.
+
+    Raises:
+        InvalidInput: a file of `security` cannot be used.
+    """
+
+    def __init__(self, address: str, path: str, answer: type[Message], security: Security, settings: Settings) -> None:
+        self._address, self._path, self._read = address, path, reader(answer)
+        self._security, self._settings = security, settings
+        self._old: list[aio.Channel] = []  # calls may still be under way on them
+        self._stamp = security.stamp()
+        self._connect()
+
+    def call(self, request: bytes, timeout: float | None, metadata: list[tuple[str, str]]) -> Any:
+        """A call with an encoded request; its `read` gives Packets, each read in place."""
+        if self._security.tls_ca:
+            self._renew()
+        channel = self._bulk if len(request) > BULK_BYTES else self._small
+        method: Any = channel.unary_stream(self._path, None, self._read)
+        return method(request, timeout=timeout, metadata=[*metadata, *caller_metadata(), *self._token()])
+
+    async def ready(self, timeout: float) -> bool:
+        """Whether a server answers on both connections within so many seconds; asks for them to be made."""
+        end = time.monotonic() + timeout
+        for channel in (self._small, self._bulk):
+            try:
+                await health_pb2_grpc.HealthStub(channel).Check(
+                    health_pb2.HealthCheckRequest(),
+                    timeout=max(0.0, end - time.monotonic()),
+                    wait_for_ready=True,
+                    metadata=self._token(),
+                )
+            except grpc.RpcError as error:
+                if code_of(error) in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                    return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connections; calls under way are cancelled."""
+        for channel in (self._small, self._bulk, *self._old):
+            await channel.close()
+
+    def _token(self) -> list[tuple[str, str]]:
+        return self._tokens.metadata() if self._tokens else []
+
+    def _connect(self) -> None:
+        small, _ = open_async_channel(self._address, self._security, self._settings)
+        self._bulk, self._tokens = open_async_channel(self._address, self._security, self._settings)
+        self._small = small
+
+    def _renew(self) -> None:
+        """Use certificates and authorities that have changed, by new connections."""
+        stamp = self._security.stamp()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        before = [self._small, self._bulk]
+        try:
+            self._connect()
+        except InvalidInput as error:  # as between the writing of the one file and of the other
+            log.warning("the connections to %s stay as they were: %s", self._address, error)
+        else:
+            self._old += before
