@@ -57,7 +57,8 @@ class FakePipeline:
     def _events(self, behaviour: str, context: grpc.ServicerContext) -> Iterator[object]:
         yield pb.Detections()
         if behaviour == "waits":
-            context.add_callback(self.left.set)
+            if not context.add_callback(self.left.set):  # the caller has left already
+                self.left.set()
             self.entered.release()
             while context.is_active() and not self.go_on.wait(0.02):
                 pass
