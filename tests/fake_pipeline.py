@@ -57,8 +57,7 @@ class FakePipeline:
     def _events(self, behaviour: str, context: grpc.ServicerContext) -> Iterator[object]:
         yield pb.Detections()
         if behaviour == "waits":
-            if not context.add_callback(self.left.set):  # the caller has left already
-                self.left.set()
+            context.add_callback(self.left.set)
             self.entered.release()
             while context.is_active() and not self.go_on.wait(0.02):
                 pass

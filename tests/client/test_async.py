@@ -203,6 +203,7 @@ def waiting() -> Iterator[tuple[FakePipeline, str]]:
 
 async def leave_by_break(client: AsyncPipelineClient) -> None:
     async for _ in client.process(PHOTO, request_id="waits"):
+        await asyncio.sleep(0.3)  # until the pipeline waits
         break
 
 
