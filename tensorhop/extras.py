@@ -21,7 +21,8 @@ def install_command(extra: str) -> str:
 
 def models_command() -> str:
     """The command that installs what models of the hub and PyTorch need, and how to have PyTorch without CUDA."""
-    return f"{install_command('models')} (for PyTorch without CUDA, first {pip_install('torch', '--index-url', CPU_INDEX)})"
+    cpu = pip_install("torch", "--index-url", CPU_INDEX)
+    return f"{install_command('models')} (for PyTorch without CUDA, first {cpu})"
 
 
 def pip_install(*arguments: str) -> str:

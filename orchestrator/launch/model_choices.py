@@ -25,7 +25,7 @@ def model_choices(
         started: the steps that start here; all if not given.
 
     Raises:
-        InvalidInput: not of that form, no step with a model that starts here, or a model that cannot be run so (`check_choice`).
+        InvalidInput: not of that form, no step with a model that starts here, or what `check_choice` refuses.
     """
     steps = {name: service for name, service in services_with_model().items() if started is None or name in started}
     model = _by_step(models, "--model", steps)

@@ -123,7 +123,9 @@ def test_up_serves_with_many_options_at_once(tmp_path: Path, mode: list[str]) ->
         for number in [list(ports()).index(name) for name in children] or [0]:
             assert b"tensorhop" in call(f"{HOST}:{metrics + number}", "GET", "/metrics").body
         assert call(f"{HOST}:{ports()['http']}", "GET", "/readyz").json == {"status": "ready"}
-        with PipelineClient(f"{HOST}:{ports()['pipeline']}", security=Security(token_file=f"{tmp_path}/tokens")) as client:
+        with PipelineClient(
+            f"{HOST}:{ports()['pipeline']}", security=Security(token_file=f"{tmp_path}/tokens")
+        ) as client:
             *_, summary = client.process(CAT, phrases=["cat"])
         assert summary.objects == 1
 

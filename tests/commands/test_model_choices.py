@@ -59,7 +59,7 @@ def test_code_is_run_of_those_that_may_bring_some():
 
 def test_a_step_that_does_not_start_has_no_model():
     assert set(model_choices([], ["cpu"], started=["http", "segment"])) == {"segment"}
-    with pytest.raises(InvalidInput, match="with STEP one of segment$"):
+    with pytest.raises(InvalidInput, match=r"with STEP one of segment$"):
         model_choices(["detect=a/b"], started=["http", "segment"])
     with pytest.raises(InvalidInput, match="but no step that runs a model starts here"):
         model_choices([], ["cpu"], started=["postprocess"])
