@@ -72,7 +72,10 @@ def refusal(service, model):
 @pytest.mark.parametrize("service", services_with_model())
 @pytest.mark.parametrize(
     "model",
-    "./net ../net /net net/ a/b/net ~/net ~nobody/net net.onnx a/net.onnx net.pth a/net.safetensors ./a/b net.bin".split(),
+    [
+        *("./net", "../net", "/net", "net/", "a/b/net", "~/net", "~nobody/net", "./a/b"),
+        *("net.onnx", "a/net.onnx", "net.pth", "a/net.safetensors", "net.bin"),
+    ],
 )
 def test_a_path_that_leads_nowhere_is_said(tmp_path, monkeypatch, service, model):
     """Before anything is asked to be installed; with the place that was looked at, and what there should be."""
