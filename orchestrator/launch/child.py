@@ -38,7 +38,7 @@ def serve(words: list[str]) -> int:
 
     refusals: Any = typer.BadParameter.__base__  # of click, which typer brings along under a private name
     try:
-        return app(words, standalone_mode=False) or 0
+        return int(app(words, standalone_mode=False) or 0)
     except refusals as error:
         message, code = error.format_message().removeprefix("Invalid value: "), error.exit_code
     except InvalidInput as error:  # of the settings, which a command may read anywhere
