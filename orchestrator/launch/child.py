@@ -40,11 +40,11 @@ def serve(words: list[str]) -> int:
     try:
         return int(app(words, standalone_mode=False) or 0)
     except refusals as error:
-        message, code = error.format_message().removeprefix("Invalid value: "), error.exit_code
+        message = error.format_message().removeprefix("Invalid value: ")
     except InvalidInput as error:  # of the settings, which a command may read anywhere
-        message, code = str(error), 2
+        message = str(error)
     print(f"{words[1]}: {message}", file=sys.stderr)
-    return code
+    return 2
 
 
 if __name__ == "__main__":

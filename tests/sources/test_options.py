@@ -1,6 +1,7 @@
 """Every option of a model on every kind of model: it has an effect, or it is refused. None is accepted in silence."""
 
 from dataclasses import fields
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tensorhop.models.sources import DTYPES, EMBEDDED, ModelChoice, check_choice
 from tensorhop.rpc.registry import models as services_with_model
 
 # Values of each option beside the default; a new option fails the tests until it is here, and in USED.
-VALUES = {
+VALUES: dict[str, list[Any]] = {
     "device": ["cpu", "cuda", "cuda:1"],
     "dtype": list(DTYPES),
     "revision": ["v1"],
@@ -19,7 +20,7 @@ VALUES = {
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in VALUES}
 ANY = ("device", "dtype", "revision", "trust_remote_code")
 # By kind of model, which values are used; True for all of an option.
-USED: dict[str, dict[str, object]] = {
+USED: dict[str, dict[str, Any]] = {
     "embedded": {"device": ["cpu"], "dtype": ["float32"]},
     "onnx from the hub": {"device": True, "revision": True},
     "onnx": {"device": True},
