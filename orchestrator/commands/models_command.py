@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tensorhop.errors import InvalidInput
+from tensorhop.models.own_files import looks_like_path
 from tensorhop.models.presets import PRESETS
 from tensorhop.models.sources import EMBEDDED, check_installed
 from tensorhop.orchestrator.commands.tables import open_console, table
@@ -46,6 +47,8 @@ def pull_command(
     failed = False
     for name in names:
         try:
+            if looks_like_path(name):
+                raise InvalidInput("NAME", f"is {name!r}, a path; name a preset or a hub id (owner/name)")
             check_installed(name, ["huggingface_hub"])
             from tensorhop.models import hub
 

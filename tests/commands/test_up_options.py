@@ -140,6 +140,12 @@ def test_metrics_have_a_port_for_each_process(started: dict[str, Started]) -> No
     assert len({dict(one.settings)["metrics"] for one in told.values()}) == len(STARTED)
 
 
+def test_a_port_that_is_none_is_told_as_it_was_typed(started: dict[str, Started]) -> None:
+    done = CliRunner().invoke(app, ["up", "--metrics", "localhost:65534"])
+    assert done.exit_code == 1
+    assert "--metrics is 'localhost:65534'; each process has a port from there on" in done.output
+
+
 def test_a_childs_message_names_the_service_and_no_module(
     started: dict[str, Started], capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
