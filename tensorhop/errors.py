@@ -1,5 +1,7 @@
 """Exceptions, and the one table that maps them to gRPC statuses."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Self
 
 from tensorhop.v1 import fault_pb2 as pb
@@ -15,11 +17,20 @@ class InvalidInput(ValueError):
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field} {message}")
-        self.field, self._message = field, message
+        self.field, self.message = field, message
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For pickle, which would make it of its whole sentence alone."""
-        return type(self), (self.field, self._message)
+        return type(self), (self.field, self.message)
+
+
+@contextlib.contextmanager
+def about(service: str) -> Iterator[None]:
+    """Where several services start at once: name the one that an error is about, "segment: --device is ..."."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidInput(f"{service}: {error.field}", error.message) from error
 
 
 class NotShared(InvalidInput):

@@ -6,7 +6,7 @@ import sys
 from importlib.metadata import requires
 from pathlib import Path
 
-CPU_TORCH = "for PyTorch without CUDA, install it before that, from the index that its own installation page names"
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # where PyTorch publishes its builds without CUDA
 
 
 def install_command(extra: str) -> str:
@@ -17,6 +17,12 @@ def install_command(extra: str) -> str:
     """
     wanted = [requirement for requirement in requires("tensorhop") or [] if _extra_of(requirement) == extra]
     return pip_install(*(requirement.partition(";")[0].strip() for requirement in wanted))
+
+
+def models_command() -> str:
+    """The command that installs what models of the hub and PyTorch need, and how to have PyTorch without CUDA."""
+    cpu = pip_install("torch", "--index-url", CPU_INDEX)
+    return f"{install_command('models')} (for PyTorch without CUDA, first {cpu})"
 
 
 def pip_install(*arguments: str) -> str:

@@ -1,7 +1,7 @@
 """Make small segmentation networks with random weights, shaped like BiRefNet: 3 x 64 x 64 in, 1 x 64 x 64 logits out.
 
-    pip install onnx torch transformers
-    python tools/make_tiny_segmenters.py OUT
+    make test-models
+    .venv-models/bin/python tools/make_tiny_segmenters.py OUT
 
 OUT/free.onnx takes any batch, OUT/fixed.onnx a batch of 1; OUT/tiny-birefnet is a repository with code of its own.
 """

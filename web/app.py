@@ -41,7 +41,7 @@ GET  /openapi.json  all parameters and answers
 GET  /healthz       this server lives
 GET  /readyz        the pipeline behind it serves, and finds all its steps
 
-curl -F image=@photo.jpg -H 'Accept: image/png' -o cutout.png http://HOST:PORT/process
+curl --fail -F image=@photo.jpg -H 'Accept: image/png' -o cutout.png http://HOST:PORT/process
 """
 
 

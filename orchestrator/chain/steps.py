@@ -98,9 +98,9 @@ class Step:
         return self._model
 
     def missing(self) -> str:
-        """Why the service cannot be called now: "segment at localhost:50053 does not answer"; "" if it can."""
+        """Why the service cannot be called now: "segment: nothing answers at localhost:50053; ..."; "" if it can."""
         problem = self._remote.problem(PROBLEM_TIMEOUT)
-        return problem and f"{self.name} at {self.address} {problem}"
+        return problem and f"{self.name}: {problem}"
 
     def close(self) -> None:
         self._remote.close()
@@ -142,7 +142,7 @@ class Step:
             closed = "Channel closed" in str(error)
             why = "fell silent, and the call was ended" if closed else "ended while it had not taken the call yet"
             return self._fault(fault_pb2.CODE_UNAVAILABLE, why, retryable=True)
-        return from_error(error, self.name).fault
+        return from_error(error, self.name, self.address).fault
 
     def _fault(self, code: fault_pb2.Code, message: str, retryable: bool = False) -> fault_pb2.Fault:
         return fault_pb2.Fault(

@@ -4,14 +4,15 @@ from importlib.util import find_spec
 from typing import Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
 
 from tensorhop.errors import InvalidInput
+from tensorhop.models.own_files import looks_like_path
 from tensorhop.models.presets import PRESETS
 from tensorhop.models.sources import EMBEDDED, check_installed
+from tensorhop.orchestrator.commands.tables import open_console, table
 from tensorhop.rpc.registry import models as services_with_model
+
+TITLES = ("--model", "runs on", "from", "licence", "size", "here")
 
 models = typer.Typer(help="See and fetch the models that services run.", no_args_is_help=True)
 
@@ -22,19 +23,16 @@ def list_command() -> None:
 
     Hub ids, directories and .onnx files work wherever a preset does.
     """
-    console = Console()
+    console = open_console()
     for step in services_with_model():
-        table = Table(title=step, title_justify="left", box=SIMPLE_HEAD)
-        for title in ("--model", "runs on", "from", "licence", "size", "here"):
-            table.add_column(title, overflow="fold", no_wrap=title != "from")
-        table.add_row(EMBEDDED, "ONNX", "this package", "Apache-2.0", "", "yes")
+        rows = [[EMBEDDED, "ONNX", "this package", "Apache-2.0", "", "yes"]]
         for name, preset in PRESETS.items():
             if preset.service == step:
                 runs_on = "ONNX" if preset.backend == "onnx" else "PyTorch"
                 origin = preset.repo or "/".join(preset.url.split("/")[2:5])
                 size = f"{preset.size / 1e6:,.0f} MB" if preset.size else ""
-                table.add_row(name, runs_on, origin, preset.licence, size, _here(name))
-        console.print(table)
+                rows.append([name, runs_on, origin, preset.licence, size, _here(name)])
+        console.print(f"[bold]{step}[/bold]", table(TITLES, rows, console.width), "", sep="\n")
 
 
 @models.command("pull")
@@ -49,6 +47,8 @@ def pull_command(
     failed = False
     for name in names:
         try:
+            if looks_like_path(name):
+                raise InvalidInput("NAME", f"is {name!r}, a path; name a preset or a hub id (owner/name)")
             check_installed(name, ["huggingface_hub"])
             from tensorhop.models import hub
 

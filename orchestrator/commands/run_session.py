@@ -73,7 +73,7 @@ def run_photos(
     security = Security.of()
     start_tracing("tensorhop-run")
     if options.endpoint and choices:
-        raise WrongUse("--model is for services that start here; those of --endpoint run theirs already")
+        raise WrongUse("--model and --device are for services that start here; those of --endpoint run theirs already")
     only_images = {"--box": boxes, "--mask": options.masks, "--recursive": options.recursive}
     check_manifest(options.images, options.manifest, only_images)
     check_given(options)

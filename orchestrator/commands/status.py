@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tensorhop.address import get
+from tensorhop.address import get, nothing_answers
 from tensorhop.client.events import TRANSPORTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
@@ -118,7 +118,7 @@ def ask(service: Service, address: str, transport: str = "") -> Status:
             health = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
             info = info_of(channel, ASK_SECONDS)
         except grpc.RpcError as error:
-            message = sentence_of(error)
+            message = sentence_of(error, address)
             if error.code() == grpc.StatusCode.NOT_FOUND:
                 message = f"another service is there, not {name}"
             return Status(name, address, health or error.code().name, message)
@@ -132,6 +132,8 @@ def ask_http(address: str) -> Status:
     """Whether HTTP answers at an address, and finds its pipeline ready."""
     try:
         code, body = get(address, "/readyz", ASK_SECONDS)
+    except ConnectionRefusedError:
+        return Status(HTTP, address, "UNAVAILABLE", nothing_answers(address))
     except (OSError, HTTPException) as error:
         return Status(HTTP, address, "UNAVAILABLE", f"{address} does not answer: {error}")
     if code == HTTPStatus.OK:

@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from tensorhop.orchestrator.commands.status import SERVING, Latency, Status, all_serve, to_json
+from tensorhop.orchestrator.commands.tables import open_console, table
 from tensorhop.v1 import model_pb2
 
 TITLES = ("service", "health", "model", "transport", "calls", "queue", "latency")
@@ -26,7 +25,8 @@ def show(statuses: Sequence[Status], as_json: bool) -> int:
     if as_json:
         print(to_json(statuses), flush=True)
     else:
-        Console().print(view(statuses))
+        console = open_console()
+        console.print(view(statuses, console.width))
     return 0 if all_serve(statuses) else 1
 
 
@@ -37,42 +37,37 @@ def watch(find: Callable[[], list[Status]], as_json: bool) -> None:
             while True:
                 show(find(), as_json)
                 time.sleep(WATCH_SECONDS)
-        with Live(view(find()), auto_refresh=False) as live:
+        console = open_console()
+        with Live(view(find(), console.width), console=console, auto_refresh=False) as live:
             while True:
                 time.sleep(WATCH_SECONDS)
-                live.update(view(find()), refresh=True)
+                live.update(view(find(), console.width), refresh=True)
 
 
-def view(statuses: Sequence[Status]) -> Group:
-    """The table, and below it why a service did not answer, or is not ready."""
+def view(statuses: Sequence[Status], width: int) -> Group:
+    """The table, and below it why a service did not answer, or is not ready.
+
+    Args:
+        width: characters for a line.
+    """
     reasons = [Text(f"{one.service}: {one.message}", style="red") for one in statuses if one.message]
-    return Group(table(statuses), *reasons)
+    return Group(table(TITLES, [row(status) for status in statuses], width), *([Text(), *reasons] if reasons else []))
 
 
-def table(statuses: Sequence[Status]) -> Table:
-    """Two lines for each service; what is not known stays empty."""
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in TITLES:
-        made.add_column(title, overflow="fold", no_wrap=title != "model", min_width=len(title))
-    for status in statuses:
-        made.add_row(*row(status))
-    return made
-
-
-def row(status: Status) -> list[str | Text]:
+def row(status: Status) -> list[str]:
+    """Cells of at most two lines; what is not known stays empty."""
     colour = "green" if status.health == SERVING else "red"
     service = f"[bold]{status.service}[/bold]\n{escape(status.address)}"
     health = f"[{colour}]{status.health}[/{colour}]"
     if status.info is None:
-        return [service, health]
+        return [service, health, *[""] * (len(TITLES) - 2)]
     calls, queue = status.info.calls, status.info.queue
     latency = Latency.of(calls) if calls.ended else None
     return [
         service,
         f"{health}\nup {uptime(status.info.uptime_seconds)}",
-        # In a narrow terminal this column gives way, and its lines are cut.
-        Text(model_of(status.info.model), no_wrap=True, overflow="ellipsis") if status.info.HasField("model") else "",
-        status.transport.replace("_", "\n"),
+        escape(model_of(status.info.model)) if status.info.HasField("model") else "",
+        status.transport.replace("_", " "),
         f"{calls.under_way} now\n{calls.ended} ended" + (f", {calls.failed} failed" if calls.failed else ""),
         f"{queue.waiting}/{queue.most}" if status.info.HasField("queue") else "",
         f"mean {seconds(latency.mean)}\nlast {seconds(latency.last)}" if latency else "",

@@ -62,10 +62,10 @@ def up(
         raise typer.BadParameter(f"--host is {host!r}; it must be a name or an IP address, without a port") from error
     try:
         Security.of().check_client()  # the pipeline is a client of the services
+        choices = model_choices(model or [], device or [], dtype or [], revision or [], trust_remote_code, names)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
     try:
-        choices = model_choices(model or [], device or [], dtype or [], revision or [], trust_remote_code)
         if one_process:
             start_observing("tensorhop")
             keep_large_buffers()

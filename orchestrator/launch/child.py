@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 
 def watch() -> None:
@@ -25,12 +26,32 @@ def watch() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def serve(words: list[str]) -> int:
+    """Run the command line; the exit code.
+
+    What is refused is said in one line, by the service's name. Usage would name a command that nobody typed.
+    """
+    import typer
+
+    from tensorhop.errors import InvalidInput
+    from tensorhop.orchestrator.cli import app
+
+    refusals: Any = typer.BadParameter.__base__  # of click, which typer brings along under a private name
+    try:
+        return int(app(words, standalone_mode=False) or 0)
+    except refusals as error:
+        message = error.format_message().removeprefix("Invalid value: ")
+    except InvalidInput as error:  # of the settings, which a command may read anywhere
+        message = str(error)
+    print(f"{words[1]}: {message}", file=sys.stderr)
+    return 2
+
+
 if __name__ == "__main__":
     # Before the command line is imported, which takes seconds.
     threading.Thread(target=watch, name="parent", daemon=True).start()
     pipe = int(sys.argv.pop(1))
     os.set_inheritable(pipe, False)
-    from tensorhop.orchestrator.__main__ import main
     from tensorhop.serving import shutdown
     from tensorhop.settings import warn_no_more
 
@@ -41,4 +62,4 @@ if __name__ == "__main__":
 
     shutdown.when_ready(tell)
     warn_no_more()
-    main()
+    sys.exit(serve(sys.argv[1:]))

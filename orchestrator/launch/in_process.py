@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 
 from tensorhop.address import reachable
+from tensorhop.errors import about
 from tensorhop.models.sources import ModelChoice
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.rpc.registry import services
@@ -45,7 +46,8 @@ def one_process(
                 stack.callback(steps.close)
                 servicer = service.make_servicer(steps)
             else:
-                servicer = service.load((choices or {}).get(service.name))
+                with about(service.name):
+                    servicer = service.load((choices or {}).get(service.name))
             servers[service.name] = server = Server(service, servicer, listen[service.name], security)
             stack.callback(lambda server=server: server.stop(grace).wait())  # type: ignore[misc]
         yield servers

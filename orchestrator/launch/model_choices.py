@@ -1,40 +1,52 @@
 """Which model each step runs, as options say it: `--model segment=birefnet-lite --device cuda`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 
-from tensorhop.errors import InvalidInput
-from tensorhop.models.sources import ModelChoice
+from tensorhop.errors import InvalidInput, about
+from tensorhop.models.sources import EMBEDDED, ModelChoice, check_choice, takes_code
 from tensorhop.rpc.registry import models as services_with_model
 
 
 def model_choices(
-    models: Iterable[str],
+    models: Iterable[str] = (),
     devices: Iterable[str] = (),
     dtypes: Iterable[str] = (),
     revisions: Iterable[str] = (),
     trust_remote_code: bool = False,
+    started: Collection[str] | None = None,
 ) -> dict[str, ModelChoice]:
-    """By step, what was chosen for it; a step without a model is absent, and runs the embedded one.
+    """By step, what was chosen for it; a step about which nothing was said is absent, and runs the embedded model.
 
     Args:
         models, revisions: "STEP=NAME" each.
-        devices, dtypes: "STEP=NAME" each, or "NAME" for every step that has a model.
+        devices, dtypes: "STEP=NAME" each, or "NAME" for every step whose model is named; for all if none is.
+        trust_remote_code: for every step whose model may bring code.
+        started: the steps that start here; all if not given.
 
     Raises:
-        InvalidInput: not of that form, no step with a model, or one that has no `--model`.
+        InvalidInput: not of that form, no step with a model that starts here, or what `check_choice` refuses.
     """
-    chosen = _by_step(models, "--model", ())
-    device, dtype = _by_step(devices, "--device", chosen), _by_step(dtypes, "--dtype", chosen)
-    revision = _by_step(revisions, "--revision", ())
-    for option, words in (("--device", device), ("--dtype", dtype), ("--revision", revision)):
-        if extra := words.keys() - chosen.keys():
-            raise InvalidInput(option, f"names {min(extra)}, which has no --model {min(extra)}=NAME")
-    return {
-        step: ModelChoice(
-            model, device.get(step, "auto"), dtype.get(step, "auto"), revision.get(step, ""), trust_remote_code
+    steps = {name: service for name, service in services_with_model().items() if started is None or name in started}
+    model = _by_step(models, "--model", steps)
+    named = list(model) or list(steps)
+    device, dtype = _by_step(devices, "--device", steps, named), _by_step(dtypes, "--dtype", steps, named)
+    revision = _by_step(revisions, "--revision", steps)
+    found = {}
+    for step, service in steps.items():
+        if not any(step in said for said in (model, device, dtype, revision)):
+            continue
+        choice = ModelChoice(
+            model.get(step, EMBEDDED), device.get(step, "auto"), dtype.get(step, "auto"), revision.get(step, "")
         )
-        for step, model in chosen.items()
-    }
+        if trust_remote_code and takes_code(choice):
+            choice = replace(choice, trust_remote_code=True)
+        with about(step):
+            check_choice(step, choice, service.models)
+        found[step] = choice
+    if trust_remote_code and not any(choice.trust_remote_code for choice in found.values()):
+        raise InvalidInput("--trust-remote-code", "is given, but no --model STEP=NAME brings Python code; leave it out")
+    return found
 
 
 def serve_arguments(choice: ModelChoice) -> list[str]:
@@ -45,17 +57,18 @@ def serve_arguments(choice: ModelChoice) -> list[str]:
     return [*words, "--trust-remote-code"] if choice.trust_remote_code else words
 
 
-def _by_step(words: Iterable[str], option: str, everyone: Iterable[str]) -> dict[str, str]:
+def _by_step(
+    words: Iterable[str], option: str, steps: Collection[str], everyone: Collection[str] = ()
+) -> dict[str, str]:
     """What an option says by step; a word without a step is for `everyone`, if it may be."""
     found: dict[str, str] = {}
     for word in words:
         step, equals, value = word.partition("=") if "=" in word else ("", "", word)
-        if not equals and everyone:
+        if not equals and value and everyone:
             found |= dict.fromkeys(everyone, value)
-        elif step in services_with_model() and value:
+        elif step in steps and value:
             found[step] = value
         else:
-            raise InvalidInput(
-                option, f"is {word!r}; it must be STEP=NAME, with STEP one of {', '.join(services_with_model())}"
-            )
+            known = f"with STEP one of {', '.join(steps)}" if steps else "but no step that runs a model starts here"
+            raise InvalidInput(option, f"is {word!r}; it must be STEP=NAME, {known}")
     return found

@@ -17,6 +17,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tensorhop.address import get, reachable, split
+from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.launch.model_choices import serve_arguments
@@ -27,6 +28,7 @@ from tensorhop.settings import Settings, current_settings
 from tensorhop.wire.shared_memory import SUPPORTED, remove_orphans
 
 PIPELINE = SERVICE.name
+LAST_PORT = 65_535
 START_SECONDS = 900.0  # how long a child may take until it serves: large models take minutes to load
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0  # seconds before a child that died is started again; doubles each time
 
@@ -149,6 +151,9 @@ def children(
         choices: by service, which model it runs; the embedded one if it says nothing.
         settings: of each child; this process's if not given. Metrics, if they are wanted, are on consecutive ports from
             the one stated, in the order of the registry.
+
+    Raises:
+        InvalidInput: there are not so many ports after that of the metrics.
     """
     settings = settings or current_settings()
     told = {name: reachable(address) for name, address in listen.items()}
@@ -163,8 +168,14 @@ def children(
             command += serve_arguments(choices[name])
         own = settings
         if settings.metrics:
-            host, port = split(settings.metrics)
-            own = settings.model_copy(update={"metrics": f"{host}:{port + list(ports()).index(name)}"})
+            host, first = split(settings.metrics)
+            port = first + list(ports()).index(name)
+            if port > LAST_PORT:
+                raise InvalidInput(
+                    "--metrics",
+                    f"is {settings.metrics!r}; each process has a port from there on, and {name} has none left",
+                )
+            own = settings.model_copy(update={"metrics": f"{host}:{port}"})
         found.append(Child(name, told[name], command, own))
     return found
 

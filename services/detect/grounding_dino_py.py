@@ -41,8 +41,6 @@ class GroundingDinoPy(GroundingDino):
 
     def _load(self, source: ModelSource) -> Checkpoint:
         device = choose_device(source.choice.device)
-        if source.choice.dtype not in ("auto", "float32"):
-            raise InvalidInput("--dtype", f"is {source.choice.dtype}; groundingdino-py computes in float32")
         config, weights = _only(source.path, ".py", "configuration"), _only(source.path, ".pth", "checkpoint")
         values = assignments.read(config)
         tokenizer, bert = _text_encoder(source.path, config, values)

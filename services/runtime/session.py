@@ -9,6 +9,7 @@ import onnxruntime
 
 from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import InvalidInput
+from tensorhop.extras import pip_install
 from tensorhop.models.sources import parse_device
 
 _CUDA = "CUDAExecutionProvider"
@@ -52,7 +53,10 @@ def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     kind, index = parse_device(device)
     has_cuda = _CUDA in onnxruntime.get_available_providers()
     if kind == "cuda" and not has_cuda:
-        raise InvalidInput("--device", f"is {device}, and ONNX Runtime sees no GPU here; pip install onnxruntime-gpu")
+        install = pip_install("onnxruntime-gpu")
+        raise InvalidInput(
+            "--device", f"is {device}, and ONNX Runtime sees no GPU here; for one of NVIDIA's, install with: {install}"
+        )
     if kind == "cpu" or not has_cuda:
         return ["CPUExecutionProvider"]
     return [(_CUDA, {"device_id": int(index or 0)}), "CPUExecutionProvider"]

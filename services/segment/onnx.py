@@ -38,8 +38,6 @@ class OnnxSegmenter:
         self._path = source.path
         if not source.path.is_file():
             raise InvalidInput("--model", f"{source.path} is not a file; name an .onnx file")
-        if source.choice.dtype != "auto":
-            raise InvalidInput("--dtype", f"is {source.choice.dtype}; an .onnx file has its own: leave it out")
         self._session = open_session(source.path, source.choice.device)
         batch, size = self._check()
         self.revision = source.revision

@@ -3,17 +3,19 @@
 import hashlib
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from tensorhop.errors import InvalidInput
-from tensorhop.extras import CPU_TORCH, groundingdino_command, install_command
+from tensorhop.extras import groundingdino_command, models_command
+from tensorhop.models.own_files import own_files
 from tensorhop.models.presets import PRESETS, ModelPreset
 
 EMBEDDED = "embedded"
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
+DTYPES = ("float32", "bfloat16", "float16")
 
 # The modules that a backend imports beyond those of a plain install.
 NEEDS = {
@@ -25,6 +27,8 @@ NEEDS = {
         *("addict", "matplotlib", "pycocotools", "timm", "yapf"),
     ),
 }
+# The number types that a backend can be told to compute in.
+COMPUTES = {"embedded": ("float32",), "onnx": (), "transformers": DTYPES, "groundingdino": ("float32",)}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -66,33 +70,75 @@ class ModelSource:
         return digest_of_all([_sha256(file) for file in files])
 
 
-def find_model(service: str, choice: ModelChoice, backends: Iterable[str]) -> ModelSource:
+def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -> tuple[str, Path | None]:
+    """Whether a service can run what an operator chose, as far as that is known without its libraries and the hub.
+
+    Args:
+        backends: the service's.
+
+    Returns:
+        The backend, and the path of an operator's own files.
+
+    Raises:
+        InvalidInput: there is no such model, it belongs to another service, a file is missing, or the model cannot use
+            one of the options.
+    """
+    parse_device(choice.device)
+    if choice.dtype not in ("auto", *DTYPES):
+        raise InvalidInput("--dtype", f"is {choice.dtype!r}; it must be auto, float32, bfloat16 or float16")
+    preset = PRESETS.get(choice.model)
+    if preset and preset.service != service:
+        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
+    if choice.model == EMBEDDED:
+        backend, path = EMBEDDED, None
+    elif preset:
+        backend, path = preset.backend, None
+    else:
+        backend, path = own_files(service, choice.model, backends) or _hub_id(service, choice.model)
+    if backend not in backends:
+        raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
+    _check_options(choice, backend, from_hub=bool(preset and preset.repo) or (not preset and path is None))
+    return backend, path
+
+
+def takes_code(choice: ModelChoice) -> bool:
+    """Whether a model may bring Python code: a hub id or a directory may, what ships and presets never do."""
+    return choice.model != EMBEDDED and choice.model not in PRESETS and not choice.model.endswith(".onnx")
+
+
+def find_model(service: str, choice: ModelChoice, backends: Collection[str]) -> ModelSource:
     """The files that `--model` names; fetched from the hub if they are not on this machine.
 
     Args:
         backends: the service's.
 
     Raises:
-        InvalidInput: there is no such model, it belongs to another service, one of its files is missing, it needs a
-            package that is not installed, or it cannot be fetched.
+        InvalidInput: as `check_choice`; or it needs a package that is not installed, or it cannot be fetched.
     """
-    preset = PRESETS.get(choice.model)
-    if preset and preset.service != service:
-        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
-    backend, path = (preset.backend, None) if preset else _local(service, choice.model)
-    revision = ""
-    if backend not in backends:
-        raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
+    backend, path = check_choice(service, choice, backends)
+    preset, revision = PRESETS.get(choice.model), ""
+    if backend == EMBEDDED:
+        return ModelSource(choice, backend, Path())
+    name = choice.model if preset or path else f"{choice.model} (a hub id: there is no such folder here)"
     install = groundingdino_command if backend == "groundingdino" else models_command
-    check_installed(choice.model, NEEDS[backend], install)
+    check_installed(name, NEEDS[backend], install)
     if path is None:
         path, revision = _fetched(choice, preset)
     return ModelSource(choice, backend, path, revision, preset)
 
 
-def models_command() -> str:
-    """How to install what models of the hub and PyTorch need."""
-    return f"{install_command('models')} ({CPU_TORCH})"
+def _check_options(choice: ModelChoice, backend: str, from_hub: bool) -> None:
+    """Raises InvalidInput: an option is given that the model cannot use."""
+    rather = "leave it out, or name another --model"
+    if backend == EMBEDDED and choice.device not in ("auto", "cpu"):
+        raise InvalidInput("--device", f"is {choice.device}, but the embedded model runs on the CPU; {rather}")
+    if choice.dtype != "auto" and choice.dtype not in COMPUTES[backend]:
+        computes = ", ".join(COMPUTES[backend]) or "the number type of its file"
+        raise InvalidInput("--dtype", f"is {choice.dtype}, but {choice.model} computes in {computes}; {rather}")
+    if choice.revision and (backend == EMBEDDED or not from_hub):
+        raise InvalidInput("--revision", f"is {choice.revision}, but {choice.model} is not from the hub; {rather}")
+    if choice.trust_remote_code and (backend != "transformers" or not takes_code(choice)):
+        raise InvalidInput("--trust-remote-code", f"is given, but {choice.model} brings no Python code; {rather}")
 
 
 def check_installed(model: str, modules: Iterable[str], install: Callable[[], str] = models_command) -> None:
@@ -114,28 +160,23 @@ def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str
     from tensorhop.models import hub
 
     here = hub.local(choice.model, choice.revision, preset)
-    return here or hub.pull(choice.model, choice.revision, preset, choice.trust_remote_code)
+    try:
+        return here or hub.pull(choice.model, choice.revision, preset, choice.trust_remote_code)
+    except InvalidInput as error:
+        if preset:
+            raise
+        raise InvalidInput(error.field, f"{error.message}; there is no folder {choice.model} here either") from error
 
 
-def _local(service: str, model: str) -> tuple[str, Path | None]:
-    """The backend, and the files if they are on this machine already."""
-    path = Path(model)
-    if path.suffix == ".onnx":
-        if not path.is_file():
-            raise InvalidInput("--model", f"{model} is not a file")
-        return "onnx", path
-    if model and path.is_dir():
-        if (path / "config.json").is_file():
-            return "transformers", path
-        if any(path.glob("*.pth")):
-            return "groundingdino", path
-        raise InvalidInput("--model", f"{model} holds neither a config.json (transformers) nor a .pth (groundingdino)")
-    if _HUB_ID.fullmatch(model) and not model.startswith("."):
+def _hub_id(service: str, model: str) -> tuple[str, None]:
+    """The backend of a hub id. Raises InvalidInput: it is none, nor anything else."""
+    if _HUB_ID.fullmatch(model):
         return "transformers", None
     known = [EMBEDDED, *(name for name, preset in PRESETS.items() if preset.service == service)]
     raise InvalidInput(
         "--model",
-        f"is {model!r}; it must be one of {', '.join(known)}, a hub id (owner/name), a directory or an .onnx file",
+        f"is {model!r}, and there is no such folder here; it must be one of {', '.join(known)}, a hub id (owner/name), "
+        "a directory or an .onnx file",
     )
 
 

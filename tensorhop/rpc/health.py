@@ -115,7 +115,7 @@ class HealthServicer(health.HealthServicer):  # type: ignore[misc]  # which has 
 
 
 def why_not_ready(channel: grpc.Channel, timeout: float) -> str:
-    """Why a server cannot do its work now, such as "segment at localhost:50053 does not answer"; "" if it can.
+    """Why a server cannot do its work now, such as "segment: nothing answers at localhost:50053"; "" if it can.
 
     A server that has no such health, as an older one, is ready if it serves at all.
 
@@ -131,7 +131,9 @@ def why_not_ready(channel: grpc.Channel, timeout: float) -> str:
         missing = "; ".join(missing_of(channel, timeout).values())
         return missing or f"it is {STATUS.ServingStatus.Name(status or 0)}"
     except grpc.RpcError as error:
-        return f"it does not answer: {explain(error.details() or '') or error.code().name}"
+        details = error.details() or ""
+        reason = explain(details)
+        return reason if reason != details else f"it does not answer: {details or error.code().name}"
 
 
 def missing_of(channel: grpc.Channel, timeout: float) -> dict[str, str]:

@@ -90,24 +90,25 @@ class Remote:
         return True
 
     def problem(self, timeout: float) -> str:
-        """Why no call can be made now, as the end of a sentence: "does not answer"; "" if one can.
+        """Why no call can be made now: "nothing answers at localhost:50053; ..."; "" if one can.
 
         Args:
             timeout: seconds for an answer; one that cannot be connected to is told at once.
         """
         if self._security.tls_ca:
             self._renew()
+        address = self._authority or self._address
         try:
             status = self._checks[0](health_pb2.HealthCheckRequest(), timeout=timeout).status
         except grpc.RpcError as error:
             code, details = error.code(), error.details() or ""
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                reason = explain(details)
-                return "does not answer" if reason == details else f"does not answer: {reason}"
+                reason = explain(details, address)
+                return f"{address} does not answer" if reason == details else reason
             if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
-                return f"does not take calls from here: {details}"
+                return f"{address} does not take calls from here: {details}"
             return ""  # it answers; not every server has health
-        return "does not serve" if status == health_pb2.HealthCheckResponse.NOT_SERVING else ""
+        return f"{address} does not serve" if status == health_pb2.HealthCheckResponse.NOT_SERVING else ""
 
     def info(self, timeout: float) -> info_pb2.GetInfoResponse:
         """What the server runs. Raises grpc.RpcError."""

@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import grpc
 
-from tensorhop.address import is_loopback
+from tensorhop.address import UNCONNECTED, is_loopback, unanswered
 from tensorhop.errors import InvalidInput
 from tensorhop.settings import Settings, current_settings
 
@@ -35,7 +35,6 @@ MEANINGS = (
     ("Failed parsing HTTP/2", f"{NO_HTTP2}: it may be a web server, or the port of `tensorhop serve http`"),
     ("health check call failed", "answers, but not to health checks; it may be a proxy that cannot reach its server"),
 )
-UNCONNECTED = ("failed to connect to all addresses", "connections to all backends failing")
 PEER = re.compile(r"(?:ipv4|ipv6|unix):\S+(?=: )")
 
 
@@ -231,14 +230,18 @@ def stamp_of(path: str) -> tuple[int, int, int] | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def explain(details: str) -> str:
-    """gRPC's details of a failed call, in one plain sentence if they are about the security of the connection."""
+def explain(details: str, address: str = "") -> str:
+    """gRPC's details of a failed call, in one plain sentence if there was no connection.
+
+    Args:
+        address: as it was named; if not given, it is taken from the details.
+    """
     if details.startswith(UNCONNECTED):
         peer = PEER.search(details)
         for words, meaning in MEANINGS:
             if words in details:
                 return f"the server at {peer[0] if peer else 'this address'} {meaning}"
-    return details
+    return unanswered(details, address) or details
 
 
 def _read(name: str, path: str) -> bytes:

@@ -69,11 +69,9 @@ class Service:
         choice = choice or ModelChoice()
         started = time.monotonic()
         model: Model
-        if choice.model == EMBEDDED:
-            model = resolve_name(self.models[EMBEDDED])()
-        else:
-            source = find_model(self.name, choice, self.models)
-            model = resolve_name(self.models[source.backend])(source)
+        source = find_model(self.name, choice, self.models)
+        kind = resolve_name(self.models[source.backend])
+        model = kind() if source.backend == EMBEDDED else kind(source)
         try:
             model.warm_up()
         except MemoryError as error:

@@ -50,18 +50,26 @@ def to_status(fault: pb.Fault) -> grpc.Status:
     return answer
 
 
-def sentence_of(error: grpc.RpcError) -> str:
-    """What gRPC says of a failed call, made plain where it is about TLS or a proxy."""
+def sentence_of(error: grpc.RpcError, address: str = "") -> str:
+    """What gRPC says of a failed call, made plain where there was no connection.
+
+    Args:
+        address: that was called, as it was named; if not given, what gRPC's words say of it.
+    """
     details = error.details() if hasattr(error, "details") else str(error)  # which is all that some wrappers say
     details = details or code_of(error).name
     proxy = explain_proxy(details)
-    return details + proxy if proxy else explain(details)
+    return details + proxy if proxy else explain(details, address)
 
 
-def from_error(error: grpc.RpcError, service: str = "") -> ServiceFault:
-    """The fault of a failed call: the one that the service sent, or one made from gRPC's own status."""
+def from_error(error: grpc.RpcError, service: str = "", address: str = "") -> ServiceFault:
+    """The fault of a failed call: the one that the service sent, or one made from gRPC's own status.
+
+    Args:
+        service, address: that was called; "" if unknown.
+    """
     code = code_of(error)
-    fault = pb.Fault(code=f"CODE_{code.name}", message=sentence_of(error))
+    fault = pb.Fault(code=f"CODE_{code.name}", message=sentence_of(error, address))
     fault.retryable = fault.code in RETRYABLE
     lasting = NO_HTTP2 in fault.message
     if answer := HTTP_STATUS.search(fault.message):

@@ -155,7 +155,11 @@ def test_sizes_are_told_so_that_one_sees_which_is_larger(
 
 BUSY = {"code": "UNAVAILABLE", "detail": "16 requests are being worked on already", "retry_after": 1, "retryable": True}
 FULL = {"code": "RESOURCE_EXHAUSTED", "detail": "the queue of detect is full", "step": "detect", "retryable": True}
-DOWN = {"code": "UNAVAILABLE", "detail": "detect at localhost:50052 does not answer", "step": "detect"}
+DOWN = {
+    "code": "UNAVAILABLE",
+    "detail": "detect: nothing answers at localhost:50052; start it with tensorhop up",
+    "step": "detect",
+}
 PIXELS = {
     "code": "INVALID_ARGUMENT",
     "field": "image.encoded",

@@ -21,6 +21,7 @@ from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.launch import processes
 from tensorhop.orchestrator.launch.processes import children
 from tensorhop.rpc.registry import ports
+from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
 from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
 from tensorhop.settings import Settings
@@ -106,17 +107,41 @@ def test_children_get_their_parents_settings_and_a_port_each_for_metrics() -> No
         assert environment["TENSORHOP_METRICS"] == f"127.0.0.1:{9100 + list(ports()).index(name)}"
 
 
-def test_options_of_up_reach_its_children(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [[], ["--one-process"]], ids=["processes", "one process"])
+def test_up_serves_with_many_options_at_once(tmp_path: Path, mode: list[str]) -> None:
     with socket.socket() as free:
         free.bind((HOST, 0))
-        metrics = free.getsockname()[1] - list(ports()).index("postprocess")
-    arguments = ["--only", "postprocess", "--metrics", f"{HOST}:{metrics}", "--log-format", "json"]
-    with tensorhop("up", "--host", HOST, *arguments, cwd=tmp_path, until=b"ready") as process:
-        (child,) = children_of(process.pid).values()
-        environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-        assert b"TENSORHOP_LOG_FORMAT=json" in environment
-        address = f"{HOST}:{metrics + list(ports()).index('postprocess')}"
-        assert b"tensorhop" in call(address, "GET", "/metrics").body
+        metrics = free.getsockname()[1] - len(ports())
+    (tmp_path / "tokens").write_text("secret\n")
+    arguments = ["--metrics", f"{HOST}:{metrics}", "--log-format", "json", "--cache", "none", "--token-file", "tokens"]
+    arguments += ["--closed-health", "--no-reflection", "--no-shm", "--allow-path", ".", "--device", "cpu"]
+    with tensorhop("up", "--host", HOST, *mode, *arguments, cwd=tmp_path, until=b"ready; Ctrl-C") as process:
+        children = children_of(process.pid)
+        for child in children.values():
+            environment = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+            assert b"TENSORHOP_LOG_FORMAT=json" in environment
+        for number in [list(ports()).index(name) for name in children] or [0]:
+            assert b"tensorhop" in call(f"{HOST}:{metrics + number}", "GET", "/metrics").body
+        assert call(f"{HOST}:{ports()['http']}", "GET", "/readyz").json == {"status": "ready"}
+        with PipelineClient(
+            f"{HOST}:{ports()['pipeline']}", security=Security(token_file=f"{tmp_path}/tokens")
+        ) as client:
+            *_, summary = client.process(CAT, phrases=["cat"])
+        assert summary.objects == 1
+
+
+def test_what_a_child_is_refused_is_told_by_its_name(tmp_path: Path) -> None:
+    """As only the child finds out: what the user typed, no usage of a command that nobody typed, and who it was."""
+    network = Path(__file__).parents[2] / "services" / "embedded" / "weights" / "u2netp.onnx"
+    (tmp_path / "net.onnx").write_bytes(network.read_bytes()[:1000])
+    command = up_command("--only", "segment", "--model", "segment=net.onnx")
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1
+    first, *_, last = refused.stderr.splitlines()
+    assert first.startswith("segment: --model net.onnx cannot be run by ONNX Runtime")
+    assert last == "Error: segment could not start; its message is above"
+    assert "Usage" not in refused.stderr
+    assert "python" not in refused.stderr
 
 
 def test_a_child_that_died_is_started_again(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
 from tensorhop.orchestrator.launch.model_choices import model_choices, serve_arguments
+from tensorhop.rpc.registry import models as services_with_model
 
 
 def test_each_step_has_its_own():
@@ -26,16 +27,42 @@ def test_what_names_no_step_is_refused(word, option):
     assert caught.value.field == option
 
 
-@pytest.mark.parametrize("option", ["device", "dtype", "revision"])
-def test_an_option_of_a_step_without_a_model_is_refused(option):
-    with pytest.raises(InvalidInput, match="names detect, which has no --model detect=NAME") as caught:
-        model_choices(["segment=a/b"], **{f"{option}s": ["detect=x"]})
-    assert caught.value.field == f"--{option}"
-
-
-def test_a_device_for_nothing_is_refused():
-    with pytest.raises(InvalidInput, match="is 'cuda'"):
+def test_without_a_model_a_device_is_for_the_embedded_ones():
+    assert model_choices([], ["cpu"]) == dict.fromkeys(services_with_model(), ModelChoice(device="cpu"))
+    assert model_choices([], ["detect=cpu"]) == {"detect": ModelChoice(device="cpu")}
+    with pytest.raises(InvalidInput, match="describe: --device is cuda, but the embedded model runs on the CPU"):
         model_choices([], ["cuda"])
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"devices": ["detect=gpu1"]}, "detect: --device is 'gpu1'; it must be auto, cpu, cuda or cuda:N"),
+        ({"models": ["segment=u2net"], "devices": ["gpu1"]}, "segment: --device is 'gpu1'"),
+        ({"models": ["segment=u2net"], "devices": ["detect=cuda"]}, "detect: --device is cuda, but the embedded model"),
+        ({"dtypes": ["detect=float16"]}, "detect: --dtype is float16, but embedded computes in float32"),
+        ({"revisions": ["detect=v1"]}, "detect: --revision is v1, but embedded is not from the hub"),
+        ({"models": ["segment=./net"]}, "segment: --model is './net', but there is no file or folder"),
+        ({"trust_remote_code": True}, "no --model STEP=NAME brings Python code"),
+        ({"models": ["segment=u2net"], "trust_remote_code": True}, "no --model STEP=NAME brings Python code"),
+    ],
+)
+def test_what_a_step_cannot_use_is_refused_by_its_name(words, says):
+    with pytest.raises(InvalidInput, match=says):
+        model_choices(**words)
+
+
+def test_code_is_run_of_those_that_may_bring_some():
+    chosen = model_choices(["describe=blip-base", "segment=a/b"], revisions=["segment=v1"], trust_remote_code=True)
+    assert [choice.trust_remote_code for choice in chosen.values()] == [False, True]
+
+
+def test_a_step_that_does_not_start_has_no_model():
+    assert set(model_choices([], ["cpu"], started=["http", "segment"])) == {"segment"}
+    with pytest.raises(InvalidInput, match=r"with STEP one of segment$"):
+        model_choices(["detect=a/b"], started=["http", "segment"])
+    with pytest.raises(InvalidInput, match="but no step that runs a model starts here"):
+        model_choices([], ["cpu"], started=["postprocess"])
 
 
 @pytest.mark.parametrize("choice", [ModelChoice("x"), ModelChoice("a/b", "cuda:1", "float16", "v1", True)])

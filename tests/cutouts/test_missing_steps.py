@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import QUICK, call, oval, post
 from typer.testing import CliRunner
 
+from tensorhop.address import nothing_answers
 from tensorhop.healthcheck import lack
 from tensorhop.orchestrator.chain import steps as chain_steps
 from tensorhop.orchestrator.chain.steps import Steps
@@ -36,7 +37,7 @@ def pipeline(servers: dict[str, Server], request: pytest.FixtureRequest, tmp_pat
 @pytest.mark.parametrize("pipeline", [("segment",), ("describe", "detect", "segment", "postprocess")], indirect=True)
 def test_what_is_missing_is_told(pipeline: tuple[str, dict[str, str]]) -> None:
     address, told = pipeline
-    expected = [f"{name} at {told[name]} does not answer" for name in STEPS if told[name].startswith("unix:")]
+    expected = [f"{name}: {nothing_answers(told[name])}" for name in STEPS if told[name].startswith("unix:")]
     with open_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         for name, status in (("", STATUS.SERVING), (PIPELINE.descriptor.full_name, STATUS.SERVING), ("readiness", 2)):

@@ -23,7 +23,7 @@ def refusal(service: Service, path: Path, **choice: str) -> str:
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
-    assert "must be one of" in refusal(DETECT, tmp_path / "none")
+    assert f"there is no file or folder {tmp_path}/none" in refusal(DETECT, tmp_path / "none")
 
 
 def test_a_directory_of_something_else(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_directory_of_something_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "said"),
     [
-        ("model.safetensors", "holds no weights"),
+        ("model.safetensors", "has no weights"),
         ("tokenizer.json", "holds no tokenizer"),
         ("processor_config.json", "holds no processor configuration"),
     ],

@@ -161,7 +161,7 @@ def test_code_is_fetched_only_when_asked_for(tensorhop):
     ("words", "endpoint", "says"),
     [
         (["o/other"], None, "o/other: the hub has no such model"),
-        (["a/b/c"], None, "a/b/c: the hub has no such model"),
+        (["a/b/c"], None, "NAME is 'a/b/c', a path; name a preset or a hub id"),
         (["o/m", "--revision", "v9"], None, "--revision v9 is no branch, tag or commit of o/m"),
         (["o/m"], "http://127.0.0.1:1", "o/m is not on this machine, and http://127.0.0.1:1 cannot be reached"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import runpy
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ import onnx
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageSegmentation
 
 from tensorhop.errors import InvalidInput
@@ -64,10 +66,33 @@ def by_transformers(folder: Path, photo: np.ndarray) -> np.ndarray:
     return np.asarray(alpha.resize((photo.shape[1], photo.shape[0]), Image.Resampling.BICUBIC))
 
 
+def test_a_bare_pth_becomes_the_weights_of_a_folder_as_documented(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights of a training on several GPUs, in the folder of other published weights."""
+    page = (Path(__file__).parents[2] / "docs" / "segment.md").read_text()
+    (recipe,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "BiRefNet.pth" in block]
+    weights = load_file(tiny / "tiny-birefnet" / "model.safetensors")
+    shutil.copytree(tiny / "tiny-birefnet", tmp_path / "BiRefNet")
+    save_file({name: 0 * value for name, value in weights.items()}, tmp_path / "BiRefNet" / "model.safetensors")
+    torch.save({f"module.{name}": value for name, value in weights.items()}, tmp_path / "BiRefNet.pth")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput, match="which holds weights but not their network"):
+        SERVICE.load_model(ModelChoice("BiRefNet.pth"))
+    exec(recipe, {})
+    tensors = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    made, expected = (
+        HubCodeSegmenter(source_of(folder, trust_remote_code=True)).probabilities(tensors)
+        for folder in (tmp_path / "BiRefNet", tiny / "tiny-birefnet")
+    )
+    np.testing.assert_array_equal(made, expected)
+
+
 @pytest.mark.parametrize("name", ["free.onnx", "fixed.onnx", "tiny-birefnet"])
 def test_the_service_answers_what_transformers_does(tiny: Path, photo: np.ndarray, name: str) -> None:
     height, width = photo.shape[:2]
-    server = Server(SERVICE, SERVICE.load(ModelChoice(str(tiny / name), trust_remote_code=True)), "127.0.0.1:0")
+    choice = ModelChoice(str(tiny / name), trust_remote_code=not name.endswith(".onnx"))
+    server = Server(SERVICE, SERVICE.load(choice), "127.0.0.1:0")
     tensor = tensor_pb2.Tensor(dtype="UINT8", shape=photo.shape, data=photo.tobytes())
     request = segment_pb2.SegmentRequest(
         image=image_pb2.Image(tensor=tensor), boxes=[write_box(Box(0, 0, width, height))]
@@ -176,7 +201,7 @@ def answer_otherwise(folder: Path) -> None:
     [
         (break_weights, "cannot be loaded: "),
         (lose_weights, "lacks weights that its code wants: outer.weight"),
-        (drop_weights, "holds no weights"),
+        (drop_weights, "has no weights"),
         (break_code, "a_package_that_is_not_there"),
         (drop_code, "brings no code for AutoModelForImageSegmentation"),
         (break_config, "cannot be loaded: JSONDecodeError"),

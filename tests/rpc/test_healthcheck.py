@@ -38,4 +38,4 @@ def test_as_a_command(server: tuple[str, health.HealthServicer], tmp_path: Path)
     assert subprocess.run([*command, server[0]]).returncode == 0
     nobody = subprocess.run([*command, f"unix:{tmp_path}/nobody"], capture_output=True, text=True)
     assert nobody.returncode == 1
-    assert f"unix:{tmp_path}/nobody does not answer" in nobody.stderr
+    assert f"nothing answers at unix:{tmp_path}/nobody; start it with tensorhop up" in nobody.stderr

@@ -21,7 +21,7 @@ from tensorhop.services.describe.service import SERVICE
 from tensorhop.v1 import info_pb2
 
 GUARD = 20.0  # seconds after which something hangs
-MISSING = "segment at localhost:50053 does not answer"
+MISSING = "segment: nothing answers at localhost:50053; start it with tensorhop up"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
 
@@ -124,4 +124,4 @@ def test_a_server_that_knows_no_readiness_is_ready_if_it_serves(monkeypatch: pyt
 
 
 def test_a_server_that_is_not_there_is_not_ready() -> None:
-    assert "127.0.0.1:1 is not ready: it does not answer" in lack("127.0.0.1:1")
+    assert "127.0.0.1:1 is not ready: nothing answers at" in lack("127.0.0.1:1")

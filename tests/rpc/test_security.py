@@ -455,7 +455,7 @@ def test_the_healthcheck_asks_a_server_by_its_own_certificate(files, name, more,
     try:
         with serving(Security.of()) as server:
             assert failure(server.address) == ""
-        assert "does not answer" in failure(server.address)
+        assert failure(server.address) == f"nothing answers at {server.address}; start it with tensorhop up"
     finally:
         use_settings(None)
 

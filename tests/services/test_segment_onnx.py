@@ -180,5 +180,7 @@ def test_a_gpu_that_is_not_there() -> None:
 
 
 def test_the_number_type_is_the_files() -> None:
-    with pytest.raises(InvalidInput, match=r"^--dtype is float16; an \.onnx file has its own: leave it out"):
-        open_model(FILE, dtype="float16")
+    with pytest.raises(
+        InvalidInput, match=r"^--dtype is float16, but .*\.onnx computes in the number type of its file"
+    ):
+        SERVICE.load_model(ModelChoice(str(FILE), dtype="float16"))

@@ -303,7 +303,7 @@ def test_half_a_text_encoder(path: Path, file: str) -> None:
 def test_devices_and_number_types_that_are_not_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert "--device is cuda, and this machine shows 0 GPUs; use cpu" in refusal(path, device="cuda")
-    assert "--dtype is bfloat16; groundingdino-py computes in float32" in refusal(path, dtype="bfloat16")
+    assert f"--dtype is bfloat16, but {path} computes in float32" in refusal(path, dtype="bfloat16")
 
 
 def test_a_network_that_does_not_fit_the_device(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
