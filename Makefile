@@ -194,7 +194,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models]' onnx
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models]' onnx flask
 	@touch $@
 
 # Node's packages, where a package.json asks for them; the lock files name no registry.

@@ -4,7 +4,8 @@ The commands run in a folder that looks like a clone. Servers listen on their de
 the tests' own, so nothing else on this machine is in the way. These things differ from a reader's terminal:
 
 - `tensorhop up` without options is running already: the same for all pages. A section that starts a server in its place
-  has a namespace of its own. Each server that a section starts ends with the section.
+  has a namespace of its own; its `tensorhop up` gets `--one-process`, since six processes take seconds to start. Each
+  server that a section starts ends with the section.
 - `make` prints what it would do (`--dry-run`), so a target must exist. Only `make protos` is done.
 - `tensorhop run` uses the running pipeline (TENSORHOP_ENDPOINT), whose cache knows the sample photos.
 - What a reader has to replace is replaced: VALUES.
@@ -37,6 +38,7 @@ VALUES = {
 }
 SECONDS = 120.0  # after which a command hangs
 SERVER = re.compile(r"^(?:\w+=\S+ )*(?:tensorhop (?P<command>up|serve)\b(?P<rest>.*)|flask .*|envoy .*)$", re.DOTALL)
+ONE_PROCESS = re.compile(r"\btensorhop up\b")
 SERVES = re.compile(r"serves on|Running on|starting main dispatch loop")
 ALL_SERVE = re.compile(r"^ready; ", re.MULTILINE)  # of `tensorhop up`
 LOOPBACK = (
@@ -165,7 +167,7 @@ class Reader:
                             continue
                         for line in lines:
                             if own or line != "tensorhop up":
-                                started.start(line, cwd, env)
+                                started.start(ONE_PROCESS.sub(r"\g<0> --one-process", line), cwd, env)
 
     def _said(self, block: Block) -> str:
         text = block.text
