@@ -37,13 +37,13 @@ otel: .venv/installed  ## install what traces need into .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[otel]'
 
 test: .venv/tested  ## run the tests
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 test-models: .venv-models/tested  ## run the tests of the models that need PyTorch, in .venv-models
 	.venv-models/bin/pytest tests/models
 
 test-lowest: .venv-lowest/tested  ## run the tests on the oldest versions that pyproject.toml allows; on Python 3.11
-	.venv-lowest/bin/pytest --numprocesses auto
+	.venv-lowest/bin/pytest --numprocesses auto --dist loadgroup
 
 test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
 	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py
@@ -194,7 +194,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models]' onnx
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models]' onnx flask
 	@touch $@
 
 # Node's packages, where a package.json asks for them; the lock files name no registry.
