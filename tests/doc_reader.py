@@ -37,9 +37,11 @@ VALUES = {
     "PHOTOS": "examples/photos",
 }
 SECONDS = 120.0  # after which a command hangs
-SERVER = re.compile(r"^(?:\w+=\S+ )*(?:tensorhop (?P<command>up|serve)\b(?P<rest>.*)|flask .*|envoy .*)$", re.DOTALL)
+SERVER = re.compile(
+    r"^(?:\w+=\S+ )*(?:tensorhop (?P<command>up|serve)\b(?P<rest>.*)|flask .*|envoy .*|\S+ -m uvicorn .*)$", re.DOTALL
+)
 ONE_PROCESS = re.compile(r"\btensorhop up\b")
-SERVES = re.compile(r"serves on|Running on|starting main dispatch loop")
+SERVES = re.compile(r"serves on|(?:Running|running) on|starting main dispatch loop")
 ALL_SERVE = re.compile(r"^ready; ", re.MULTILINE)  # of `tensorhop up`
 LOOPBACK = (
     "import fcntl, socket, sys; fcntl.ioctl(socket.socket(), 0x8914, b'lo'.ljust(16, b'\\0') + b'\\1' + bytes(23))"
