@@ -179,8 +179,17 @@ class Reader:
 
 
 def run(command: list[str], text: str, cwd: Path, env: Mapping[str, str], block: Block) -> None:
-    done = subprocess.run(command, input=text, cwd=cwd, env=env, capture_output=True, text=True, timeout=SECONDS)
-    assert done.returncode == 0, f"{block}: exit code {done.returncode}\n{text}\n{done.stdout}\n{done.stderr}"
+    """Run a script to its end; one that hangs is killed, with all that it started."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=env, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(text, SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, errors = process.communicate()
+    assert process.returncode == 0, f"{block}: exit code {process.returncode}\n{text}\n{output}\n{errors}"
 
 
 def logical(text: str) -> list[str]:
