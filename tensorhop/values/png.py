@@ -13,7 +13,7 @@ from tensorhop.values.output_options import PNG_LEVEL
 try:
     from isal import isal_zlib
 except ImportError:  # no wheel of isal for this platform; pyproject.toml lists those that have one
-    isal_zlib = None
+    isal_zlib = None  # type: ignore[assignment]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by channels: grey, RGB, RGBA
@@ -72,7 +72,7 @@ def fast_png(strips: Iterable[np.ndarray], size: Size, channels: int) -> bytes:
         np.subtract(rows[0], above, out=filtered[0, 1:])
         np.subtract(rows[1:], rows[:-1], out=filtered[1 : len(rows), 1:])
         above = rows[-1].copy()
-        file += data_chunks(compressor.compress(filtered[: len(rows)]))
+        file += data_chunks(compressor.compress(filtered[: len(rows)].data))
     file += data_chunks(compressor.flush())
     return b"".join([*file, *chunk(b"IEND", b"")])
 

@@ -1,4 +1,4 @@
-"""PNG files, as three readers that share no code see them: OpenCV's libpng or spng, Pillow's, and the one below."""
+"""PNG files, as three readers that share no code see them: OpenCV, Pillow, and the one below."""
 
 import io
 import struct
@@ -54,6 +54,7 @@ def by_pillow(file: bytes) -> np.ndarray:
 
 def by_opencv(file: bytes) -> np.ndarray:
     pixels = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
     order = {3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGBA}
     return cv2.cvtColor(pixels, order[pixels.shape[2]]) if pixels.ndim == 3 else pixels
 
