@@ -99,6 +99,14 @@ def hop_command(payload: Chosen = None, rounds: Rounds = 15, as_json: AsJson = F
     show(hop(chosen(payload), rounds, peer_methods(say)), "There and back", as_json)
 
 
+@bench.command("calls")
+def calls_command(rounds: Rounds = 15, as_json: AsJson = False) -> None:
+    """Time small calls: bytes alone, stock gRPC, ours, a chain's step. Processor time too. Linux only."""
+    from bench_wire.calls import calls
+
+    show(calls(rounds), "Small calls", as_json)
+
+
 @bench.command("mixed")
 def mixed_command(payload: One = "36MB", rounds: Rounds = 5, as_json: AsJson = False) -> None:
     """Time small calls while large messages run, on one connection and on two."""
