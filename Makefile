@@ -18,7 +18,7 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 .PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views
-.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-mixed bench-soak
+.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -119,6 +119,12 @@ bench-batching: .venv-bench/installed  ## time callers of a simulated accelerato
 
 bench-growth: .venv-bench/installed  ## time and weigh the chain as photos, objects and callers grow
 	$(BENCH) growth $(ARGS)
+
+bench-pipelines: .venv-bench/installed  ## weigh a photo in one, two and four pipelines behind one name
+	$(BENCH) pipelines $(ARGS)
+
+bench-calls: .venv-bench/installed  ## time small calls, and weigh their processor time, against stock gRPC
+	$(BENCH) calls $(ARGS)
 
 bench-mixed: .venv-bench/installed  ## time small calls while large messages run
 	$(BENCH) mixed $(ARGS)

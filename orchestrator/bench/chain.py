@@ -3,6 +3,9 @@
 Four EchoServices, each in a process of its own, stand for describe, detect, segment and postprocess without models:
 each gets the image and answers it whole, more than the real steps do. By shared memory the image is copied once into a
 slot where all read it; each writes its answer to a slot that the caller lends, and the caller reads it there.
+
+The method shm-read moves what the real chain moves: describe and detect answer little, segment a mask, and postprocess
+gets and answers the object's pixels, a sixteenth of the image.
 """
 
 import statistics
@@ -15,7 +18,8 @@ import numpy as np
 
 from tensorhop.address import reachable
 from tensorhop.client.pipeline import PipelineClient
-from tensorhop.orchestrator.bench import product, stock
+from tensorhop.orchestrator.bench import floor, product, stock
+from tensorhop.orchestrator.bench.echo import thumbnail
 from tensorhop.orchestrator.bench.hop import measure
 from tensorhop.orchestrator.bench.method import Method
 from tensorhop.orchestrator.bench.payload import Payload
@@ -30,12 +34,19 @@ METHODS = (
     Method("stock", stock.connect, stock.serve),
     Method("tcp", product.inline, product.serve),
     Method("shm", product.shared_chain, product.serve),
+    Method("shm-read", product.by_reference, product.serve_reader, expects=thumbnail),
+    Method("empty", product.empty, product.serve),
+    Method("memcpy", floor.copy),
 )
+FLOOR = ("empty", "memcpy")  # what every method is compared with; no transport of the chain
 
 
 def chain(payloads: Sequence[Payload], rounds: int, photo: np.ndarray | None = None) -> list[Row]:
     """Time every method. With a photo, beside it stands the real chain's time on the embedded models for this size."""
     rows = rows_of(measure(METHODS, payloads, rounds, servers=len(CUTOUTS.calls)), ("stock",))
+    for row in rows:
+        medians = {one["method"]: one["median_ms"] for one in rows if one["payload"] == row["payload"]}
+        row["less_empty_to_memcpy"] = round((row["median_ms"] - medians["empty"]) / medians["memcpy"], 2)
     if photo is None:
         return rows
     with processes() as start:
@@ -45,7 +56,7 @@ def chain(payloads: Sequence[Payload], rounds: int, photo: np.ndarray | None = N
             seconds = [pipeline.ask(payload) for _ in range(min(rounds, 3))]
             whole = statistics.median(seconds) * 1000
             for row in rows:
-                if row["payload"] == payload.name:
+                if row["payload"] == payload.name and row["method"] not in FLOOR:
                     row |= {"pipeline_ms": round(whole, 1), "of_pipeline": round(row["median_ms"] / whole, 4)}
     return rows
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from tensorhop.orchestrator.bench import floor, product, stock
+from tensorhop.orchestrator.bench.echo import thumbnail
 from tensorhop.orchestrator.bench.method import WARM_UP, Method, client
 from tensorhop.orchestrator.bench.payload import Payload
 from tensorhop.orchestrator.bench.process import processes
@@ -14,6 +15,7 @@ METHODS = (
     Method("tcp", product.inline, product.serve),
     Method("unix", product.inline, product.serve_unix),
     Method("shm", product.shared, product.serve),
+    Method("shm-read", product.by_reference, product.serve_reader, expects=thumbnail),
     Method("empty", product.empty, product.serve),
     Method("socket", floor.connect, floor.serve),
 )

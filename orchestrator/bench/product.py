@@ -8,26 +8,30 @@ from pathlib import Path
 
 import numpy as np
 
-from tensorhop.orchestrator.bench.echo import SERVICE
+from tensorhop.orchestrator.bench.echo import READER, SERVICE, object_of
 from tensorhop.orchestrator.bench.method import Echo
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.server import Server
+from tensorhop.rpc.service import Service
 from tensorhop.v1 import echo_pb2 as pb
 from tensorhop.wire.allocator import keep_large_buffers
 from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.payloads import Payloads
-from tensorhop.wire.shared_memory import Pool
+from tensorhop.wire.shared_memory import Pool, Slot
 from tensorhop.wire.tensor import to_array, to_tensor
 
 
 @contextmanager
-def serve(address: str = "127.0.0.1:0") -> Iterator[str]:
+def serve(address: str = "127.0.0.1:0", service: Service = SERVICE) -> Iterator[str]:
     keep_large_buffers()
-    server = Server(SERVICE, SERVICE.load(), address)
+    server = Server(service, service.load(), address)
     try:
         yield server.address
     finally:
         server.stop(0).wait()
+
+
+serve_reader = partial(serve, service=READER)
 
 
 @contextmanager
@@ -61,12 +65,13 @@ def inline(*addresses: str) -> Iterator[Echo]:
 
 
 @contextmanager
-def empty(address: str) -> Iterator[Echo]:
+def empty(*addresses: str) -> Iterator[Echo]:
     """A call without a payload: what is left for the bytes to cost is the difference to it."""
-    with remotes((address,)) as (remote,):
+    with remotes(addresses) as connected:
 
         def echo(array: np.ndarray) -> np.ndarray:
-            send(remote, np.zeros(0, np.uint8))
+            for remote in connected:
+                send(remote, np.zeros(0, np.uint8))
             return array
 
         yield echo
@@ -104,6 +109,44 @@ def shared(*addresses: str, copy_out: bool = True) -> Iterator[Echo]:
 
 
 shared_chain = partial(shared, copy_out=False)
+
+
+@contextmanager
+def by_reference(*addresses: str) -> Iterator[Echo]:
+    """What a caller does that reads the answer in place: one copy into a slot, which the service reads, small answers.
+
+    To four services it is what the pipeline does of a photo with one object: describe and detect answer little; segment
+    answers the object's mask in a lent slot; postprocess gets the object's pixels in a slot of their own, and answers
+    as many in a lent one.
+    """
+    pool = Pool.of()
+    with remotes(addresses) as connected, closing(pool):
+
+        def echo(array: np.ndarray) -> np.ndarray:
+            payloads = Payloads.into([pool.take(array.nbytes)])
+            image = to_tensor(array, payloads)
+            for remote in connected[:2]:
+                back = call(remote, Packet(pb.EchoRequest(tensor=image), payloads))
+            used = list(payloads.slots)
+            if len(connected) > 2:
+                _, _, segment, postprocess = connected
+                lent = payloads.lend(pool.take(array[..., 0].nbytes // 16))
+                used = list(payloads.slots)
+                call(segment, Packet(pb.EchoRequest(tensor=image, lent=lent), payloads))
+                used += finish(postprocess, object_of(array), pool)
+            for slot in used:
+                pool.give_back(slot)
+            return back
+
+        yield echo
+
+
+def finish(remote: Remote, crop: np.ndarray, pool: Pool) -> list[Slot]:
+    """An object's pixels there and back, as postprocess gets and answers them. Returns the slots that were used."""
+    payloads = Payloads.into([pool.take(crop.nbytes)])
+    tensor = to_tensor(crop, payloads)
+    call(remote, Packet(pb.EchoRequest(tensor=tensor, lent=payloads.lend(pool.take(crop.nbytes))), payloads))
+    return payloads.slots
 
 
 def call(remote: Remote, packet: Packet[pb.EchoRequest]) -> np.ndarray:

@@ -25,7 +25,7 @@ from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2, info_pb2, model_pb2, pipeline_pb2
 from tensorhop.wire.calls import code_of
 from tensorhop.wire.codec import Packet, readable
-from tensorhop.wire.shared_memory import Pool, carry
+from tensorhop.wire.shared_memory import Carrying, Pool
 
 MODEL_SECONDS = 1.0  # a service may be started again with another model
 MISSING_SECONDS = 1.0  # for which it is known which services can be called
@@ -111,7 +111,7 @@ class Step:
         if scope.cancelled:
             raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
         timeout, started = scope.timeout(), time.monotonic()
-        span = tracing.begin_client(self.name, scope.span, {f"tensorhop.{key}": value for key, value in about.items()})
+        span = tracing.begin_client(self.name, scope.span, about)
         metadata = [(REQUEST_ID, scope.request_id), *caller_metadata(scope.caller), *tracing.carried(span)]
         call = self._remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
         scope.enter(call)
@@ -119,7 +119,7 @@ class Step:
         transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
         model, code = None, grpc.StatusCode.CANCELLED  # unless it comes to its end
         try:
-            with carry(slots):
+            with Carrying(slots):
                 for answer in map(readable, call):
                     model = getattr(answer.message, "model", None)
                     yield answer

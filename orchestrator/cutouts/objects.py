@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from tensorhop.cpu_count import cpu_count
@@ -11,6 +11,7 @@ from tensorhop.errors import fault_of
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.chain.threads import TaskGroup
 from tensorhop.orchestrator.cutouts.merging import merged_detection, merged_mask
 from tensorhop.orchestrator.cutouts.request import CutoutRequest
 from tensorhop.orchestrator.cutouts.step_calls import postprocess, segment
@@ -82,7 +83,7 @@ def finish_objects(
         finally:
             first_done.set()
 
-    def feed(pool: ThreadPoolExecutor) -> None:
+    def feed(finishing: TaskGroup) -> None:
         missing = dict(enumerate(objects))
         leads = True
         try:
@@ -90,7 +91,7 @@ def finish_objects(
                 if isinstance(outcome, Mask) and outcome.region.empty:
                     fail(missing.pop(index), NO_OBJECT, outcome)
                 elif isinstance(outcome, Mask):
-                    pool.submit(finish, missing.pop(index), outcome, leads)
+                    finishing.submit(partial(finish, missing.pop(index), outcome, leads))
                     leads = False
                 else:
                     fail(missing.pop(index), outcome)
@@ -100,15 +101,12 @@ def finish_objects(
         for detection in missing.values():
             fail(detection, fault_of(reason, "segment"))
 
-    with (
-        ThreadPoolExecutor(request.max_parallel, "postprocess") as pool,
-        ThreadPoolExecutor(1, "segment") as feeder,
-    ):
+    with TaskGroup(request.max_parallel) as finishing, TaskGroup(1) as feeding:
         try:
-            feeder.submit(feed, pool)
+            feeding.submit(partial(feed, finishing))
             for _ in objects:
                 yield outcomes.get()
-        except GeneratorExit:  # nobody reads on; without this the pools would finish their work first
+        except GeneratorExit:  # nobody reads on; without this the threads would finish their work first
             scope.cancel()
             raise
 

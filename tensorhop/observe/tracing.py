@@ -144,14 +144,19 @@ def current() -> Any:
     return getattr(_thread, "span", None) if _tracer is not None else None
 
 
-def begin_client(name: str, parent: Any, attributes: Mapping[str, Any]) -> Any:
-    """The span of a call to another service, or None."""
+def begin_client(name: str, parent: Any, about: Mapping[str, Any]) -> Any:
+    """The span of a call to another service, or None.
+
+    Args:
+        about: what the span says of the call, each under tensorhop.NAME.
+    """
     if _tracer is None:
         return None
     from opentelemetry.trace import SpanKind, set_span_in_context
 
     context = None if parent is None else set_span_in_context(parent)
-    return _tracer.start_span(name, context=context, kind=SpanKind.CLIENT, attributes=dict(attributes))
+    attributes = {f"tensorhop.{key}": value for key, value in about.items()}
+    return _tracer.start_span(name, context=context, kind=SpanKind.CLIENT, attributes=attributes)
 
 
 def carried(span: Any = None) -> list[tuple[str, str]]:

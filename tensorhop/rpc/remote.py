@@ -1,10 +1,9 @@
 """A service at an address, with the connections on which it is called."""
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import grpc
@@ -20,7 +19,6 @@ from tensorhop.wire.calls import code_of
 from tensorhop.wire.codec import Packet, Stub
 
 BULK_BYTES = 64 * 1024  # of payload, above which a message goes over the connection for bulk
-
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +53,7 @@ class Remote:
         self._security = security or Security.of(self._settings)
         self._channels: list[grpc.Channel] = []  # old ones too: calls may still be under way on them
         self._lock = threading.Lock()
-        self._change = threading.Condition()
-        self._making = 0  # calls that are being made now
-        self._closed = False
+        self._open = KeptOpen()
         self._stamp = self._security.stamp()
         self._connect()
 
@@ -65,13 +61,7 @@ class Remote:
         """The method by which to send a packet."""
         if self._security.tls_ca:
             self._renew()
-        method = getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
-
-        def call(*args: Any, **more: Any) -> Any:
-            with self._kept_open():
-                return method(*args, **more)
-
-        return call
+        return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
 
     def ready(self, timeout: float) -> bool:
         """Whether a server answers on both connections within so many seconds; asks for them to be made."""
@@ -79,7 +69,7 @@ class Remote:
         for check in self._checks:
             left = max(0.0, end - time.monotonic())
             try:
-                with self._kept_open():
+                with self._open:
                     asked = check.future(health_pb2.HealthCheckRequest(), timeout=left, wait_for_ready=True)
                 asked.result()
             except (ValueError, grpc.FutureCancelledError):  # closed
@@ -116,36 +106,18 @@ class Remote:
 
     def close(self) -> None:
         """Close the connections; calls under way end with CANCELLED."""
-        with self._change:
-            self._closed = True
-            self._change.wait_for(lambda: not self._making)
+        self._open.close()
         for channel in self._channels:
             channel.close()
-
-    @contextlib.contextmanager
-    def _kept_open(self) -> Iterator[None]:
-        """While a call is made: gRPC crashes if another thread closes the channel meanwhile.
-
-        Raises:
-            ValueError: the connections are closed.
-        """
-        with self._change:
-            if self._closed:
-                raise ValueError("the connections are closed")
-            self._making += 1
-        try:
-            yield
-        finally:
-            with self._change:
-                self._making -= 1
-                self._change.notify_all()
 
     def _connect(self) -> None:
         self._small, self._bulk = (
             open_channel(self.address, self._security, self._settings, authority=self._authority, in_turn=self._in_turn)
             for _ in range(2)
         )
-        self._small_stub, self._bulk_stub = Stub(self._small, self._service), Stub(self._bulk, self._service)
+        self._small_stub, self._bulk_stub = (
+            Stub(channel, self._service, lambda: self._open) for channel in (self._small, self._bulk)
+        )
         # Made here, not when they are called: making one on a channel that is being closed can crash in gRPC.
         self._checks = [health_pb2_grpc.HealthStub(channel).Check for channel in (self._small, self._bulk)]
         self._channels += [self._small, self._bulk]
@@ -160,3 +132,33 @@ class Remote:
                 self._connect()
             except InvalidInput as error:  # as between the writing of the one file and of the other
                 log.warning("the connections to %s stay as they were: %s", self.address, error)
+
+
+class KeptOpen:
+    """The context in which calls are made: gRPC crashes if another thread closes the channel meanwhile."""
+
+    __slots__ = ("_change", "_closed", "_making")
+
+    def __init__(self) -> None:
+        self._change = threading.Condition(threading.Lock())
+        self._making = 0  # calls that are being made now
+        self._closed = False
+
+    def __enter__(self) -> None:
+        """Raises ValueError: the connections are closed."""
+        with self._change:
+            if self._closed:
+                raise ValueError("the connections are closed")
+            self._making += 1
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        with self._change:
+            self._making -= 1
+            if self._closed and not self._making:
+                self._change.notify_all()
+
+    def close(self) -> None:
+        """Let no further call be made, and wait until those are that are being made."""
+        with self._change:
+            self._closed = True
+            self._change.wait_for(lambda: not self._making)

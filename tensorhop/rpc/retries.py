@@ -52,8 +52,15 @@ class Retry:
 
     def call(self, attempt: Callable[[], T], scope: Wanted) -> T:
         """What an attempt returns. Raises ServiceFault: the last one's."""
-        (answer,) = self.stream(lambda: iter([attempt()]), scope)
-        return answer
+        tries = Tries(self, resumes=True)
+        while True:
+            try:
+                answer = attempt()
+            except ServiceFault as error:
+                self._wait(error, tries, scope)
+            else:
+                self.succeeded()
+                return answer
 
     def stream(self, attempt: Callable[[], Iterator[T]], scope: Wanted, resumes: bool = True) -> Iterator[T]:
         """The answers of a stream. An attempt after the first asks only for what is missing; the caller keeps count.
@@ -72,16 +79,20 @@ class Retry:
                     yield answer
                     tries.begin()
             except ServiceFault as error:
-                pause = tries.pause(error, scope.timeout())
-                if pause is None or scope.wait(pause):
-                    raise
-                if needs_connection(error) and not self._connected(scope):
-                    raise
-                if not tries.allowed(error):
-                    raise
+                self._wait(error, tries, scope)
             else:
                 self.succeeded()
                 return
+
+    def _wait(self, error: ServiceFault, tries: "Tries", scope: Wanted) -> None:
+        """Wait until the next attempt may be made. Raises the error of the last one if there shall be none."""
+        pause = tries.pause(error, scope.timeout())
+        if pause is None or scope.wait(pause):
+            raise error
+        if needs_connection(error) and not self._connected(scope):
+            raise error
+        if not tries.allowed(error):
+            raise error
 
     def _connected(self, scope: Wanted) -> bool:
         end = time.monotonic() + min(LONGEST_OUTAGE, scope.timeout())

@@ -8,26 +8,42 @@ ours that tells each request which call was made for it.
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import Any
+from typing import Any, Self
 
 import grpc
 
 _making = threading.Lock()
+Making = Callable[[], AbstractContextManager[None]]  # around the making of a call on a channel
+CANCELLED: int = grpc.StatusCode.CANCELLED.value[0]
 
 
 class Cancelled(grpc.RpcError):
     """What a cancelled call raises where gRPC does not say it itself."""
 
+    DETAILS = "the call was cancelled"
+
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.CANCELLED
 
     def details(self) -> str:
-        return "the call was cancelled"
+        return self.DETAILS
+
+    def __str__(self) -> str:
+        return self.DETAILS
+
+
+class Closed(Cancelled):
+    """What a call raises whose channel was closed before it was made: the same as if it had been under way."""
+
+    DETAILS = "Channel closed!"  # gRPC's own words
 
 
 class Handle:
     """What cancels a call, from any thread, also one that is not made yet."""
+
+    __slots__ = ("_call", "_lock", "cancelled")
 
     def __init__(self) -> None:
         self.cancelled = False
@@ -48,6 +64,102 @@ class Handle:
         if call is not None:
             call.cancel()
         return call is not None
+
+
+class UnaryCall:
+    """The call of a unary method, to iterate over. It is made when its answer is asked for.
+
+    The thread that asks makes the call and waits for it, in one batch of operations, as a blocking call of gRPC's does;
+    a stream of one answer takes five batches and 130 us more. Any other thread can cancel it.
+    """
+
+    __slots__ = ("_arguments", "_handle", "_method")
+
+    def __init__(self, method: "UnaryMethod", request: Any, more: dict[str, Any]) -> None:
+        self._method, self._arguments = method, (request, more)
+        self._handle: Handle | None = Handle()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        handle = self._handle
+        if handle is None:
+            raise StopIteration
+        try:
+            return self._method.answer(handle, *self._arguments)
+        finally:
+            self._handle = None
+
+    def cancel(self) -> None:
+        """End the call; a thread that waits for its answer is told CANCELLED."""
+        handle = self._handle
+        if handle is not None:
+            handle.cancel()
+
+
+class UnaryMethod:
+    """A unary method of gRPC's own channel, whose calls can be cancelled.
+
+    gRPC's own blocking call cannot. So its method gets a channel that tells us of each call that is made on it.
+
+    Args:
+        real: of gRPC's own channel.
+        making: around the making of each call.
+    """
+
+    def __init__(self, real: Any, making: Making) -> None:
+        self._real, self._handles = real, threading.local()
+        real._channel = TellingCalls(real._channel, self._handles, making)
+
+    def __call__(self, request: Any, **more: Any) -> UnaryCall:
+        return UnaryCall(self, request, more)
+
+    def answer(self, handle: Handle, request: Any, more: dict[str, Any]) -> Any:
+        """Make a call, and wait for its answer. Raises grpc.RpcError."""
+        if handle.cancelled:
+            raise Cancelled
+        self._handles.now = handle
+        return self._real(request, **more)
+
+
+class TellingCalls:
+    """The channel below gRPC's own class of channels, which tells a thread's handle of the call that it makes."""
+
+    __slots__ = ("_handles", "_making", "_real")
+
+    def __init__(self, real: Any, handles: threading.local, making: Making) -> None:
+        self._real, self._handles, self._making = real, handles, making
+
+    def segregated_call(self, *args: Any, **more: Any) -> Any:
+        try:
+            with self._making():
+                call = self._real.segregated_call(*args, **more)
+        except ValueError as error:  # which is all that gRPC raises, too
+            raise Closed from error
+        self._handles.now.made(CancellableCall(call))
+        return call
+
+
+class CancellableCall:
+    """A call of the channel below, with the `cancel` that gRPC's classes of calls have."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def cancel(self) -> None:
+        self._call.cancel(CANCELLED, Cancelled.DETAILS)
+
+
+def unary_method(channel: grpc.Channel, path: str, write: Any, read: Any, making: Making) -> UnaryMethod | None:
+    """A unary method whose blocking calls can be cancelled; None on a channel that is wrapped, or of another gRPC."""
+    if type(channel) is not import_module("grpc._channel").Channel:
+        return None
+    real: Any = channel.unary_unary(path, write, read)
+    below = getattr(real, "_channel", None)
+    return UnaryMethod(real, making) if hasattr(below, "segregated_call") else None
 
 
 class WrappedCall:

@@ -6,6 +6,7 @@ the payload lies beside it. A table of fields for each message type, made from i
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -17,15 +18,14 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from tensorhop.errors import InvalidInput
 from tensorhop.observe import metrics
-from tensorhop.wire.calls import Handle, WrappedCall
-from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.calls import Handle, Making, WrappedCall, unary_method
+from tensorhop.wire.payloads import SMALL, Payloads
 
 M = TypeVar("M", bound=Message)
 PAYLOAD = "payload"
 PayloadFields = dict[int, Any]  # by field number: PAYLOAD, or the PayloadFields of a message that can hold one
 
 MAX_REST = 256 * 1024  # bytes of a message beside its payloads; once parsed, they take up to 16 times as much memory
-SMALL = 16 * 1024  # bytes up to which cutting out payloads does not pay: the generated parser takes the whole message
 MAX_DEPTH = 64
 ONE_BYTE = [bytes([number]) for number in range(0x80)]
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
@@ -59,28 +59,33 @@ def payload_fields(descriptor: Descriptor) -> PayloadFields:
 class Stub:
     """The methods of a service on a channel, by name. Each takes a Packet and returns a call to iterate over.
 
-    The call of a unary method has one answer: on the wire, unary calls and streams are the same. `open_channel` makes
-    the caller's own thread read streams. That costs as much as a blocking call, and any other thread can still cancel
-    it. In place of an answer that cannot be read comes an InvalidInput: gRPC would lose an exception in a deserializer.
+    The call of a unary method has one answer: on the wire, unary calls and streams are the same. It blocks when it is
+    iterated over, and any other thread can still cancel it; where a channel is wrapped, it is a stream of one answer.
+    `open_channel` makes the caller's own thread read streams. In place of an answer that cannot be read comes an
+    InvalidInput: gRPC would lose an exception in a deserializer.
+
+    Args:
+        making: around the making of each call.
     """
 
-    def __init__(self, channel: grpc.Channel, service: ServiceDescriptor) -> None:
+    def __init__(self, channel: grpc.Channel, service: ServiceDescriptor, making: Making = nullcontext) -> None:
         for method in service.methods:
-            path = f"/{service.full_name}/{method.name}"
-            real = channel.unary_stream(path, send, reader(GetMessageClass(method.output_type)))
-            setattr(self, method.name, cancellable(real))
+            path, read = f"/{service.full_name}/{method.name}", reader(GetMessageClass(method.output_type))
+            unary = None if method.server_streaming else unary_method(channel, path, send, read, making)
+            setattr(self, method.name, unary or cancellable(channel.unary_stream(path, send, read), making))
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"the service has no method {name}")
 
 
-def cancellable(method: Any) -> Callable[..., Any]:
+def cancellable(method: Any, making: Making) -> Callable[..., Any]:
     """A channel's method whose calls all have `cancel`, also where instrumentation has replaced them."""
 
     def call(packet: Packet[Any], **more: Any) -> Any:
         asked = Asked(*packet)
         asked.handle = Handle()
-        answers = method(asked, **more)
+        with making():
+            answers = method(asked, **more)
         return answers if hasattr(answers, "cancel") else WrappedCall(answers, asked.handle)
 
     return call
@@ -123,7 +128,7 @@ def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
 
 def send(packet: Packet[Any]) -> bytes:
     """The serializer of a call: `encode`, with its payloads counted in the metrics."""
-    if not packet.payloads.empty:
+    if packet.payloads.nbytes:
         metrics.sent_in_message(packet.payloads.nbytes)
     return encode(packet)
 
@@ -131,7 +136,7 @@ def send(packet: Packet[Any]) -> bytes:
 def encode(packet: Packet[Any]) -> bytes:
     """The bytes of a packet as one message. The join makes the only copy of each payload."""
     if packet.payloads.empty:
-        return bytes(packet.message.SerializeToString())
+        return packet.message.SerializeToString()  # type: ignore[no-any-return]
     parts: list[Any] = []
     write(packet.message, payload_fields(packet.message.DESCRIPTOR), packet.payloads, parts)
     return b"".join(parts)
@@ -243,7 +248,7 @@ class Reader:
             size, at = self.varint(at, end)
             stop = self.within(at + size, end)
             if inner is PAYLOAD:
-                piece = self.payloads.put(self.view[at:stop])
+                piece = self.payloads.keep(self.view[at:stop])
             elif depth < MAX_DEPTH:
                 piece = self.cut(at, stop, inner, depth + 1)
             else:

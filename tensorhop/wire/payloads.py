@@ -1,4 +1,4 @@
-"""The payloads of a message: large buffers that lie beside it, or in slots of shared memory."""
+"""The payloads of a message: large buffers that lie beside it, or in slots of shared memory; small ones are inside."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,15 +8,19 @@ from tensorhop.observe import metrics
 from tensorhop.v1 import tensor_pb2 as pb
 from tensorhop.wire.shared_memory import ATTACHMENTS, SMALLEST, Slot
 
-TOKEN_BYTES = 4
+TOKEN_BYTES = 4  # a `bytes` field of this length holds a token; of any other, the payload itself
+SMALL = 16 * 1024  # bytes of payload up to which tokens and a join do not pay: the generated class takes all
 ALIGNMENT = 64  # bytes, of each tensor in a slot
 
 
 class Payloads:
     """The buffers for which tokens stand in a message, and the slots in which large tensors may go instead."""
 
+    __slots__ = ("_buffers", "_inside", "_room", "nbytes", "slots")
+
     def __init__(self) -> None:
         self.slots: list[Slot] = []  # the caller's own slots to which its message refers
+        self.nbytes = 0  # that go inside the message
         self._buffers: list[memoryview] = []
         self._inside = False
         self._room: list[tuple[str, int, memoryview]] = []  # the free part of each slot: its name, offset, memory
@@ -72,26 +76,32 @@ class Payloads:
         return None
 
     def put(self, buffer: Any) -> bytes:
-        """Keep a one-dimensional buffer of bytes, and return the token to set in the message."""
-        self._buffers.append(memoryview(buffer))
+        """Keep a one-dimensional buffer of bytes. Returns what to set in the message: a token, or the bytes if few."""
+        size = memoryview(buffer).nbytes
+        if self.nbytes + size <= SMALL and size != TOKEN_BYTES:
+            self.nbytes += size
+            return bytes(buffer)
+        return self.keep(buffer)
+
+    def keep(self, buffer: Any) -> bytes:
+        """Keep a one-dimensional buffer of bytes, however small, and return the token to set in the message."""
+        view = memoryview(buffer)
+        self._buffers.append(view)
+        self.nbytes += view.nbytes
         return (len(self._buffers) - 1).to_bytes(TOKEN_BYTES, "little")
 
     def get(self, token: bytes) -> memoryview:
-        """The buffer that a token stands for; empty for an unset field."""
-        if self._inside or not token:
+        """The buffer that a token stands for, or what is in the message itself; empty for an unset field."""
+        if self._inside or len(token) != TOKEN_BYTES:
             return memoryview(token)
         return self._buffers[int.from_bytes(token, "little")]
 
     def clear(self) -> None:
         """Drop the buffers of a message that has been sent, before the next message of a stream."""
         self._buffers.clear()
+        self.nbytes = 0
 
     @property
     def empty(self) -> bool:
         """Whether no buffer lies beside the message. Then the message holds no tokens."""
         return not self._buffers
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that go inside the message."""
-        return sum(buffer.nbytes for buffer in self._buffers)

@@ -1,9 +1,9 @@
 """Memory that processes of one host share: slots, each a file in /dev/shm that its owner lends to services it calls.
 
 A slot's life: an owner's `Pool` makes it and hands it to the `Loan` of a request. Each call that refers to it runs
-inside `carry`. A service reads and writes it in place, through its `Attachments`. The owner uses a slot again only if
-every call that carried it ended with the service's own status. Otherwise a handler may still be using it, so the file
-is unlinked and never written again.
+inside `Carrying`. A service reads and writes it in place, through its `Attachments`. The owner uses a slot again only
+if every call that carried it ended with the service's own status. Otherwise a handler may still be using it, so the
+file is unlinked and never written again.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import re
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -187,24 +187,26 @@ class Loan:
         self.give_back(list(self._slots))
 
 
-@contextlib.contextmanager
-def carry(slots: Sequence[Slot]) -> Iterator[None]:
+class Carrying:
     """The context of a call that refers to slots. They are tainted until the call ends with the service's own status.
 
     That is the service's last answer, or a status that no proxy or client makes. After a cancel, a deadline or a broken
     connection, the slots stay tainted.
     """
-    for slot in slots:
-        slot.enter()
-    try:
-        yield
-    except grpc.RpcError as error:
-        if code_of(error) in OWN_STATUS:
-            for slot in slots:
+
+    __slots__ = ("_slots",)
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
+        self._slots = slots
+
+    def __enter__(self) -> None:
+        for slot in self._slots:
+            slot.enter()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None or (isinstance(error, grpc.RpcError) and code_of(error) in OWN_STATUS):
+            for slot in self._slots:
                 slot.leave()
-        raise
-    for slot in slots:
-        slot.leave()
 
 
 def rounded(size: int) -> int:

@@ -29,7 +29,17 @@ def test_an_answer_that_differs_is_noticed() -> None:
 
 def test_every_method_brings_the_same_bytes_back_and_has_a_row() -> None:
     rows = hop.hop([TINY, FLOATS], 1, OTHERS)  # it compares what comes back while it warms up
-    names = ["memcpy", "stock", "tcp", "unix", "shm", "empty", "socket", *(method.name for method in OTHERS)]
+    names = [
+        "memcpy",
+        "stock",
+        "tcp",
+        "unix",
+        "shm",
+        "shm-read",
+        "empty",
+        "socket",
+        *(method.name for method in OTHERS),
+    ]
     assert [row["method"] for row in rows if row["payload"] == "tiny"] == names
     for row in rows:
         assert list(row) == ["payload", "method", "median_ms", "to_memcpy", "to_stock"]
@@ -39,9 +49,11 @@ def test_every_method_brings_the_same_bytes_back_and_has_a_row() -> None:
 
 def test_rows_of_a_chain(cat: np.ndarray) -> None:
     rows = chain.chain([TINY], 1, cat[:64, :64])  # a piece of plain fur: nothing to cut out, and so soon done
-    assert [row["method"] for row in rows] == ["stock", "tcp", "shm"]
-    for row in rows:
-        assert list(row) == ["payload", "method", "median_ms", "to_stock", "pipeline_ms", "of_pipeline"]
+    assert [row["method"] for row in rows] == ["stock", "tcp", "shm", "shm-read", "empty", "memcpy"]
+    assert rows[4]["less_empty_to_memcpy"] == 0
+    for row in rows[:4]:
+        assert list(row)[:5] == ["payload", "method", "median_ms", "to_stock", "less_empty_to_memcpy"]
+        assert list(row)[5:] == ["pipeline_ms", "of_pipeline"]
         assert 0 < row["of_pipeline"] < 1
 
 

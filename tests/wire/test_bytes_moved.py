@@ -1,23 +1,35 @@
 """How many bytes go to each service: the photo once, whatever the number of objects, and crops to postprocess."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
+from bench_chain import instant
 from tensorhop.client.pipeline import PipelineClient
+from tensorhop.orchestrator.bench import product
+from tensorhop.orchestrator.bench.echo import thumbnail
+from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts import objects
+from tensorhop.orchestrator.cutouts.pipeline import process
+from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.launch.in_process import one_process
-from tensorhop.rpc.registry import ports
+from tensorhop.rpc.registry import ports, services
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.server import Server
+from tensorhop.v1 import image_pb2, pipeline_pb2
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectResult
 from tensorhop.wire import image_source
 from tensorhop.wire.codec import Packet
+from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.shared_memory import SMALLEST, SUPPORTED
+from tensorhop.wire.tensor import to_tensor
 
 PHOTO = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
 BOXES = [(150.0, 40.0, 330.0, 250.0), (20.0, 20.0, 200.0, 200.0), (100.0, 100.0, 300.0, 290.0)]
@@ -42,6 +54,18 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
 
     monkeypatch.setattr(Remote, "method", counting)
     return counted
+
+
+@pytest.fixture
+def copied() -> Callable[[], int]:
+    """Bytes of payload that this process has written so far, into slots and messages: each of them is copied once."""
+
+    def now() -> int:
+        transports = ("message", "shared_memory")
+        name = "tensorhop_payload_bytes_total"
+        return sum(int(REGISTRY.get_sample_value(name, {"transport": one}) or 0) for one in transports)
+
+    return now
 
 
 @pytest.mark.parametrize("objects", [1, 3])
@@ -84,3 +108,44 @@ def test_nothing_is_encoded_or_decoded_in_between(
     events = list(client.process(PHOTO.read_bytes(), boxes=BOXES, cache=False, output=Output("png")))
     assert decoded == [("image.encoded",)], "by the pipeline, as it came"
     assert len(encoded) == sum(isinstance(event, ObjectResult) for event in events) == 3
+
+
+@pytest.mark.skipif(not SUPPORTED, reason="this platform has no shared memory")
+def test_by_reference_a_chain_copies_little_more_than_its_image(copied: Callable[[], int]) -> None:
+    """As `tensorhop bench chain` times it: 36 MB to four services, of which the last two answer in lent slots."""
+    image = np.zeros((3000, 4000, 3), np.uint8)
+    image[::7] = 255
+    with contextlib.ExitStack() as stack:
+        addresses = [stack.enter_context(product.serve_reader()) for _ in range(4)]
+        call = stack.enter_context(product.by_reference(*addresses))
+        before = copied()
+        assert np.array_equal(call(image), thumbnail(image))
+        assert image.nbytes < copied() - before <= 1.3 * image.nbytes
+
+
+@pytest.mark.skipif(not SUPPORTED, reason="this platform has no shared memory")
+def test_the_real_chain_copies_little_more_than_its_photo(
+    copied: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of the pipeline and its services, with models that answer at once, and an object of the same size."""
+    photo = np.zeros((3000, 4000, 3), np.uint8)
+    photo[::7] = 255
+    with contextlib.ExitStack() as stack:
+        models = [(services()[name], (model(),)) for name, model in instant.MODELS.items()]
+        servers = [Server(service, service.make_servicer(*made), "127.0.0.1:0") for service, made in models]
+        servers.append(Server(instant.POSTPROCESS, instant.POSTPROCESS.load(), "127.0.0.1:0"))
+        for server in servers:
+            stack.callback(lambda server=server: server.stop(0).wait())
+        steps = Steps.connect(CUTOUTS, {server.service.name: server.address for server in servers})
+        stack.callback(steps.close)
+        scope = RequestScope("moved", steps.pool)
+        payloads = Payloads()
+        request = pipeline_pb2.ProcessRequest(
+            image=image_pb2.Image(tensor=to_tensor(photo, payloads)),
+            boxes=[image_pb2.Box(x0=1000, y0=1000, x1=2000, y1=1750)],
+            output=pipeline_pb2.Output(encoding=pipeline_pb2.ENCODING_TENSOR),
+        )
+        before = copied()
+        events = [event.message for event in process(Packet(request, payloads), steps, scope)]
+        assert any(isinstance(event, pipeline_pb2.ObjectResult) for event in events)
+        assert photo.nbytes < copied() - before <= 1.3 * photo.nbytes

@@ -5,7 +5,7 @@ import pytest
 
 from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.v1.tensor_pb2 import SharedMemory
-from tensorhop.wire.payloads import ALIGNMENT, TOKEN_BYTES, Payloads
+from tensorhop.wire.payloads import ALIGNMENT, SMALL, TOKEN_BYTES, Payloads
 from tensorhop.wire.shared_memory import SMALLEST, Pool
 from tensorhop.wire.tensor import to_array, to_tensor
 
@@ -33,16 +33,28 @@ def slot(pool):
 def test_each_buffer_has_a_token_of_its_own():
     payloads = Payloads()
     buffers = [b"abc", bytearray(b"de"), memoryview(b"xyz")[1:], b"", b"abc"]
-    tokens = [payloads.put(buffer) for buffer in buffers]
+    tokens = [payloads.keep(buffer) for buffer in buffers]
     assert len(set(tokens)) == len(tokens)
     assert {len(token) for token in tokens} == {TOKEN_BYTES}
     assert [bytes(payloads.get(token)) for token in tokens] == [bytes(buffer) for buffer in buffers]
     assert payloads.nbytes == 3 + 2 + 2 + 0 + 3
 
 
+@pytest.mark.parametrize("sizes", [[0], [1, 3], [SMALL], [4, 5], [4, 4], [SMALL, 1, 4], [SMALL + 1, 4, 8], [9000] * 3])
+def test_small_buffers_are_inside_and_none_of_them_looks_like_a_token(sizes):
+    payloads = Payloads()
+    buffers = [bytes([index]) * size for index, size in enumerate(sizes)]
+    put = [payloads.put(buffer) for buffer in buffers]
+    assert [bytes(payloads.get(one)) for one in put] == buffers
+    assert payloads.nbytes == sum(sizes)
+    inside = [buffer for one, buffer in zip(put, buffers, strict=True) if len(one) != TOKEN_BYTES]
+    assert sum(map(len, inside)) <= SMALL
+    assert payloads.empty == (len(inside) == len(buffers))
+
+
 def test_more_buffers_than_a_byte_counts():
     payloads = Payloads()
-    tokens = [payloads.put(number.to_bytes(3)) for number in range(1000)]
+    tokens = [payloads.keep(number.to_bytes(3)) for number in range(1000)]
     assert all(payloads.get(token) == number.to_bytes(3) for number, token in enumerate(tokens))
 
 
@@ -51,10 +63,10 @@ def test_an_unset_field_has_no_bytes():
 
 
 def test_a_buffer_is_not_copied():
-    payloads, buffer = Payloads(), bytearray(5)
+    payloads, buffer = Payloads(), bytearray(SMALL + 1)
     token = payloads.put(buffer)
     buffer[2] = 7
-    assert bytes(payloads.get(token)) == b"\0\0\7\0\0"
+    assert bytes(payloads.get(token)[:4]) == b"\0\0\7\0"
 
 
 def test_clear_forgets_the_buffers_and_keeps_the_slots(slot):

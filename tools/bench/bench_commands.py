@@ -91,12 +91,28 @@ def growth_command(
     show(rows, "As work grows", as_json)
 
 
+@bench.command("pipelines")
+def pipelines_command(photo: Photo = PHOTO, rounds: Rounds = 5, as_json: AsJson = False) -> None:
+    """Weigh a photo in one, two and four pipelines behind one name, on models that answer at once. Linux only."""
+    from bench_chain.pipelines import pipelines
+
+    show(pipelines(pixels_of(photo), rounds), "Pipelines behind one name", as_json)
+
+
 @bench.command("hop")
 def hop_command(payload: Chosen = None, rounds: Rounds = 15, as_json: AsJson = False) -> None:
     """Time what `tensorhop bench hop` times, and what people use today: HTTP, files, Redis, Triton."""
     from tensorhop.orchestrator.bench.hop import hop
 
     show(hop(chosen(payload), rounds, peer_methods(say)), "There and back", as_json)
+
+
+@bench.command("calls")
+def calls_command(rounds: Rounds = 15, as_json: AsJson = False) -> None:
+    """Time small calls: bytes alone, stock gRPC, ours, a chain's step. Processor time too. Linux only."""
+    from bench_wire.calls import calls
+
+    show(calls(rounds), "Small calls", as_json)
 
 
 @bench.command("mixed")

@@ -1,6 +1,7 @@
 """What each caller may hold while others want some, too."""
 
 import threading
+from functools import lru_cache
 
 from tensorhop.rpc.fairness.callers import Caller
 
@@ -23,7 +24,7 @@ class FairShare:
         self.most = most
         self.held = 0
         self._held: dict[Caller, int] = {}  # by caller, and by every group of callers
-        self._members: dict[Caller, set[Caller]] = {}  # of a group, those that hold something
+        self._members: dict[Caller, int] = {}  # by group, how many of its members hold something
         self._lock = threading.Lock()
 
     def take(self, caller: Caller, units: int = 1) -> bool:
@@ -33,8 +34,10 @@ class FairShare:
                 return False
             self.held += units
             for group, member in _levels(caller):
-                self._held[member] = self._held.get(member, 0) + units
-                self._members.setdefault(group, set()).add(member)
+                before = self._held.get(member, 0)
+                self._held[member] = before + units
+                if not before:
+                    self._members[group] = self._members.get(group, 0) + 1
             return True
 
     def has_room(self, caller: Caller, units: int = 1) -> bool:
@@ -46,12 +49,15 @@ class FairShare:
         with self._lock:
             self.held -= units
             for group, member in _levels(caller):
-                self._held[member] -= units
-                if not self._held[member]:
-                    del self._held[member]
-                    self._members[group].discard(member)
-                    if not self._members[group]:
-                        del self._members[group]
+                left = self._held[member] - units
+                if left:
+                    self._held[member] = left
+                    continue
+                del self._held[member]
+                if self._members[group] > 1:
+                    self._members[group] -= 1
+                else:
+                    del self._members[group]
 
     def _fits(self, caller: Caller, units: int) -> bool:
         return not self.held or self.held + units <= self.most or self._within_share(caller, units)
@@ -61,7 +67,7 @@ class FairShare:
             return False
         share = float(self.most)
         for group, member in _levels(caller):
-            share /= len(self._members.get(group, set()) | {member})
+            share /= self._members.get(group, 0) + (member not in self._held)
             # A group may have filled everything before others came; its members that hold little get in all the same.
             allowed = share if member == caller else GROUP_OVERSHOOT * share
             if self._held.get(member, 0) + units > allowed:
@@ -69,6 +75,7 @@ class FairShare:
         return bool(caller)
 
 
-def _levels(caller: Caller) -> list[tuple[Caller, Caller]]:
+@lru_cache(maxsize=4096)  # it is asked for four times a call
+def _levels(caller: Caller) -> tuple[tuple[Caller, Caller], ...]:
     """Each group that a caller is in, with its member there: ((), ("a",)), (("a",), ("a", "b"))."""
-    return [(caller[:level], caller[: level + 1]) for level in range(len(caller))]
+    return tuple((caller[:level], caller[: level + 1]) for level in range(len(caller)))

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 INFO_PATH = f"/{INFO.full_name}/"
 NO_ID = "-"
+FREQUENT = (grpc.StatusCode.OK,)  # whose label is looked up once; others are in the metrics only after such a call
 
 
 class ObservationInterceptor(grpc.ServerInterceptor):
@@ -47,8 +48,10 @@ class Method:
     """One method of one service, and its metrics."""
 
     def __init__(self, service: str, method: str) -> None:
-        self.path, self._service, self._name = method, service, method.rpartition("/")[2]
-        self._seconds = CALL_SECONDS.labels(service, self._name)
+        self.path, name = method, method.rpartition("/")[2]
+        self._ended = {code: CALLS.labels(service, name, code.name) for code in FREQUENT}
+        self._ended_rarely = partial(CALLS.labels, service, name)
+        self._seconds = CALL_SECONDS.labels(service, name)
         self._under_way = CALLS_UNDER_WAY.labels(service)
 
     def begin(self) -> float:
@@ -59,7 +62,7 @@ class Method:
         seconds = time.monotonic() - started
         self._under_way.dec()
         self._seconds.observe(seconds)
-        CALLS.labels(self._service, self._name, code.name).inc()
+        (self._ended.get(code) or self._ended_rarely(code.name)).inc()
         if log.isEnabledFor(logging.INFO):
             facts = {"method": self.path[1:], "code": code.name, "seconds": round(seconds, 6), "request_id": request_id}
             log.info("%(method)s %(code)s %(seconds).3f s request %(request_id)s", facts, extra={"call": facts})

@@ -25,7 +25,7 @@ Waits = Literal["taken", "sent"]  # for an answer to be taken, or a request to b
 TELLS: dict[Waits, str] = {"taken": "took nothing of the answer", "sent": "sent nothing of the request"}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Transfer:
     """A message on its way."""
 

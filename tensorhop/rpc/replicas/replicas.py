@@ -99,8 +99,13 @@ class Replicas:
         """The server whose turn it is; with a step of 0, out of turn. Raises ValueError: the connections are closed."""
         if self._closed.is_set():
             raise ValueError("the connections are closed")
-        self._start()
+        if not self._started:
+            self._start()
         with self._changed:
+            usable = [one for one in self._replicas.values() if one.usable]
+            if usable:
+                self._turn += step
+                return usable[self._turn % len(usable)]
 
             def known() -> list[Replica] | None:
                 """Those to choose from, as soon as that can be said."""
