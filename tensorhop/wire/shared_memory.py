@@ -1,9 +1,9 @@
 """Memory that processes of one host share: slots, each a file in /dev/shm that its owner lends to services it calls.
 
 A slot's life: an owner's `Pool` makes it and hands it to the `Loan` of a request. Each call that refers to it runs
-inside `Carrying`. A service reads and writes it in place, through its `Attachments`. The owner uses a slot again only if
-every call that carried it ended with the service's own status. Otherwise a handler may still be using it, so the file
-is unlinked and never written again.
+inside `Carrying`. A service reads and writes it in place, through its `Attachments`. The owner uses a slot again only
+if every call that carried it ended with the service's own status. Otherwise a handler may still be using it, so the
+file is unlinked and never written again.
 """
 
 import contextlib

@@ -20,7 +20,6 @@ from bench_chain.product_chain import ADDRESS, serve_pipeline, serve_step
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.bench.process import Process, processes
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings, use_settings
 from tensorhop.values.output_options import Output
@@ -64,14 +63,14 @@ def pipelines(
                 for count, group in groups.items():
                     row = measured(clients[count], group, list(services.values()), requests, callers, encoding)
                     turns.setdefault((encoding, count), []).append(row)
-        rows = [
+        rows: list[Row] = [
             {"payload": encoding, "pipelines": count}
             | {name: round(statistics.median(row[name] for row in taken), 2) for name in taken[0]}
             for (encoding, count), taken in turns.items()
         ]
         for row in rows:
-            unit = next(one for one in rows if one["payload"] == row["payload"])
-            row["cpu_to_first"] = round(row["pipeline_cpu_ms"] / unit["pipeline_cpu_ms"], 3)
+            cost, *_ = (one["pipeline_cpu_ms"] for one in rows if one["payload"] == row["payload"])
+            row["cpu_to_first"] = round(row["pipeline_cpu_ms"] / cost, 3)
             row["photos_a_core_second"] = round(1000 / row["pipeline_cpu_ms"], 1)
         return rows + cached(start, addresses, shape, max(counts), requests)
 
