@@ -15,10 +15,15 @@ _THREADS = ThreadPoolExecutor(100_000, thread_name_prefix="chain")
 
 
 class TaskGroup:
-    """The tasks of one request, of which at most `most` run at once, in their order. Its end waits for all of them."""
+    """The tasks of one request, of which at most `most` run at once, in their order. Its end waits for all of them.
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    Args:
+        most: tasks at once.
+        name: of the threads while they work on them.
+    """
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most, self._name = most, name
         self._waiting: deque[Callable[[], object]] = deque()
         self._running = 0
         self._changed = threading.Condition(threading.Lock())
@@ -40,6 +45,7 @@ class TaskGroup:
         _THREADS.submit(self._work)
 
     def _work(self) -> None:
+        threading.current_thread().name = self._name
         while (task := self._next()) is not None:
             try:
                 task()

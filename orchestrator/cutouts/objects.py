@@ -101,7 +101,7 @@ def finish_objects(
         for detection in missing.values():
             fail(detection, fault_of(reason, "segment"))
 
-    with TaskGroup(request.max_parallel) as finishing, TaskGroup(1) as feeding:
+    with TaskGroup(request.max_parallel, "postprocess") as finishing, TaskGroup(1, "segment") as feeding:
         try:
             feeding.submit(partial(feed, finishing))
             for _ in objects:

@@ -76,7 +76,7 @@ class Payloads:
         return None
 
     def put(self, buffer: Any) -> bytes:
-        """Keep a one-dimensional buffer of bytes. Returns what to set in the message: a token, or the bytes if few."""
+        """Keep a one-dimensional buffer of bytes. Returns what to set in the message: a token, or a small buffer."""
         size = memoryview(buffer).nbytes
         if self.nbytes + size <= SMALL and size != TOKEN_BYTES:
             self.nbytes += size

@@ -29,17 +29,7 @@ def test_an_answer_that_differs_is_noticed() -> None:
 
 def test_every_method_brings_the_same_bytes_back_and_has_a_row() -> None:
     rows = hop.hop([TINY, FLOATS], 1, OTHERS)  # it compares what comes back while it warms up
-    names = [
-        "memcpy",
-        "stock",
-        "tcp",
-        "unix",
-        "shm",
-        "shm-read",
-        "empty",
-        "socket",
-        *(method.name for method in OTHERS),
-    ]
+    names = [method.name for method in (*hop.METHODS, *OTHERS)]
     assert [row["method"] for row in rows if row["payload"] == "tiny"] == names
     for row in rows:
         assert list(row) == ["payload", "method", "median_ms", "to_memcpy", "to_stock"]

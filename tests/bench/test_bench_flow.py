@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bench_chain import batching, growth, pipeline, throughput
+from bench_chain import batching, growth, pipeline, pipelines, throughput
 from bench_chain.load import Load, under_load
 from bench_chain.monolith import Monolith
 from bench_chain.plot import growth_svg
@@ -68,7 +68,7 @@ def here() -> Iterator[Callable[..., Here]]:
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module in (pipeline, throughput, batching, growth):
+    for module in (pipeline, pipelines, throughput, batching, growth):
         monkeypatch.setattr(module, "processes", here)
     yield
     use_settings(None)  # a job sets them
@@ -108,6 +108,14 @@ def test_rows_of_throughput(cat: np.ndarray) -> None:
     ]
     assert rows[0]["to_flask"] == 1
     assert all(row["photos_a_second"] > 0 for row in rows)
+
+
+@linux
+def test_rows_of_pipelines(coffee: np.ndarray) -> None:
+    rows = pipelines.pipelines(coffee, 1, callers=2, requests=4, counts=(1, 2))
+    measured = [(row["payload"], row["pipelines"]) for row in rows if "from_cache" not in row]
+    assert measured == [("tensor", 1), ("tensor", 2), ("png", 1), ("png", 2)]
+    assert all(row["photos_a_second"] > 0 for row in rows if "from_cache" not in row)
 
 
 @pytest.mark.skipif(find_spec("flask") is not None, reason="Flask is there")
@@ -167,10 +175,10 @@ def test_a_caller_begins_nothing_that_would_not_be_done_in_time() -> None:
     assert len(under_load(time.sleep, [0.001] * 9, 3, most_seconds=0).each) == 3  # the first of each
 
 
-def test_throughput_out_of_time_counts_a_photo_of_each_caller_and_leaves_the_rest_out(cat: np.ndarray) -> None:
+def test_throughput_out_of_time_counts_a_photo_of_one_caller_and_leaves_the_rest_out(cat: np.ndarray) -> None:
     pytest.importorskip("flask")
     rows = throughput.throughput([cat[::4, ::4]], 1, callers=2, requests=50, seconds=0, models=SIMULATED)
-    assert [(row["payload"], row["photos"]) for row in rows] == [("all different", 2)] * 2
+    assert [(row["payload"], row["callers"], row["photos"]) for row in rows] == [("all different", 1, 1)] * 2
 
 
 def test_percentiles() -> None:

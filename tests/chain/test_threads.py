@@ -22,7 +22,7 @@ def test_at_most_so_many_run_at_once_in_their_order_and_the_end_waits_for_all() 
         with lock:
             running[0] -= 1
 
-    with TaskGroup(3) as group:
+    with TaskGroup(3, "work") as group:
         for number in range(10):
             group.submit(lambda number=number: task(number))
         gate.set()
@@ -34,10 +34,10 @@ def test_at_most_so_many_run_at_once_in_their_order_and_the_end_waits_for_all() 
 
 def test_a_group_that_waits_holds_up_no_other() -> None:
     gate, done = threading.Event(), threading.Event()
-    with TaskGroup(4) as waiting:
+    with TaskGroup(4, "work") as waiting:
         for _ in range(40):
             waiting.submit(lambda: gate.wait(GUARD))
-        with TaskGroup(1) as other:
+        with TaskGroup(1, "work") as other:
             other.submit(done.set)
         assert done.is_set()
         gate.set()
@@ -45,7 +45,7 @@ def test_a_group_that_waits_holds_up_no_other() -> None:
 
 def test_a_task_that_fails_is_logged_and_the_next_one_runs(caplog: pytest.LogCaptureFixture) -> None:
     done = threading.Event()
-    with TaskGroup(1) as group:
+    with TaskGroup(1, "work") as group:
         group.submit(lambda: 1 / 0)
         group.submit(done.set)
     assert done.is_set()
@@ -53,8 +53,9 @@ def test_a_task_that_fails_is_logged_and_the_next_one_runs(caplog: pytest.LogCap
 
 
 def test_threads_are_used_again() -> None:
-    seen: set[int] = set()
+    seen: set[tuple[int, str]] = set()
     for _ in range(50):
-        with TaskGroup(1) as group:
-            group.submit(lambda: seen.add(threading.get_ident()))
+        with TaskGroup(1, "work") as group:
+            group.submit(lambda: seen.add((threading.get_ident(), threading.current_thread().name)))
     assert len(seen) < 10
+    assert {name for _, name in seen} == {"work"}

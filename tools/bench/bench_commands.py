@@ -56,7 +56,9 @@ def throughput_command(
     if not files:
         raise typer.BadParameter(f"there is no .jpg file in {photos}", param_hint="--photos")
     rows = throughput([pixels_of(file) for file in files], rounds, callers, seconds=seconds)
-    show(rows, f"{callers} callers at once", as_json)
+    show(rows, f"{rows[0]['callers']} callers at once", as_json)
+    if rows[0]["callers"] < callers:
+        say(f"There was no time for {callers} callers; give them some with --seconds.")
     for payload in PAYLOADS:
         if payload not in {row["payload"] for row in rows}:
             say(f"There was no time for {payload!r}; give it some with --seconds.")

@@ -1,6 +1,7 @@
 """Who calls: by token or certificate, address and connection; and for whom, if the caller is a front of ours."""
 
 from contextvars import ContextVar
+from functools import lru_cache
 from hashlib import blake2b
 
 import grpc
@@ -31,7 +32,7 @@ def use_caller(caller: Caller) -> None:
 def caller_metadata(caller: Caller | None = None) -> list[tuple[str, str]]:
     """What tells the next server for whom a call is made; the current caller if none is given."""
     caller = current_caller() if caller is None else caller
-    return [(CALLER, digest(*caller))] if caller else []
+    return [(CALLER, name_of(caller))] if caller else []
 
 
 def caller_of(context: grpc.ServicerContext, tokens: bool = False, certificates: bool = False) -> Caller:
@@ -51,6 +52,12 @@ def caller_of(context: grpc.ServicerContext, tokens: bool = False, certificates:
     host = peer.rpartition(":")[0] if peer.startswith("ip") else "unix"  # "ipv4:10.0.0.7:41234", "unix:"
     claimed = metadata.get(CALLER, "")
     return (*named, host, claimed if usable(claimed) else peer)
+
+
+@lru_cache(maxsize=1024)  # every call behind a request tells it
+def name_of(caller: Caller) -> str:
+    """A short name for a caller."""
+    return digest(*caller)
 
 
 def digest(*parts: str) -> str:

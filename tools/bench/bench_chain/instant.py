@@ -46,10 +46,8 @@ class InstantPostprocess:
         pixels = cv2.cvtColor(np.array(read_image(request.crop, payloads, "crop")), cv2.COLOR_RGB2RGBA)
         pixels[..., 3] = mask.alpha if mask.alpha.dtype == np.uint8 else np.rint(mask.alpha * 255)
         answer = Payloads.lent(request.lent)
-        cutout = write_layer(Layer(pixels, mask.region), answer)
-        return Packet(
-            pb.PostprocessResponse(cutout=cutout, placement=write_placement(Placement(photo, 1, 0, 0))), answer
-        )
+        cutout, place = write_layer(Layer(pixels, mask.region), answer), write_placement(Placement(photo, 1, 0, 0))
+        return Packet(pb.PostprocessResponse(cutout=cutout, placement=place), answer)
 
 
 POSTPROCESS = Service("postprocess", "tensorhop.v1.postprocess_pb2:PostprocessService", InstantPostprocess)

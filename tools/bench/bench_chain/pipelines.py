@@ -63,14 +63,14 @@ def pipelines(
                 for count, group in groups.items():
                     row = measured(clients[count], group, list(services.values()), requests, callers, encoding)
                     turns.setdefault((encoding, count), []).append(row)
-        rows = [
+        rows: list[Row] = [
             {"payload": encoding, "pipelines": count}
             | {name: round(statistics.median(row[name] for row in taken), 2) for name in taken[0]}
             for (encoding, count), taken in turns.items()
         ]
         for row in rows:
-            unit = next(one for one in rows if one["payload"] == row["payload"])
-            row["cpu_to_first"] = round(row["pipeline_cpu_ms"] / unit["pipeline_cpu_ms"], 3)
+            cost, *_ = (one["pipeline_cpu_ms"] for one in rows if one["payload"] == row["payload"])
+            row["cpu_to_first"] = round(row["pipeline_cpu_ms"] / cost, 3)
             row["photos_a_core_second"] = round(1000 / row["pipeline_cpu_ms"], 1)
         return rows + cached(start, addresses, shape, max(counts), requests)
 

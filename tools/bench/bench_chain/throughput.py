@@ -2,7 +2,8 @@
 
 Every caller sends photo after photo, and gets one cut-out of each as a PNG file. The photos are crops of the samples,
 so that no two are the same, unless they are to be. The pipeline caches in memory, as by default. The whole run has a
-time limit, since one photo takes two cores more than a second: turns get shorter to meet it, and the last are left out.
+time limit, since one photo takes two cores more than a second: turns get shorter to meet it, the last are left out, and
+where a machine is too loaded even for one photo of each caller, there are fewer callers.
 """
 
 import statistics
@@ -42,7 +43,8 @@ def throughput(
     Args:
         photos: height x width x 3, uint8, each with an object.
         seconds: until the run ends, about. Both methods get the same part of it for each turn, in which every caller
-            sends at least one photo. Turns for which that is too short are left out, but not the first.
+            sends at least one photo. Turns for which that is too short are left out, but not the first, which has as
+            many callers as there is time for.
         models: by step, what makes its model, where it is not the embedded one.
     """
     from bench_chain import monolith_http
@@ -58,7 +60,10 @@ def throughput(
         }
         for process in methods.values():
             process.answer()
-            process.ask([encode_png(photo) for photo in photos[:2]], callers)  # not counted
+        first = [encode_png(photo) for photo in photos[:2]]
+        warm_up = [process.ask(first, callers) for process in methods.values()]  # not counted
+        left = max(0.0, end - time.monotonic())
+        callers = max(1, min(callers, int(left / sum(1 / load.rate for load in warm_up))))
         crops = different(photos)
         needed = 0.0
         pairs = [pair for _ in range(rounds) for pair in PAYLOADS.items()]
@@ -72,7 +77,7 @@ def throughput(
             needed = sum(load.percentile(50) for load in turns.values())  # by a photo of each caller
             for method, load in turns.items():
                 loads.setdefault(payload, {}).setdefault(method, []).append(load)
-    return rows_about(loads)
+    return rows_about(loads, callers)
 
 
 @contextmanager
@@ -106,7 +111,7 @@ def repeated(work: list[bytes], every: int) -> list[bytes]:
     return work
 
 
-def rows_about(loads: dict[str, dict[str, list[Load]]]) -> list[Row]:
+def rows_about(loads: dict[str, dict[str, list[Load]]], callers: int) -> list[Row]:
     """Medians over the turns, and the throughput's ratio to that of Flask in the same turn."""
     rows = []
     for payload, methods in loads.items():
@@ -116,6 +121,7 @@ def rows_about(loads: dict[str, dict[str, list[Load]]]) -> list[Row]:
                 {
                     "payload": payload,
                     "method": method,
+                    "callers": callers,
                     "photos": sum(len(load.each) for load in taken),
                     "photos_a_second": round(statistics.median(load.rate for load in taken), 3),
                     "to_flask": round(statistics.median(ratios), 4),

@@ -11,7 +11,7 @@ INSTALL = "pip install --requirement tools/bench/requirements.txt"
 def peer_methods(say: Callable[[str], None]) -> list[Method]:
     """The methods that can run here; those whose packages are missing are left out, and `say` is told which."""
     found: list[Method] = []
-    if missing := [name for name in ("flask", "redis") if find_spec(name) is None]:
+    if missing := [name for name in ("flask", "redis", "mosec") if find_spec(name) is None]:
         say(f"Not installed, so left out: {', '.join(missing)}. {INSTALL} brings them.")
     if find_spec("flask"):
         from bench_peers import flask_http
@@ -21,6 +21,10 @@ def peer_methods(say: Callable[[str], None]) -> list[Method]:
             Method("png-path", flask_http.by_png, flask_http.serve, dtypes=("uint8",)),
             Method("npy-path", flask_http.by_npy, flask_http.serve),
         ]
+    if find_spec("mosec"):
+        from bench_peers import mosec_http
+
+        found.append(Method("mosec", mosec_http.connect, mosec_http.serve))
     if find_spec("redis"):
         from bench_peers import redis_queue
 

@@ -3,12 +3,13 @@
 The last two methods pair one end of ours with the other end of stock gRPC's.
 """
 
-import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import chain
+from itertools import product as combinations
 from typing import Any, NamedTuple
 
 import grpc
@@ -47,7 +48,7 @@ class Method(NamedTuple):
 def serve_bytes() -> Iterator[str]:
     """gRPC without messages: bytes in, the same bytes out."""
     server = grpc.server(ThreadPoolExecutor(8))
-    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
+    handler: Any = grpc.unary_unary_rpc_method_handler(lambda request, context: request)
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE.descriptor.full_name, {"Echo": handler}),)
     )
@@ -62,7 +63,7 @@ def serve_bytes() -> Iterator[str]:
 @contextmanager
 def connect_bytes(address: str) -> Iterator[Send]:
     with grpc.insecure_channel(address) as channel:
-        method = channel.unary_unary(PATH)
+        method: Any = channel.unary_unary(PATH)
         yield lambda array: method(array.tobytes())
 
 
@@ -105,7 +106,7 @@ def calls(rounds: int, number: int = CALLS, methods: Sequence[str] = tuple(METHO
         clients = {name: start(caller, METHODS[name].connect, servers[name].answer()) for name in methods}
         for client in clients.values():
             client.answer()
-        for turn, payload, name in itertools.product(range(-1, rounds), PAYLOADS, methods):
+        for turn, payload, name in combinations(range(-1, rounds), PAYLOADS, methods):
             ends = [clients[name], servers[name]]
             before = [cpu_seconds([end]) for end in ends]
             taken = clients[name].ask(PAYLOADS[payload], number)
@@ -125,18 +126,13 @@ def row_of(payload: str, name: str, turns: dict[tuple[str, str], list[list[float
     """The ratio is the median of the rounds' own, so that a busy moment of the machine does not decide it."""
     mine, unit = turns[payload, name], turns.get((payload, "stock"))
     medians = [statistics.median(turn) for turn in mine]
-    row: Row = {
-        "payload": payload,
-        "method": name,
-        "median_us": round(statistics.median([one for turn in mine for one in turn]) * 1e6, 1),
-    }
+    row: Row = {"payload": payload, "method": name, "median_us": round(statistics.median(chain(*mine)) * 1e6, 1)}
     row["to_stock"] = None
     if unit:
         ratios = [median / statistics.median(turn) for median, turn in zip(medians, unit, strict=True)]
         row["to_stock"] = round(statistics.median(ratios), 3)
-    return row | {
-        f"{end}_cpu_us": round(seconds * 1e6, 1) for end, seconds in zip(("client", "server"), cpu, strict=True)
-    }
+    client, server = (round(seconds * 1e6, 1) for seconds in cpu)
+    return row | {"client_cpu_us": client, "server_cpu_us": server}
 
 
 @contextmanager
