@@ -5,15 +5,17 @@ from dataclasses import replace
 import numpy as np
 
 from tensorhop.errors import InvalidInput
+from tensorhop.services.postprocess.backdrop import backdrop_reach, draw_backdrop
 from tensorhop.services.postprocess.center import centered, in_place, resampled, room, trimmed_layer, visible_box
 from tensorhop.services.postprocess.decontaminate import estimate_foreground
 from tensorhop.services.postprocess.refine import refine_edges
 from tensorhop.services.postprocess.shadow import draw, fitting_length, reach
 from tensorhop.services.postprocess.solid import Solid
 from tensorhop.values.finish_options import Finish
-from tensorhop.values.geometry import Region, Size, size_of
-from tensorhop.values.results import Cutout, Layer, Mask, Placement
+from tensorhop.values.geometry import Box, Region, Size, size_of
+from tensorhop.values.results import SOLID, Cutout, Layer, Mask, Placement
 
+NOT_SOLID = "The object has no pixel with an alpha of 0.5 or more, so it casts no shadow on the backdrop."
 MARGIN = 16  # pixels of background kept around the object; decontaminate learns the background's colour from them
 
 
@@ -44,21 +46,32 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
     rgba = np.dstack([color, opacity])
     rgba[opacity == 0] = 0
 
-    kind, length, softness = options.shadow, options.length, options.softness
+    kind, length, softness = options.shadow, options.lamp_length, options.lamp_softness
     region = around.moved(mask.region.x0, mask.region.y0)
     box = box.moved(mask.region.x0, mask.region.y0)
-    solid = None if kind == "none" else Solid.of(alpha, region, photo)
+    solid = None if kind in ("none", "backdrop") else Solid.of(alpha, region, photo)
     placement = in_place(photo)
     if options.center:
+        widest = room(box, options.canvas, options.fill, options.max_scale)
+        reached = None
         if solid:
-            widest = room(box, options.canvas, options.fill, options.max_scale)
             length = fitting_length(solid, kind, options.rot, widest, length, softness)
-        reached = reach(solid, kind, options.rot, length, softness) if solid else None
+            reached = reach(solid, kind, options.rot, length, softness)
+        elif kind == "backdrop":
+            wanted = backdrop_reach(box, options)  # what leaves the canvas is cut off, as in a photo of a backdrop
+            reached = Box(
+                *(max(pair) for pair in zip(wanted[:2], widest[:2], strict=True)),
+                *(min(pair) for pair in zip(wanted[2:], widest[2:], strict=True)),
+            )
         placement = centered(box, reached, options.canvas, options.fill, options.max_scale)
     cutout = resampled(rgba, region, placement)
     if options.center:
         cutout, placement = nudged(cutout, placement)
     cutout = trimmed_layer(cutout)
+    if kind == "backdrop":
+        shadow = draw_backdrop(cutout, placement.canvas, options) if alpha.max() >= SOLID else None
+        warnings = [] if shadow else [NOT_SOLID]
+        return Cutout(cutout, trimmed_layer(shadow) if shadow else None, placement, warnings)
     shadow = draw(solid, placement, kind, options.rot, length, softness, options.opacity) if solid else None
     return Cutout(cutout, trimmed_layer(shadow) if shadow else None, placement)
 

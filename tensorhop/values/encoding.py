@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
+from tensorhop.values.colours import Colour
 from tensorhop.values.compositing import flatten
-from tensorhop.values.output_options import QUALITY, Colour, Output
+from tensorhop.values.output_options import QUALITY, Output
 
 PNG_HEAD = 33  # bytes of a PNG file's signature and first chunk
 PERCEPTUAL = b"sRGB\0"  # a PNG chunk's type, and the rendering intent for photos
