@@ -17,7 +17,7 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
 .PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
-.PHONY: compare-hop compare-foreground compare-refinement
+.PHONY: compare-hop compare-foreground compare-refinement compare-shadow
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-mixed bench-soak
 
 help:  ## list the targets
@@ -134,6 +134,9 @@ compare-foreground: .venv-compare/installed  ## compare decontaminate with other
 
 compare-refinement: .venv-compare/installed  ## compare masks before and after refine
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_refinement.py
+
+compare-shadow: .venv-compare/installed  ## compare the shadow on a backdrop with renders; takes some minutes
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_shadow.py $(ARGS)
 
 # PyTorch, and what only its builds for CUDA need, is not pinned: which build fits is up to the machine.
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt

@@ -27,15 +27,15 @@ CELLS = 192  # on the longer side of what is computed
 REACH = 7.0  # thicknesses beyond the object up to which the backdrop is computed
 LAMP_AZIMUTHS, SKY_AZIMUTHS, BOUNCE_AZIMUTHS = 9, 14, 12
 SMALLEST_LAMP = 0.02  # radius in radians; below it the shadow is as sharp as the cells allow
-# The object's light on the backdrop, fitted to renders of a path tracer (three shapes that are in no comparison): of the
-# sky, of the lamp on any side, and of the lamp on sides that face it.
+# The object's light on the backdrop: of the sky, of the lamp on any side, and of the lamp on sides that face it. Fitted
+# to renders of three shapes (tools/shadow_scenes.py).
 SLAB_BOUNCE, ROUND_BOUNCE = (0.80, 0.095, 1.62), (0.91, 0.31, 1.27)
 RIM = 2  # a cell of a slab is as high as the slab if half of it is covered
 NOTHING = np.float32(1e6)  # distance over height where there is no height
 UNCOVERED = 0.01  # of a cell: from this on, what is computed there is not the backdrop's
 SMOOTH = 0.2  # standard deviation by which what comes from all around is smoothed, in distances from the object
 RIM_SEEN = 0.5  # thicknesses around the object that the layout leaves room for, beside the shadow's length
-OBJECT_CELLS, MOST_CELLS = 154, 208  # on the object's longer side; in all, on the longer side of what is computed
+OBJECT_CELLS, MOST_CELLS = 140, 192  # on the object's longer side; in all, on the longer side of what is computed
 BAND = 1 << 20  # pixels that are made at once
 
 
@@ -63,7 +63,7 @@ class Field:
 
     height: np.ndarray  # float32, rows x columns: in cells
     cover: np.ndarray  # float32, rows x columns, 0 to 1: how much of a cell the object covers
-    colour: np.ndarray  # float32, rows x columns x 3: what the object reflects, in linear light, and around it
+    colour: np.ndarray  # float32, half of rows x half of columns x 3: what the object reflects, and around it
     box: Region  # the cells that the object covers a part of
     slab: float = 0.0  # the height of a slab, in cells; 0 for a round object
 
@@ -75,10 +75,10 @@ class Field:
             cv2.copyMakeBorder(
                 part, 0, 2 * rows - len(part), 0, 2 * columns - part.shape[1], cv2.BORDER_CONSTANT, value=0
             )
-            for part in (self.height, self.cover, self.colour)
+            for part in (self.height, self.cover)
         ]
-        height, cover, colour = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in padded)
-        return Field(height / 2, cover, colour, visible_box(cover, 0), self.slab / 2)
+        height, cover = (cv2.resize(part, size, interpolation=cv2.INTER_AREA) for part in padded)
+        return Field(height / 2, cover, self.colour, visible_box(cover, 0), self.slab / 2)
 
 
 class Turned:
@@ -393,8 +393,6 @@ def as_rgba(factor: np.ndarray, colour: tuple[int, int, int], size: Size) -> np.
     down = np.ceil(255 * np.clip((base[:, None] - level) / np.maximum(base[:, None], 1), 0, 1))
     up = np.ceil(255 * np.clip((level - base[:, None]) / np.maximum(255 - base[:, None], 1), 0, 1))
     opacities = np.where(level <= base[:, None], down, up).astype(np.uint8)
-    alpha = np.maximum(level, 1)[:, None]
-    mixed = [np.rint(np.clip(one + (level - one) * 255 / alpha, 0, 255)).astype(np.uint8).ravel() for one in base]
     # Not cubic, which overshoots at an edge: a rim brighter than the backdrop.
     smooth = cv2.GaussianBlur(cv2.resize(factor * base, None, fx=2, fy=2), (3, 3), 0)
     wide = np.rint(np.clip(smooth, 0, 255) * 256).astype(np.uint16)
@@ -412,10 +410,16 @@ def as_rgba(factor: np.ndarray, colour: tuple[int, int, int], size: Size) -> np.
         channels = cv2.split(cv2.convertScaleAbs(wanted, alpha=1 / 256))
         parts = [cv2.LUT(channel, table) for channel, table in zip(channels, opacities, strict=True)]
         opacity = cv2.max(cv2.max(parts[0], parts[1]), parts[2])
-        index = opacity.astype(np.uint16) << 8
-        colours = [table[np.bitwise_or(index, channel)] for channel, table in zip(channels, mixed, strict=True)]
+        colours = [mixed(channel, opacity, one) for channel, one in zip(channels, colour, strict=True)]
         cv2.merge([*colours, opacity], dst=band)
     return pixels
+
+
+def mixed(wanted: np.ndarray, opacity: np.ndarray, ground: int) -> np.ndarray:
+    """The channel that with an opacity over a ground gives what is wanted: uint8, height x width, as all arrays."""
+    below = cv2.divide(cv2.subtract(np.full(1, ground, np.uint8), wanted), opacity, scale=255)
+    above = cv2.divide(cv2.subtract(wanted, np.full(1, ground, np.uint8)), opacity, scale=255)
+    return cv2.add(cv2.subtract(np.full(1, ground, np.uint8), below), above)
 
 
 def backdrop_light(field: Field, light: Light) -> np.ndarray:
@@ -454,7 +458,13 @@ def field_of(pixels: np.ndarray, light: Light, cells: int = CELLS) -> Field | No
         height = cv2.resize(thickness * np.sqrt(part * (2 - part)), size, interpolation=cv2.INTER_AREA)
     else:
         height = thickness * cover
-    return Field(height, cover, reflectance(pixels, size), box, 0.0 if light.round else float(thickness))
+    return Field(
+        height,
+        cover,
+        reflectance(pixels, (-(-size[0] // 2), -(-size[1] // 2))),
+        box,
+        0.0 if light.round else float(thickness),
+    )
 
 
 def reflectance(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -470,7 +480,7 @@ def reflectance(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         pixels = cv2.resize(pixels[even], half, interpolation=cv2.INTER_AREA)
         seen = cv2.resize(seen[even], half, interpolation=cv2.INTER_AREA)
     weight, colour = (
-        cv2.GaussianBlur(cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), 1.5)
+        cv2.GaussianBlur(cv2.resize(part, size, interpolation=cv2.INTER_AREA).astype(np.float32), (0, 0), 0.75)
         for part in (seen, pixels[..., :3])
     )
     return np.minimum(colour / np.maximum(weight, 0.1)[..., None], 1) ** np.float32(GAMMA)
