@@ -17,7 +17,7 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
 .PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
-.PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views
+.PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
 
 help:  ## list the targets
@@ -146,6 +146,9 @@ compare-refinement: .venv-compare/installed  ## compare masks before and after r
 
 compare-views: .venv-compare/installed  ## compare masks from one view of the embedded segmenter, and from two
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_views.py $(ARGS)
+
+compare-shadow: .venv-compare/installed  ## compare the shadow on a backdrop with renders; takes some minutes
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_shadow.py $(ARGS)
 
 # PyTorch, and what only its builds for CUDA need, is not pinned: which build fits is up to the machine.
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt

@@ -1,7 +1,8 @@
 """Make the pictures of the documentation from the sample photos, with the product itself.
 
 docs/pictures/row.jpg, the README's: photo, boxes, cut-out, edge at 4x before and after decontamination.
-docs/pictures/sheet.jpg, the contact sheet: every photo's mask, cut-out on three backgrounds, edge, and eight shadows.
+docs/pictures/sheet.jpg, the contact sheet: every photo's mask, cut-out on three backgrounds, edge, and eight shadows of
+each of two kinds.
 
 python tools/make_pictures.py
 """
@@ -48,6 +49,7 @@ class Example:
     before: np.ndarray  # RGBA on the photo's place, not decontaminated
     after: np.ndarray
     shadows: dict[int, np.ndarray]  # bearing -> RGBA of the canvas
+    backdrops: dict[int, np.ndarray]
 
 
 def make_example(client: PipelineClient, name: str, bearings: Iterable[int] = ()) -> Example:
@@ -71,6 +73,7 @@ def make_example(client: PipelineClient, name: str, bearings: Iterable[int] = ()
         finished(Finish(center=False, decontaminate=False, shadow="none")),
         finished(Finish(center=False, shadow="none")),
         {rot: finished(Finish(rot=rot)) for rot in bearings},
+        {rot: finished(Finish(shadow="backdrop", rot=rot)) for rot in bearings},
     )
 
 
@@ -181,12 +184,13 @@ def strips(example: Example) -> list[Image.Image]:
             }
         ),
         strip({f"{rot}°{BEARINGS[rot]}": on(WHITE, shadow[around]) for rot, shadow in example.shadows.items()}),
+        strip({f"backdrop, {rot}°": backdrop[..., :3] for rot, backdrop in example.backdrops.items()}),
     ]
 
 
 def make_sheet(examples: Iterable[Example]) -> Image.Image:
     pieces = [piece for example in examples for piece in strips(example)]
-    gaps = [GAP, 3 * GAP] * (len(pieces) // 2)
+    gaps = [GAP, GAP, 3 * GAP] * (len(pieces) // 3)
     sheet = Image.new("RGB", (WIDTH, 2 * GAP + sum(piece.height for piece in pieces) + sum(gaps)), WHITE)
     y = GAP
     for piece, gap in zip(pieces, gaps, strict=True):

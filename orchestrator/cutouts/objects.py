@@ -158,7 +158,7 @@ def finish_object(
     payloads = Payloads()
     canvas = Region.of(read_placement(answer.placement).canvas)
     picture = make_picture(layers, canvas, request.output, payloads, scope.caller)
-    result = pb.ObjectResult(detection=detection, placement=answer.placement, picture=picture)
+    result = pb.ObjectResult(detection=detection, placement=answer.placement, picture=picture, warnings=answer.warnings)
     if request.return_masks:
         result.mask.CopyFrom(write_mask(mask, payloads))
     if request.return_layers:

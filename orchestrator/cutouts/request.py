@@ -13,7 +13,7 @@ from tensorhop.v1 import detect_pb2, image_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
-from tensorhop.values.finish_options import Finish
+from tensorhop.values.finish_options import BACKDROP, Finish
 from tensorhop.values.geometry import Box, Size, size_of
 from tensorhop.values.output_options import Output
 from tensorhop.values.phrases import split_phrase
@@ -83,6 +83,20 @@ class CutoutRequest:
         return self.images[shared]
 
 
+def with_backdrop(finish: Finish, output: Output) -> tuple[Finish, Output]:
+    """One colour for a backdrop and for the output's background, whichever was given.
+
+    Where the backdrop is not what lies behind, nothing may be brighter than it: it is white.
+    """
+    if finish.shadow != "backdrop":
+        return finish, output
+    if not output.background:
+        return finish, replace(output, background=finish.backdrop or BACKDROP)
+    if not finish.backdrop:
+        finish = replace(finish, backdrop="white" if output.colour is None else output.background)
+    return finish, output
+
+
 def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: RequestScope) -> CutoutRequest:
     """Check a request before any work is done. Raises InvalidInput."""
     request, payloads = packet
@@ -115,6 +129,7 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
     finish, output = read_finish(request.finish), read_output(request.output)
     if finish.refine is None:  # masks that segment made are refined; the caller's own, and the photo's, are not
         finish = replace(finish, refine=not masks and source.alpha is None)
+    finish, output = with_backdrop(finish, output)
     output.check_canvas(finish.canvas if finish.center else size_of(photo))
     return CutoutRequest(
         photo=photo,

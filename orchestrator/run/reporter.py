@@ -100,6 +100,8 @@ class Reporter:
             case ObjectResult():
                 text = named(event.detection) + (f" -> {file}" if file else "")
                 self.line(f"object {event.detection.index}", text, event.seconds)
+                for warning in event.warnings:
+                    self.console.print(f"  [yellow]warning[/yellow]     {escape(warning)}")
             case ObjectFault():
                 text = f"{named(event.detection)}: {event.step} failed: {event.message} ({event.code})"
                 self.line(f"object {event.detection.index}", text, seconds, style="red")

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from tensorhop.errors import InvalidInput
+from tensorhop.services.postprocess.backdrop import backdrop_reach, draw_backdrop
 from tensorhop.services.postprocess.center import (
     centered,
     in_place,
@@ -22,8 +23,10 @@ from tensorhop.services.postprocess.refine import is_coarse, refine_edges
 from tensorhop.services.postprocess.shadow import draw, fitting_length, reach
 from tensorhop.services.postprocess.solid import Solid
 from tensorhop.values.finish_options import Finish
-from tensorhop.values.geometry import Region, Size, size_of
-from tensorhop.values.results import Cutout, Layer, Mask, Placement
+from tensorhop.values.geometry import Box, Region, Size, size_of
+from tensorhop.values.results import SOLID, Cutout, Layer, Mask, Placement
+
+NOT_SOLID = "The object has no pixel with an alpha of 0.5 or more, so it casts no shadow on the backdrop."
 
 
 def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout:
@@ -51,8 +54,8 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
         piece = replace(piece, crop=color, alpha=opacity).in_blocks(weighted=True)
         color, opacity, refined = piece.crop, piece.alpha, piece.opacity
 
-    kind, length, softness = options.shadow, options.length, options.softness
-    solid = None if kind == "none" else Solid.of(refined, piece.region, piece.photo)
+    kind, length, softness = options.shadow, options.lamp_length, options.lamp_softness
+    solid = None if kind in ("none", "backdrop") else Solid.of(refined, piece.region, piece.photo)
     if not options.center:
         placement = in_place(photo)
         own = trimmed(opacity)
@@ -60,13 +63,26 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
         cutout = Layer(pixels, own.moved(piece.region.x0, piece.region.y0))
     else:
         most = options.max_scale * piece.side
+        widest = room(piece.box, options.canvas, options.fill, most)
+        reached = None
         if solid:
-            widest = room(piece.box, options.canvas, options.fill, most)
             length = fitting_length(solid, kind, options.rot, widest, length, softness)
-        reached = reach(solid, kind, options.rot, length, softness) if solid else None
+            reached = reach(solid, kind, options.rot, length, softness)
+        elif kind == "backdrop":
+            wanted = backdrop_reach(
+                piece.box, options
+            )  # what leaves the canvas is cut off, as in a photo of a backdrop
+            reached = Box(
+                *(max(pair) for pair in zip(wanted[:2], widest[:2], strict=True)),
+                *(min(pair) for pair in zip(wanted[2:], widest[2:], strict=True)),
+            )
         placement = centered(piece.box, reached, options.canvas, options.fill, most)
         cutout, placement = nudged(resampled(with_alpha(color, opacity), piece.region, placement), placement)
         cutout = trimmed_layer(cutout)
+    if kind == "backdrop":
+        shadow = draw_backdrop(cutout, placement.canvas, options) if refined.max() >= SOLID else None
+        warnings = [] if shadow else [NOT_SOLID]
+        return Cutout(cutout, trimmed_layer(shadow) if shadow else None, piece.of_photo(placement), warnings)
     shadow = draw(solid, placement, kind, options.rot, length, softness, options.opacity) if solid else None
     return Cutout(cutout, shadow, piece.of_photo(placement))
 

@@ -33,5 +33,6 @@ class PostprocessServicer:
             cutout=write_layer(cutout.cutout, answer),
             shadow=write_layer(cutout.shadow, answer) if cutout.shadow else None,
             placement=write_placement(cutout.placement),
+            warnings=cutout.warnings,
         )
         return Packet(response, answer)

@@ -51,6 +51,7 @@ def _read_result(message: pipeline_pb2.ObjectResult, payloads: Payloads) -> Obje
         mask=_read_mask(message, payloads),
         cutout=read_layer(message.cutout, payloads, "cutout") if message.HasField("cutout") else None,
         shadow=read_layer(message.shadow, payloads, "shadow") if message.HasField("shadow") else None,
+        warnings=list(message.warnings),
     )
 
 

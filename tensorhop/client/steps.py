@@ -199,7 +199,8 @@ class StepClient:
         )
         ((answer, received),) = self._call("postprocess", "Postprocess", request, payloads, timeout)
         shadow = read_layer(answer.shadow, received, "shadow") if answer.HasField("shadow") else None
-        return Cutout(read_layer(answer.cutout, received, "cutout"), shadow, read_placement(answer.placement))
+        cutout, placement = read_layer(answer.cutout, received, "cutout"), read_placement(answer.placement)
+        return Cutout(cutout, shadow, placement, list(answer.warnings))
 
     def _call(
         self, name: str, method: str, request: Message, payloads: Payloads, timeout: float | None

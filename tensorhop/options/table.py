@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorhop.options.kinds import BOOLEAN, BOXES, NUMBER, SIZE, TEXT, TEXTS, WHOLE, Kind, choice
 from tensorhop.values.describe_options import LOOKS, MAX_NEW_TOKENS, NUM_BEAMS
-from tensorhop.values.finish_options import SHADOWS, Finish
+from tensorhop.values.finish_options import PROFILES, SHADOWS, Finish
 from tensorhop.values.finish_presets import FINISH_PRESETS
 from tensorhop.values.output_options import ENCODINGS, PNG_LEVEL, QUALITY
 
@@ -181,7 +181,8 @@ OPTIONS = [
         "shadow",
         "finish.shadow.kind",
         choice(SHADOWS),
-        "Draw no shadow, a soft one where the object stands, or that and the one it casts.",
+        "Draw no shadow, a soft one where the object stands, that and the one it casts, or the one on a light backdrop "
+        "that the object lies on.",
         DEFAULT.shadow,
         FINISH,
         argument="shadow",
@@ -199,9 +200,9 @@ OPTIONS = [
         "shadow_length",
         "finish.shadow.length",
         NUMBER,
-        "Make the cast shadow this long, in heights of the object, 0 to 4.",
-        DEFAULT.length,
-        FINISH,
+        "Make the shadow this long, in heights of the object, or on a backdrop in thicknesses, 0 to 4.",
+        panel=FINISH,
+        default_text="0.7, or 1.2 on a backdrop",
         metavar="HEIGHTS",
         http="length",
     ),
@@ -209,9 +210,9 @@ OPTIONS = [
         "shadow_softness",
         "finish.shadow.softness",
         NUMBER,
-        "Blur the cast shadow by this part of the light's way to the ground, 0 to 0.25.",
-        DEFAULT.softness,
-        FINISH,
+        "Blur the shadow by this part of the light's way to the ground, 0 to 0.25.",
+        panel=FINISH,
+        default_text="0.035, or 0.175 on a backdrop",
         metavar="PART",
         http="softness",
     ),
@@ -219,11 +220,50 @@ OPTIONS = [
         "shadow_opacity",
         "finish.shadow.opacity",
         NUMBER,
-        "Take this part of the light out of the cast shadow, 0 to 1.",
+        "Take this part of the light out of the shadow, 0 to 1.",
         DEFAULT.opacity,
         FINISH,
         metavar="PART",
         http="opacity",
+    ),
+    Option(
+        "shadow_thickness",
+        "finish.shadow.thickness",
+        NUMBER,
+        "Take the object on a backdrop for this thick, in its longer sides, above 0 to 1.",
+        panel=FINISH,
+        default_text="0.14, or 0.3 if it is round",
+        metavar="SIDES",
+        http="thickness",
+    ),
+    Option(
+        "shadow_profile",
+        "finish.shadow.profile",
+        choice(PROFILES),
+        "Take the object on a backdrop for equally thick, or for thickest in its middle.",
+        DEFAULT.profile,
+        FINISH,
+        http="profile",
+    ),
+    Option(
+        "shadow_bounce",
+        "finish.shadow.bounce",
+        NUMBER,
+        "Throw this part of the object's light onto the backdrop, 0 to 2.",
+        DEFAULT.bounce,
+        FINISH,
+        metavar="PART",
+        http="bounce",
+    ),
+    Option(
+        "shadow_backdrop",
+        "finish.shadow.backdrop",
+        TEXT,
+        "Draw the shadow for a backdrop of this colour: a CSS colour name, #rgb or #rrggbb.",
+        panel=FINISH,
+        default_text="the background, or light grey",
+        metavar="COLOUR",
+        http="backdrop",
     ),
     # Output.
     Option("format", "output.encoding", choice(FILE_FORMATS), "Write picture files of this format.", "png", OUTPUT),
@@ -241,9 +281,9 @@ OPTIONS = [
         "background",
         "output.background",
         TEXT,
-        "Put the object on this: a CSS colour name, #rgb or #rrggbb.",
+        "Put the object on this: a CSS colour name, #rgb or #rrggbb, or transparent.",
         panel=OUTPUT,
-        default_text="none, or white for jpeg",
+        default_text="light grey for a backdrop, else none, or white for jpeg",
         metavar="COLOUR",
     ),
     Option(

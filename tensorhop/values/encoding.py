@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
+from tensorhop.values.colours import Colour
 from tensorhop.values.compositing import compose, flatten
 from tensorhop.values.geometry import Region
-from tensorhop.values.output_options import PNG_LEVEL, QUALITY, Colour, Output
+from tensorhop.values.output_options import PNG_LEVEL, QUALITY, Output
 from tensorhop.values.png import encode_png, fast_png, strips_of
 from tensorhop.values.results import Layer
 

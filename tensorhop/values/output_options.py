@@ -1,9 +1,9 @@
 """How a finished picture is sent: the caller's choices, their defaults and their ranges."""
 
-import re
 from dataclasses import dataclass
 
 from tensorhop.errors import InvalidInput
+from tensorhop.values.colours import Colour, read_colour
 from tensorhop.values.geometry import Size
 
 ENCODINGS = ("png", "webp", "jpeg", "tensor")
@@ -12,9 +12,7 @@ LOSSY = ("webp", "jpeg")
 PNG_LEVEL = 1  # of PNG files, of PNG_LEVELS: the fastest
 PNG_LEVELS = range(1, 10)
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}  # pixels: the longest side that a format, or its encoder, allows
-COLOUR = re.compile(r"[a-zA-Z]+|#[0-9a-fA-F]{3}|#[0-9a-fA-F]{6}")
-
-Colour = tuple[int, int, int]  # red, green, blue: sRGB, 0 to 255
+TRANSPARENT = "transparent"  # a background that is none, also where a shadow brings one
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,9 @@ class Output:
 
     encoding: str = "png"  # one of ENCODINGS
     quality: int | None = None  # 1 to 100, for LOSSY encodings only; default QUALITY
-    background: str = ""  # CSS colour name, #rgb or #rrggbb behind the object; "" is transparent, but white for JPEG
+    # CSS colour name, #rgb or #rrggbb behind the object, or "transparent". "" is transparent, but white for JPEG, and
+    # the backdrop's colour for a shadow on a backdrop.
+    background: str = ""
     png_level: int | None = None  # 1 (fastest) to 9 (smallest), for PNG only; default PNG_LEVEL
 
     def check(self) -> None:
@@ -57,14 +57,8 @@ class Output:
         """The colour of the background; None if it is transparent. Raises InvalidInput: it is not a colour."""
         if not self.background:
             return (255, 255, 255) if self.encoding == "jpeg" else None
-        from PIL import ImageColor  # not above: `--help` needs the encodings, and not Pillow
-
-        try:
-            if not COLOUR.fullmatch(self.background):
-                raise ValueError
-            red, green, blue = ImageColor.getrgb(self.background)[:3]
-        except ValueError as error:
-            raise InvalidInput(
-                "output.background", f"is {self.background[:40]!r}; give a CSS colour name, #rgb or #rrggbb"
-            ) from error
-        return red, green, blue
+        if self.background == TRANSPARENT:
+            if self.encoding == "jpeg":
+                raise InvalidInput("output.background", f"is {TRANSPARENT}, but a JPEG is opaque; give a colour")
+            return None
+        return read_colour(self.background, "output.background")

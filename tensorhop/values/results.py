@@ -1,6 +1,6 @@
 """The results of the steps as plain values: arrays, boxes, words. They know no transport."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -120,6 +120,7 @@ class Cutout:
     cutout: Layer
     shadow: Layer | None
     placement: Placement
+    warnings: list[str] = field(default_factory=list)
 
 
 # PipelineClient.process yields the following, and Description.
@@ -145,6 +146,7 @@ class ObjectResult:
     mask: Mask | None  # if asked for
     cutout: Layer | None  # the object alone, if layers were asked for
     shadow: Layer | None  # if layers were asked for and there is a shadow
+    warnings: list[str] = field(default_factory=list)  # about this object
 
 
 @dataclass(frozen=True)

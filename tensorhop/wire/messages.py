@@ -130,7 +130,8 @@ def read_describe(message: describe_pb2.DescribeOptions, field: str = "options")
 def read_finish(message: postprocess_pb2.Finish) -> Finish:
     """The caller's choices over the defaults. Raises InvalidInput as `Finish.check` does."""
     chosen = given(message, "center", "decontaminate", "refine", "fill", "max_scale")
-    chosen |= given(message.shadow, "rot", "length", "softness", "opacity")
+    shadow = message.shadow
+    chosen |= given(shadow, "rot", "length", "softness", "opacity", "thickness", "bounce")
     if message.HasField("canvas"):
         chosen["canvas"] = read_size(message.canvas)
     if message.shadow.kind not in postprocess_pb2.ShadowKind.values():
@@ -139,7 +140,13 @@ def read_finish(message: postprocess_pb2.Finish) -> Finish:
     if message.shadow.kind:
         name = postprocess_pb2.ShadowKind.Name(message.shadow.kind)
         chosen["shadow"] = name.removeprefix("SHADOW_KIND_").lower()
-    finish = Finish(**chosen)
+    if shadow.profile not in postprocess_pb2.ShadowProfile.values():
+        known = ", ".join(postprocess_pb2.ShadowProfile.keys())
+        raise InvalidInput("finish.shadow.profile", f"is {shadow.profile}; known are {known}")
+    if shadow.profile:
+        name = postprocess_pb2.ShadowProfile.Name(shadow.profile)
+        chosen["profile"] = name.removeprefix("SHADOW_PROFILE_").lower()
+    finish = Finish(**chosen, backdrop=shadow.backdrop)
     finish.check()
     return finish
 
@@ -243,6 +250,10 @@ def write_finish(finish: Finish) -> postprocess_pb2.Finish:
             length=finish.length,
             softness=finish.softness,
             opacity=finish.opacity,
+            thickness=finish.thickness,
+            profile=f"SHADOW_PROFILE_{finish.profile.upper()}",
+            bounce=finish.bounce,
+            backdrop=finish.backdrop,
         ),
         canvas=write_size(Size(*finish.canvas)),
         fill=finish.fill,

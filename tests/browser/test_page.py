@@ -111,6 +111,23 @@ def test_only_postprocess_runs_again_when_the_dial_turns(finished: WebDriver) ->
     assert steps(page) == ONLY_POSTPROCESS
 
 
+def test_the_dial_turns_the_shadow_on_a_backdrop(finished: WebDriver) -> None:
+    press(finished, "shadow=backdrop")
+    settle(finished)
+    assert finished.find_element(By.ID, "no-ground").text == "Light grey"
+    assert finished.find_element(By.ID, "dial").get_attribute("aria-disabled") == "false"
+    before = pictures(finished)
+    finished.execute_script(RECORD)
+    keys(finished, "ArrowRight", 9)
+    settle(finished)
+    sent = finished.execute_script("return window.sent.map(({ body }) => [body.get('shadow'), body.get('rot')])")
+    assert sent == [["backdrop", "105"]]
+    assert not set(before) & set(pictures(finished))
+    press(finished, "shadow=cast")
+    settle(finished)
+    assert finished.find_element(By.ID, "no-ground").text == "Transparent"
+
+
 def test_the_last_choice_wins(finished: WebDriver) -> None:
     press(finished, "format=webp", "shadow=none", "center=false")
     settle(finished)

@@ -43,7 +43,9 @@ SAMPLES: dict[str, Any] = {
     "boxes": [[1, 2, 30, 40]], "score_threshold": 0.5, "iou_threshold": 0.25, "max_objects": 2, "max_parallel": 3,
     "merge": True, "preset": "marketplace", "canvas": "100x50", "fill": 0.5, "max_scale": 3, "center": True,
     "refine": False, "decontaminate": False, "shadow": "contact", "rot": 90, "shadow_length": 1,
-    "shadow_softness": 0.125, "shadow_opacity": 0.5, "format": "webp", "quality": 80, "background": "#abc",
+    "shadow_softness": 0.125, "shadow_opacity": 0.5,
+    "shadow_thickness": 0.25, "shadow_profile": "round", "shadow_bounce": 0.5,
+    "shadow_backdrop": "#ddd", "format": "webp", "quality": 80, "background": "#abc",
     "ordered": True, "cache": False,
 }  # fmt: skip
 # A canvas is for an object that is centered, and a level for another format: they are asked for apart.

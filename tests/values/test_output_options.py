@@ -58,3 +58,9 @@ def test_what_a_format_cannot_hold() -> None:
     Output("png").check_canvas(Size(16_384, 10))
     with pytest.raises(InvalidInput, match=r"output\.encoding is webp, .* at most 16,383 .* 10 x 16384"):
         Output("webp").check_canvas(Size(10, 16_384))
+
+
+def test_transparent_is_no_colour_and_no_jpeg() -> None:
+    assert Output(background="transparent").colour is None
+    with pytest.raises(InvalidInput, match="a JPEG is opaque"):
+        Output("jpeg", background="transparent").check()

@@ -206,7 +206,9 @@ def test_a_finish_left_out_takes_its_defaults():
 @pytest.mark.parametrize("refine", [True, False])
 @pytest.mark.parametrize("shadow", SHADOWS)
 def test_finish_round_trip(center, decontaminate, refine, shadow):
-    finish = Finish(center, decontaminate, shadow, 0.0, Size(7, 9000), 1.0, 1.0, 0.0, 0.25, 0.0, refine)
+    finish = Finish(
+        center, decontaminate, shadow, 0.0, Size(7, 9000), 1.0, 1.0, 0.0, 0.25, 0.0, refine, 0.5, "round", 2.0, "#eee"
+    )
     assert messages.read_finish(messages.write_finish(finish)) == finish
 
 
@@ -226,6 +228,12 @@ def test_the_contract_has_every_shadow():
         ({"shadow": {"length": -0.1}}, "finish.shadow.length", "is -0.1; it must be from 0 to 4"),
         ({"shadow": {"length": 4.1}}, "finish.shadow.length", "from 0 to 4"),
         ({"shadow": {"length": NAN}}, "finish.shadow.length", "nan"),
+        ({"shadow": {"thickness": 0}}, "finish.shadow.thickness", "is 0.0; it must be above 0 and at most 1"),
+        ({"shadow": {"thickness": 1.1}}, "finish.shadow.thickness", "at most 1, in longer sides of the object"),
+        ({"shadow": {"thickness": NAN}}, "finish.shadow.thickness", "is nan"),
+        ({"shadow": {"bounce": NAN}}, "finish.shadow.bounce", "is nan; it must be from 0 to 2"),
+        ({"shadow": {"profile": 9}}, "finish.shadow.profile", "is 9; known are SHADOW_PROFILE_"),
+        ({"shadow": {"backdrop": "sky"}}, "finish.shadow.backdrop", "give a CSS colour name, #rgb or #rrggbb"),
         ({"shadow": {"softness": 0.3}}, "finish.shadow.softness", "from 0 to 0.25"),
         ({"shadow": {"opacity": -INF}}, "finish.shadow.opacity", "from 0 to 1"),
         ({"canvas": {}}, "finish.canvas", "is 0 x 0 pixels; a side must be from 1 to 16,384"),
@@ -257,7 +265,7 @@ def test_the_canvas_has_a_limit_that_can_be_set(limit):
 def test_an_unknown_shadow_is_refused():
     assert refusal(Finish(shadow="long").check) == (
         "finish.shadow",
-        "finish.shadow is 'long'; known are none, contact, cast",
+        "finish.shadow is 'long'; known are none, contact, cast, backdrop",
     )
 
 

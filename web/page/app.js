@@ -60,13 +60,15 @@ get("look").addEventListener("submit", (event) => {
 finish.addEventListener("submit", (event) => event.preventDefault());
 finish.addEventListener("input", ({ target }) => {
   const { ground: grounds, format } = finish.elements;
-  const jpeg = format.value === "jpeg";
+  const { value: shadow } = finish.elements.shadow;
+  const jpeg = format.value === "jpeg" && shadow !== "backdrop"; // a backdrop is opaque by itself
   if (target.name === "ground") ground = target.value;
-  if (target.name === "format") grounds.value = jpeg && !ground ? "white" : ground;
+  if (target.name === "format" || target.name === "shadow") grounds.value = jpeg && !ground ? "white" : ground;
   grounds[0].disabled = jpeg;
   get("jpeg-hint").hidden = !jpeg;
   get("colour-row").hidden = grounds.value !== "colour";
-  dial.enable(finish.elements.shadow.value === "cast");
+  get("no-ground").textContent = shadow === "backdrop" ? "Light grey" : "Transparent";
+  dial.enable(shadow === "cast" || shadow === "backdrop");
   again(target.id === "colour" ? CALM : 0);
 });
 
