@@ -412,7 +412,7 @@ def test_segment_is_told_whether_the_caller_chose_the_boxes(
     stages = Steps.connect(CUTOUTS, {**places, "segment": f"127.0.0.1:{port}"})
     front = Server(SERVICE, PipelineServicer(stages), "127.0.0.1:0")
     with PipelineClient(front.address) as connected:
-        list(connected.process(coffee, phrases=["cup"], boxes=[(77, 18, 480, 390)] if chosen else None))
+        list(connected.process(coffee, phrases=["cup"], boxes=[(77, 18, 480, 390)] if chosen else []))
     front.stop(0).wait()
     stages.close()
     server.stop(0).wait()
