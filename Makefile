@@ -17,7 +17,7 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
 .PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
-.PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow
+.PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
 
 help:  ## list the targets
@@ -149,6 +149,9 @@ compare-views: .venv-compare/installed  ## compare masks from one view of the em
 
 compare-shadow: .venv-compare/installed  ## compare the shadow on a backdrop with renders; takes some minutes
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_shadow.py $(ARGS)
+
+compare-whole: .venv-compare/installed  ## compare cut-outs of mildly changed photos, and look for straight cuts
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_whole.py $(ARGS)
 
 # PyTorch, and what only its builds for CUDA need, is not pinned: which build fits is up to the machine.
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt

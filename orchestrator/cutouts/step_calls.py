@@ -87,13 +87,19 @@ def segmented(
     if len(known) == len(objects):
         return
     step, boxes = steps["segment"], [detection.box for detection in objects]
+    may_grow = request.objects is None  # the caller's own boxes bound their masks
 
     def ask(wanted: Sequence[int]) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
         missing = list(wanted)
 
         def build(shared: bool) -> Packet[Any]:
             image, payloads = request.image(scope, shared)
-            message = segment_pb2.SegmentRequest(image=image, boxes=[boxes[index] for index in missing])
+            message = segment_pb2.SegmentRequest(
+                image=image,
+                boxes=[boxes[index] for index in missing],
+                may_grow=may_grow,
+                neighbours=[box for index, box in enumerate(boxes) if index not in missing] if may_grow else [],
+            )
             if payloads.slots:
                 for box in message.boxes:
                     reach = corners(box).padded(MASK_MARGIN).clipped(request.size)
@@ -110,6 +116,9 @@ def segmented(
         yield from step.retry.stream(attempt, scope)
 
     parameters = {index: [canonical(box)] for index, box in enumerate(boxes) if index not in known}
+    if may_grow:  # the mask depends on the other boxes, too
+        together = b"may_grow" + b"".join(sorted(map(canonical, boxes)))
+        parameters = {index: [*own, together] for index, own in parameters.items()}
     yield from request.cache.masks(step, parameters, request.size, ask)
 
 

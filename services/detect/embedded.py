@@ -11,7 +11,7 @@ from tensorhop.services.embedded import vocabulary, weights
 from tensorhop.services.embedded.classifier import CLASSES, Classifier
 from tensorhop.services.embedded.components import components
 from tensorhop.services.embedded.pixels import float32
-from tensorhop.services.embedded.saliency import SALIENT, Saliency
+from tensorhop.services.embedded.saliency import SALIENT, Saliency, look_at
 from tensorhop.services.embedded.vocabulary import Concept
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Detection
@@ -83,7 +83,7 @@ class EmbeddedDetector:
     ) -> tuple[list[Detection], list[str]]:
         _check(phrases)
         whole = Box(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))
-        salient = components(self._saliency.predict_small(photo), SALIENT, whole)
+        salient = components(look_at(self._saliency, photo), SALIENT, whole)
         concepts = {index: self._words.find(phrase) for index, phrase in enumerate(phrases)}
         known = {index: concept for index, concept in concepts.items() if concept}
         unknown = [index for index in concepts if index not in known]

@@ -9,6 +9,7 @@ import numpy as np
 from tensorhop.services.detect.suppression import inside
 from tensorhop.services.embedded.classifier import Classifier
 from tensorhop.services.embedded.components import Component, component, components
+from tensorhop.services.embedded.necks import joined
 from tensorhop.services.embedded.pixels import crop, resized, square
 from tensorhop.services.embedded.saliency import SALIENT, SIZE, Saliency
 from tensorhop.services.embedded.vocabulary import Concept, Vocabulary
@@ -63,7 +64,7 @@ class Search:
                 index = self._explaining(region, own)
                 if index is not None:
                     thing = self._salient[index]
-                    found += _part(thing, region, own, [rival], self._whole)
+                    found += _part(thing, region, own, [rival], self._whole, whole=True)
                     if pieces := _part(thing, region, own, asked, self._whole):
                         split.setdefault(index, set()).add(concept.word)
                         found += pieces
@@ -123,7 +124,12 @@ class Search:
             return [region.box]
         thing = max(things, key=lambda one: float((near * saliency)[one.area].sum()))
         there = component(place, near, frame)
-        return [thing.box, *_part(thing, there, near, [self._shown(other, frame) for other in others], frame)]
+        rival, *asked = (self._shown(other, frame) for other in others)
+        return [
+            thing.box,
+            *_part(thing, there, near, [rival], frame, whole=True),
+            *_part(thing, there, near, asked, frame),
+        ]
 
     def _shown(self, values: np.ndarray, frame: Box) -> np.ndarray:
         """The part that a frame covers of a map of the whole photo, at saliency's SIZE."""
@@ -135,10 +141,21 @@ class Search:
         return cv2.warpAffine(values, to_map, SIZE, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _part(thing: Component, region: Component, own: np.ndarray, others: Sequence[np.ndarray], frame: Box) -> list[Box]:
+def _part(
+    thing: Component,
+    region: Component,
+    own: np.ndarray,
+    others: Sequence[np.ndarray],
+    frame: Box,
+    whole: bool = False,
+) -> list[Box]:
     """The box of a part of an object: the pixels nearer to a region of evidence than to pixels of something else.
 
     Empty if no pixels of the object show something else.
+
+    Args:
+        whole: take all that no neck divides from the part: nobody asked for what the others show, and a part of an
+            object often looks like something else.
     """
     if not others:
         return []
@@ -147,7 +164,8 @@ def _part(thing: Component, region: Component, own: np.ndarray, others: Sequence
     here = thing.area & region.area
     if not here.any() or np.count_nonzero(foreign) < _SHARED * np.count_nonzero(thing.area):
         return []
-    return [component(thing.area & (_distance(here) <= _distance(foreign)), own, frame).box]
+    part = thing.area & (_distance(here) <= _distance(foreign))
+    return [component(joined(thing.area, part) if whole else part, own, frame).box]
 
 
 def _distance(area: np.ndarray) -> np.ndarray:

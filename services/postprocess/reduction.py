@@ -83,13 +83,16 @@ class Piece:
         alpha = cv2.resize(self.alpha, size, interpolation=cv2.INTER_AREA)
         if weighted:
             weigh(crop, alpha, self.crop, self.alpha, side)
-        cut = self.region.y1 + side > self.photo.height  # the photo's lower edge cuts the object
+        # Where the photo's edges cut the object, they cut the blocks too.
+        below = int(self.region.y1 + side <= self.photo.height)
+        above = int(self.region.y0 >= side)
+        y -= above * side
         return replace(
             self,
             crop=crop,
             alpha=alpha,
-            region=Region.of(size),
-            photo=Size(size.width, size.height if cut else size.height + 1),
+            region=Region.of(size).moved(0, above),
+            photo=Size(size.width, above + size.height + below),
             box=Box(*((edge - start) / side for edge, start in zip(self.box, (x, y, x, y), strict=True))),
             side=side,
             origin=(x, y),

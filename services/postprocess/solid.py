@@ -2,9 +2,10 @@
 
 A picture shows only a silhouette, so the object is taken for a solid whose rows are round: a run of w pixels is a disc
 of diameter w. That is exact for a ball or a bottle, and close enough for other objects. An object that the lower edge
-of the photo cuts stands on the cut.
+of the photo cuts stands on the cut. One that the upper edge cuts has a rounded end above it.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -16,6 +17,7 @@ from tensorhop.values.geometry import Region, Size
 
 DETAIL = 320  # longest side in cells; soft shadows need no more
 FLATNESS = 0.7  # the largest half depth of a part, as a fraction of its thickness
+CAP = 0.15  # of the longer side: the most that is added to an object that the photo's upper edge cuts
 SMALL = 0.02  # of the area of the largest component: smaller ones are dropped
 
 
@@ -49,6 +51,9 @@ class Solid:
         height, width = (max(1, round(side / cell)) for side in alpha.shape)
         small = cv2.resize(alpha, (width, height), interpolation=cv2.INTER_AREA) if cell > 1 else alpha
         solid = without_small_components(small >= 0.5 * float(small.max()))
+        cap = rounded_cap(solid) if region.y0 <= 0 else np.zeros((0, width), bool)
+        solid, small = np.vstack([cap, solid]), np.vstack([cap.astype(np.float32), small])
+        height += len(cap)
         rows, columns = np.nonzero(solid)
         tall, wide = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
         deepest = 0.5 * max(tall, 0.2 * wide)
@@ -81,7 +86,7 @@ class Solid:
             weight=small[rows, columns],
             extent=max(tall, wide),
             cell=cell,
-            origin=(region.x0, region.y0),
+            origin=(region.x0, region.y0 - cell * len(cap)),
         )
 
     def footprint(self, height: float) -> Self:
@@ -104,6 +109,36 @@ class Solid:
             front=largest(self.front),
             weight=largest(self.weight),
         )
+
+
+def rounded_cap(solid: np.ndarray) -> np.ndarray:
+    """What may be above the upper edge of a photo that cuts an object: a rounded end on every run of the cut.
+
+    So the shadow of a cut object has no blunt end. Pieces that are apart in the photo meet above it, below one end, so
+    that the shadow of the object is one piece, too.
+
+    Args:
+        solid: the silhouette, height x width, bool; its first row is the photo's.
+
+    Returns:
+        rows x width, bool, the lowest row last; no rows if nothing is cut.
+    """
+    columns = np.flatnonzero(solid[0])
+    if not columns.size:
+        return np.zeros((0, solid.shape[1]), bool)
+    _, labels = cv2.connectedComponents(solid.view(np.uint8))
+    if np.unique(labels[0, columns]).size > 1:
+        runs = [columns]
+    else:
+        runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    half = [(run[-1] - run[0] + 1) / 2 for run in runs]
+    tall = [max(1, math.ceil(min(each, CAP * max(solid.shape)))) for each in half]
+    cap = np.zeros((max(tall), solid.shape[1]), bool)
+    x = np.arange(solid.shape[1])
+    for run, wide, high in zip(runs, half, tall, strict=True):
+        y = (np.arange(len(cap), 0, -1) - 0.5)[:, None] / high
+        cap |= ((x - (run[0] + run[-1]) / 2) / wide) ** 2 + y**2 <= 1
+    return cap
 
 
 def without_small_components(solid: np.ndarray) -> np.ndarray:

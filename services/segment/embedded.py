@@ -1,14 +1,25 @@
 """Masks of the object in a box by the embedded network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
 
 import numpy as np
 
 from tensorhop.services.embedded import weights
 from tensorhop.services.embedded.edge_alignment import align_edges
 from tensorhop.services.embedded.pixels import crop, resized, square
-from tensorhop.services.embedded.saliency import SIZE, Saliency
-from tensorhop.services.segment.instances import CORE, attached, nearer, split_instances, to_canvas, trimmed_mask
+from tensorhop.services.embedded.saliency import SIZE, Saliency, look_again, look_at, shows_little
+from tensorhop.services.segment.instances import (
+    CORE,
+    SEEN_AGAIN,
+    attached,
+    nearer,
+    split_grown,
+    split_instances,
+    to_canvas,
+    trimmed_mask,
+    wider,
+)
 from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.results import Mask
 
@@ -20,6 +31,7 @@ _MOST = 0.75  # a core with at least this fraction inside the box is the object'
 # The second view is taken if the first has at least this many soft pixels for each salient one. Where it has fewer, the
 # network is sure of what it saw, and another view hardly changes the mask: `make compare-views` has the numbers.
 _UNSURE = 0.1
+_WIDER_LOOKS = 2  # at an object that its view cuts: the first moves the cut sides out, the second mostly shows all
 _SMALL = 0.01  # of the largest core's area: smaller cores are dropped
 
 
@@ -53,29 +65,81 @@ class EmbeddedSegmenter:
         """
         return [self._segment(image, box) for image, box in zip(images, boxes, strict=True)]
 
-    def _segment(self, photo: np.ndarray, box: Box) -> Mask:
-        size = size_of(photo)
-        whole = Region.of(size)
-        view = box.padded(_PADDING).region().intersect(whole)
-        looks = {view: self._saliency.predict_small(crop(photo, view))}
-        frame = view
-        if is_unsure(looks[view]) and (second := square(box, _SQUARE_PADDING, size)) != view:
-            looks[second] = self._saliency.predict_small(crop(photo, second))
-            frame = view.union(second)
-        scale = min(1.0, _LARGEST / max(frame.size))
-        canvas = Size(max(1, round(frame.size.width * scale)), max(1, round(frame.size.height * scale)))
-        saliency = np.zeros((canvas.height, canvas.width), np.float32)
-        for view, look in looks.items():
-            place = to_canvas(Box(*view), frame, canvas).region().intersect(Region.of(canvas))
-            np.maximum(saliency[place.slices], resized(look, place.size), out=saliency[place.slices])
+    def predict_grown(
+        self, images: Sequence[np.ndarray], boxes: Sequence[Box], neighbours: Sequence[Sequence[Box]]
+    ) -> list[Mask]:
+        """The mask of the whole object of which one box of each photo may show a part.
 
+        Args:
+            images, boxes: as for `predict`.
+            neighbours: for each box, those of other objects in its photo.
+
+        Returns:
+            As `predict` does.
+        """
+        return [self._segment(*each) for each in zip(images, boxes, neighbours, strict=True)]
+
+    def _segment(self, photo: np.ndarray, box: Box, neighbours: Sequence[Box] | None = None) -> Mask:
+        """The mask of the object in a box; of the whole object if neighbours are given, however many."""
+        size = size_of(photo)
+        view = box.padded(_PADDING).region().intersect(Region.of(size))
+        first = self._saliency.predict_small(crop(photo, view))
+        looks = {view: look_again(self._saliency, crop(photo, view), first) if shows_little(first) else first}
+        unsure = shows_little(looks[view]) if looks[view] is not first else is_unsure(first)
+        if unsure and (second := square(box, _SQUARE_PADDING, size)) != view:
+            looks[second] = self._saliency.predict_small(crop(photo, second))
+        frame, saliency = together(looks)
+        if neighbours is None:
+            core, others = split_instances(saliency, to_canvas(box, frame, size_of(saliency)), _MOST, _SMALL)
+        else:
+            core, others = grown(photo, box, neighbours, frame, saliency)
+            for _ in range(_WIDER_LOOKS):
+                if (more := wider(core, frame, size)) is None:
+                    break
+                seen, again = together({more: look_at(self._saliency, crop(photo, more))})
+                wide, rest = grown(photo, box, neighbours, seen, again)
+                if pixels(wide, seen) < SEEN_AGAIN * pixels(core, frame):
+                    break
+                frame, saliency, core, others = seen, again, wide, rest
+        canvas = size_of(saliency)
         mask = np.clip((saliency - _CLEAR) / (_OPAQUE - _CLEAR), 0, 1)
         upscaling = max(canvas) / max(SIZE)
         if upscaling > 1:
             mask = align_edges(mask, resized(crop(photo, frame), canvas), upscaling)
         alpha = np.rint(mask * 255).astype(np.uint8)
-        alpha[~_object_pixels(saliency, alpha > 0, to_canvas(box, frame, canvas))] = 0
+        alpha[~_object_pixels(core, others, alpha > 0)] = 0
         return trimmed_mask(resized(alpha, frame.size), frame)
+
+
+def grown(
+    photo: np.ndarray, box: Box, neighbours: Sequence[Box], frame: Region, saliency: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`split_grown` for a frame of a photo, of which `saliency` (height x width, float32) is a map of any size."""
+    canvas = size_of(saliency)
+    picture = resized(crop(photo, frame), canvas) if neighbours else np.empty((0, 0, 3), np.uint8)
+    others = [to_canvas(other, frame, canvas) for other in neighbours]
+    return split_grown(saliency, to_canvas(box, frame, canvas), others, picture, _MOST, _SMALL)
+
+
+def pixels(area: np.ndarray, frame: Region) -> float:
+    """How many pixels of the photo an area (height x width of any size, bool) of a frame covers."""
+    return float(area.mean()) * frame.size.width * frame.size.height
+
+
+def together(looks: Mapping[Region, np.ndarray]) -> tuple[Region, np.ndarray]:
+    """The largest saliency of some looks at a photo, on a canvas with the resolution of the photo, up to _LARGEST.
+
+    Returns:
+        The smallest region with all views, and height x width, float32.
+    """
+    frame = reduce(Region.union, looks)
+    scale = min(1.0, _LARGEST / max(frame.size))
+    canvas = Size(max(1, round(frame.size.width * scale)), max(1, round(frame.size.height * scale)))
+    saliency = np.zeros((canvas.height, canvas.width), np.float32)
+    for view, look in looks.items():
+        place = to_canvas(Box(*view), frame, canvas).region().intersect(Region.of(canvas))
+        np.maximum(saliency[place.slices], resized(look, place.size), out=saliency[place.slices])
+    return frame, saliency
 
 
 def is_unsure(saliency: np.ndarray) -> bool:
@@ -88,12 +152,11 @@ def is_unsure(saliency: np.ndarray) -> bool:
     return bool(soft >= _UNSURE * np.count_nonzero(saliency >= CORE))
 
 
-def _object_pixels(saliency: np.ndarray, visible: np.ndarray, box: Box) -> np.ndarray:
-    """The pixels of the object in the box, among those with alpha above 0 (`visible`): bool.
+def _object_pixels(core: np.ndarray, others: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """The pixels of an object among those with alpha above 0 (`visible`). All arrays: height x width, bool.
 
     Objects are told apart by their cores. The pixels around the cores belong to the nearest one.
     """
-    core, others = split_instances(saliency, box, _MOST, _SMALL)
     if not core.any():
         return core
     return attached(visible & nearer(core, others) | core, core)

@@ -68,6 +68,12 @@ class OnnxSegmenter:
         """
         return segment(self.probabilities, self.input_format, images, boxes, self.largest_batch)
 
+    def predict_grown(
+        self, images: Sequence[np.ndarray], boxes: Sequence[Box], neighbours: Sequence[Sequence[Box]]
+    ) -> list[Mask]:
+        """The mask of the whole object of which one box of each photo may show a part; `segment` says how."""
+        return segment(self.probabilities, self.input_format, images, boxes, self.largest_batch, neighbours)
+
     def probabilities(self, tensors: np.ndarray) -> np.ndarray:
         """The saliency of a batch of pictures.
 

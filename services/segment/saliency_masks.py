@@ -1,13 +1,23 @@
 """Masks of boxes from a salient object detection network: BiRefNet, IS-Net, U2-Net."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
 from tensorhop.models.presets import OnnxFormat
-from tensorhop.services.embedded.pixels import crop
-from tensorhop.services.segment.instances import attached, nearer, split_instances, to_canvas, trimmed_mask, within
+from tensorhop.services.embedded.pixels import crop, resized
+from tensorhop.services.segment.instances import (
+    SEEN_AGAIN,
+    attached,
+    nearer,
+    split_grown,
+    split_instances,
+    to_canvas,
+    trimmed_mask,
+    wider,
+    within,
+)
 from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.results import Mask
 
@@ -21,7 +31,12 @@ _FAINT = 0.1  # if no probability in the box reaches this, nothing stands out
 
 
 def segment(
-    network: Network, input_format: OnnxFormat, images: Sequence[np.ndarray], boxes: Sequence[Box], most: int = 1
+    network: Network,
+    input_format: OnnxFormat,
+    images: Sequence[np.ndarray],
+    boxes: Sequence[Box],
+    most: int = 1,
+    neighbours: Sequence[Sequence[Box]] | None = None,
 ) -> list[Mask]:
     """The mask of the object in one box of each photo.
 
@@ -29,28 +44,56 @@ def segment(
     for pixels of other objects: pixels that are nearest to an object mainly outside the box, and pixels outside the box
     that are not connected to an object inside. A box of the whole photo keeps everything that the network finds.
 
+    If neighbours are given, a box may show a part of its object. A view that cuts the object is then taken again, once,
+    with more of the photo in it.
+
     Args:
         input_format: of the network.
         images: height x width x 3 each, uint8, sRGB.
         boxes: one for each image, in its pixels; it overlaps the image.
         most: how many views the network takes in one run.
+        neighbours: for each box, those of other objects in its photo; `split_grown` says what for.
 
     Returns:
         Masks with uint8 alpha, 0 to 255, trimmed to the pixels above 0; 0 x 0 if nothing stands out in the box.
     """
+
+    def looks(indices: Sequence[int], views: Sequence[Region]) -> Iterator[tuple[int, np.ndarray, Region]]:
+        for start in range(0, len(indices), most):
+            some = list(zip(indices, views, strict=True))[start : start + most]
+            tensors = [normalized(crop(images[index], view), input_format) for index, view in some]
+            answers = network(np.stack(tensors))
+            yield from ((index, answer, view) for answer, (index, view) in zip(answers, some, strict=True))
+
     views = [
         box.padded(_PADDING).region().intersect(Region.of(size_of(image)))
         for image, box in zip(images, boxes, strict=True)
     ]
-    masks = []
-    for start in range(0, len(views), most):
-        some = slice(start, start + most)
-        tensors = [
-            normalized(crop(image, view), input_format) for image, view in zip(images[some], views[some], strict=True)
-        ]
-        answers = network(np.stack(tensors))
-        masks += [mask_of(*each) for each in zip(answers, views[some], boxes[some], strict=True)]
+    first = looks(range(len(views)), views)
+    if neighbours is None:
+        return [mask_of(answer, view, boxes[index]) for index, answer, view in first]
+    masks, cut = [], {}
+    for index, answer, view in first:
+        cores = split_in_view(answer, view, images[index], boxes[index], neighbours[index])
+        masks.append(mask_of(answer, view, boxes[index], cores))
+        if more := wider(cores[0], view, size_of(images[index])):
+            cut[index] = more
+    for index, answer, view in looks(list(cut), list(cut.values())):
+        cores = split_in_view(answer, view, images[index], boxes[index], neighbours[index])
+        again = mask_of(answer, view, boxes[index], cores)
+        if again.alpha.sum() >= SEEN_AGAIN * masks[index].alpha.sum():
+            masks[index] = again
     return masks
+
+
+def split_in_view(
+    probability: np.ndarray, view: Region, image: np.ndarray, box: Box, neighbours: Sequence[Box]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`split_grown` for a view of a photo; boxes in pixels of the photo."""
+    size = size_of(probability)
+    picture = resized(crop(image, view), size) if neighbours else np.empty((0, 0, 3), np.uint8)
+    others = [to_canvas(other, view, size) for other in neighbours]
+    return split_grown(probability, to_canvas(box, view, size), others, picture, _MOST)
 
 
 def normalized(picture: np.ndarray, input_format: OnnxFormat) -> np.ndarray:
@@ -65,16 +108,19 @@ def normalized(picture: np.ndarray, input_format: OnnxFormat) -> np.ndarray:
     return np.ascontiguousarray(tensor.transpose(2, 0, 1))
 
 
-def mask_of(probability: np.ndarray, view: Region, box: Box) -> Mask:
+def mask_of(
+    probability: np.ndarray, view: Region, box: Box, cores: tuple[np.ndarray, np.ndarray] | None = None
+) -> Mask:
     """The mask of the object in a box, from the network's answer for a view of the photo.
 
     Args:
         probability: height x width of the network's output, float32, 0 to 1.
         view: the pixels of the photo that the network saw.
         box: in pixels of the photo.
+        cores: of the object and of everything else, as `split_instances` gives them; found here if not given.
     """
     here = to_canvas(box, view, size_of(probability))
-    core, others = split_instances(probability, here, _MOST)
+    core, others = cores or split_instances(probability, here, _MOST)
     near = nearer(core, others)
     kept = near & within(here, size_of(probability)) | attached(near & (probability >= 1 / 255), core)
     alpha = np.rint(np.where(kept, probability, 0) * 255).astype(np.uint8)

@@ -1,7 +1,7 @@
 """SegmentService: one mask or one fault for each box, sent as soon as it is done."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import grpc
 import numpy as np
@@ -33,6 +33,27 @@ class Segmenter(Model, Protocol):
         """
 
 
+@runtime_checkable
+class GrowingSegmenter(Segmenter, Protocol):
+    """A segmenter that can make a mask of a whole object from a box that shows a part of it."""
+
+    def predict_grown(
+        self, images: Sequence[np.ndarray], boxes: Sequence[Box], neighbours: Sequence[Sequence[Box]]
+    ) -> list[Mask]:
+        """The mask of the whole object of which one box of each photo may show a part.
+
+        Args:
+            images, boxes: as for `predict`.
+            neighbours: for each box, those of other objects in its photo, in its pixels.
+
+        Returns:
+            As `predict` does.
+        """
+
+
+Item = tuple[np.ndarray, Box, list[Box]]  # a photo, a box, and the boxes of its neighbours
+
+
 class SegmentServicer:
     def __init__(self, model: Segmenter) -> None:
         self.model = model
@@ -46,7 +67,13 @@ class SegmentServicer:
         answer = Payloads.lent(request.lent)
         model = write_model(self.model)
         boxes = read_boxes(request.boxes, size_of(photo))
-        for index, outcome in self.batcher.submit([(photo, box) for box in boxes], None, context.add_callback):
+        grown = request.may_grow and isinstance(self.model, GrowingSegmenter)
+        if grown:
+            known = [*boxes, *read_boxes(request.neighbours, size_of(photo), "neighbours")]
+            items = [(photo, box, [other for other in known if other != box]) for box in boxes]
+        else:
+            items = [(photo, box, []) for box in boxes]
+        for index, outcome in self.batcher.submit(items, grown, context.add_callback):
             if isinstance(outcome, Mask):
                 response = pb.SegmentResponse(index=index, mask=write_mask(outcome, answer), model=model)
             else:  # a fault of one box does not fail the others
@@ -55,6 +82,8 @@ class SegmentServicer:
             yield Packet(response, answer)
             answer.clear()
 
-    def _predict(self, items: Sequence[tuple[np.ndarray, Box]], key: None) -> list[Mask]:
-        images, boxes = zip(*items, strict=True)
+    def _predict(self, items: Sequence[Item], grown: bool) -> list[Mask]:
+        images, boxes, neighbours = zip(*items, strict=True)
+        if isinstance(self.model, GrowingSegmenter) and grown:
+            return self.model.predict_grown(images, boxes, neighbours)
         return self.model.predict(images, boxes)

@@ -145,12 +145,15 @@ class StepClient:
         boxes: Sequence[Box | tuple[float, float, float, float]],
         *,
         order: Order = "rgb",
+        may_grow: bool = False,
         timeout: float | None = None,
     ) -> list[Mask | ServiceFault]:
         """The mask of the object in each box. Takes and raises what `describe` does, and:
 
         Args:
             boxes: x0, y0, x1, y1 in pixels of the upright photo.
+            may_grow: the boxes are a detector's: a mask may reach beyond its box where the object does, but not to the
+                objects of the other boxes. Otherwise a box bounds its mask.
 
         Returns:
             In the order of the boxes: a Mask, or the ServiceFault of a box that failed, which leaves the others alone.
@@ -158,7 +161,9 @@ class StepClient:
         """
         payloads = Payloads()
         request = segment_pb2.SegmentRequest(
-            image=write_picture(image, payloads, order), boxes=[write_box(Box(*box)) for box in boxes]
+            image=write_picture(image, payloads, order),
+            boxes=[write_box(Box(*box)) for box in boxes],
+            may_grow=may_grow,
         )
         found: dict[int, Mask | ServiceFault] = {}
         for answer, received in self._call("segment", "Segment", request, payloads, timeout):

@@ -388,6 +388,37 @@ def faulty(servers: dict[str, Server]) -> Iterator[tuple[FaultySegment, Pipeline
     server.stop(0).wait()
 
 
+class NotedSegment(SegmentServiceServicer):
+    """Answers nothing, and keeps the requests."""
+
+    def __init__(self) -> None:
+        self.requests: list[segment_pb2.SegmentRequest] = []
+
+    def Segment(self, request: segment_pb2.SegmentRequest, context: grpc.ServicerContext) -> Iterator:
+        self.requests.append(request)
+        return iter(())
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_segment_is_told_whether_the_caller_chose_the_boxes(
+    servers: dict[str, Server], coffee: np.ndarray, chosen: bool
+) -> None:
+    segment = NotedSegment()
+    server = grpc.server(ThreadPoolExecutor(1))
+    add_SegmentServiceServicer_to_server(segment, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    places = {name: servers[name].address for name in ("describe", "detect", "postprocess")}
+    stages = Steps.connect(CUTOUTS, {**places, "segment": f"127.0.0.1:{port}"})
+    front = Server(SERVICE, PipelineServicer(stages), "127.0.0.1:0")
+    with PipelineClient(front.address) as connected:
+        list(connected.process(coffee, phrases=["cup"], boxes=[(77, 18, 480, 390)] if chosen else []))
+    front.stop(0).wait()
+    stages.close()
+    server.stop(0).wait()
+    assert [request.may_grow for request in segment.requests] == [not chosen]
+
+
 @pytest.mark.parametrize(("ending", "code"), [("short", "INTERNAL"), ("broken", "UNAVAILABLE")])
 def test_a_stream_that_breaks_loses_only_what_is_missing(
     faulty: tuple[FaultySegment, PipelineClient],
