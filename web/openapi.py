@@ -69,6 +69,7 @@ SCHEMAS: dict[str, Schema] = {
             **DETECTION,
             "placement": ref("Placement"),
             "seconds": NUMBER,
+            "warnings": array(TEXT),
             "picture": ref("Picture"),
             "mask": ref("Mask"),
         },

@@ -25,7 +25,7 @@ from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, error_row,
 from tensorhop.values.compositing import compose
 from tensorhop.values.geometry import Region
 from tensorhop.values.images import decode_image, image_size
-from tensorhop.values.png import encode_png
+from tensorhop.values.images.png import encode_png
 from tensorhop.values.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary
 
 

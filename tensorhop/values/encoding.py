@@ -10,8 +10,8 @@ from PIL import Image, ImageCms
 from tensorhop.values.colours import Colour
 from tensorhop.values.compositing import compose, flatten
 from tensorhop.values.geometry import Region
+from tensorhop.values.images.png import encode_png, fast_png, strips_of
 from tensorhop.values.output_options import PNG_LEVEL, QUALITY, Output
-from tensorhop.values.png import encode_png, fast_png, strips_of
 from tensorhop.values.results import Layer
 
 # ImageCms writes the current time into a profile. With a fixed time, the same pixels give the same file.

@@ -34,8 +34,8 @@ from bench_commands import bench
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.settings import use_settings
 from tensorhop.values.geometry import Box, Region
+from tensorhop.values.images.png import encode_png
 from tensorhop.values.output_options import Output
-from tensorhop.values.png import encode_png
 
 SIMULATED = {
     "describe": SimulatedDescriber,

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -57,9 +57,10 @@ def children_of(pid: int) -> dict[str, int]:
     """Process id of each child, by the service that it serves."""
     found = {}
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and f"PPid:\t{pid}\n" in (entry / "status").read_text():
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            found[words[words.index(b"serve") + 1].decode()] = int(entry.name)
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if entry.name.isdigit() and f"PPid:\t{pid}\n" in (entry / "status").read_text():
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                found[words[words.index(b"serve") + 1].decode()] = int(entry.name)
     return found
 
 

@@ -35,8 +35,8 @@ from tensorhop.values.finish_options import Finish
 from tensorhop.values.finish_presets import FINISH_PRESETS
 from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.images import decode_image
+from tensorhop.values.images.png import encode_png
 from tensorhop.values.output_options import Output
-from tensorhop.values.png import encode_png
 from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
 
 Kind = TypeVar("Kind")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tensorhop.values import png
+from tensorhop.values.images import png
+from tensorhop.values.images.png import encode_png
 from tensorhop.values.output_options import PNG_LEVELS
-from tensorhop.values.png import encode_png
 
 SHAPES = [(1, 1), (1, 7), (7, 1, 3), (1, 1, 4), (33, 17), (20, 31, 3), (301, 999, 4), (1, 70_001, 4), (70_001, 1)]
 
