@@ -17,7 +17,7 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
 .PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
-.PHONY: compare-hop compare-foreground compare-refinement
+.PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
 
 help:  ## list the targets
@@ -135,11 +135,17 @@ bench-soak: .venv-bench/installed  ## echo large messages for ten minutes, and w
 compare-hop: .venv-bench/installed  ## time a hop between processes against what people use today
 	$(BENCH) hop $(ARGS)
 
+compare-coldstart: .venv-rembg/installed  ## time tensorhop run and rembg, from start to end of the process
+	.venv-rembg/bin/python tools/compare_coldstart.py $(ARGS)
+
 compare-foreground: .venv-compare/installed  ## compare decontaminate with other methods; takes some minutes
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_foreground.py
 
 compare-refinement: .venv-compare/installed  ## compare masks before and after refine
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_refinement.py
+
+compare-views: .venv-compare/installed  ## compare masks from one view of the embedded segmenter, and from two
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_views.py $(ARGS)
 
 # PyTorch, and what only its builds for CUDA need, is not pinned: which build fits is up to the machine.
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt
@@ -210,7 +216,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 
 .venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
 	$(PYTHON) -m venv .venv-rembg
-	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu]==2.0.86' --editable .
+	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu,cli]==2.0.86' --editable .
 	@touch $@
 
 .venv-stubs/installed: Makefile

@@ -36,10 +36,12 @@ VALUES = {
     "NETWORK.onnx": "services/embedded/weights/u2netp.onnx",
     "PHOTOS": "examples/photos",
 }
-SECONDS = 120.0  # after which a command hangs
-SERVER = re.compile(r"^(?:\w+=\S+ )*(?:tensorhop (?P<command>up|serve)\b(?P<rest>.*)|flask .*|envoy .*)$", re.DOTALL)
+SECONDS = 300.0  # after which a command hangs, on a busy machine too
+SERVER = re.compile(
+    r"^(?:\w+=\S+ )*(?:tensorhop (?P<command>up|serve)\b(?P<rest>.*)|flask .*|envoy .*|\S+ -m uvicorn .*)$", re.DOTALL
+)
 ONE_PROCESS = re.compile(r"\btensorhop up\b")
-SERVES = re.compile(r"serves on|Running on|starting main dispatch loop")
+SERVES = re.compile(r"serves on|(?:Running|running) on|starting main dispatch loop")
 ALL_SERVE = re.compile(r"^ready; ", re.MULTILINE)  # of `tensorhop up`
 LOOPBACK = (
     "import fcntl, socket, sys; fcntl.ioctl(socket.socket(), 0x8914, b'lo'.ljust(16, b'\\0') + b'\\1' + bytes(23))"
@@ -177,8 +179,17 @@ class Reader:
 
 
 def run(command: list[str], text: str, cwd: Path, env: Mapping[str, str], block: Block) -> None:
-    done = subprocess.run(command, input=text, cwd=cwd, env=env, capture_output=True, text=True, timeout=SECONDS)
-    assert done.returncode == 0, f"{block}: exit code {done.returncode}\n{text}\n{done.stdout}\n{done.stderr}"
+    """Run a script to its end; one that hangs is killed, with all that it started."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, env=env, text=True, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(text, SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            output, errors = process.communicate()
+    assert process.returncode == 0, f"{block}: exit code {process.returncode}\n{text}\n{output}\n{errors}"
 
 
 def logical(text: str) -> list[str]:

@@ -15,7 +15,7 @@ from tensorhop.client.event_json import event_json
 from tensorhop.client.events import Event
 from tensorhop.errors import ServiceFault
 from tensorhop.values.dtypes import dtype_name
-from tensorhop.values.encoding import encode_png
+from tensorhop.values.png import encode_png
 from tensorhop.values.results import Description, Detections, Mask, ObjectFault, ObjectResult, Summary
 from tensorhop.web.accept import EVENTS, PICTURES, TENSOR, ZIP
 from tensorhop.web.problem import Refused, members_of

@@ -8,6 +8,7 @@ import typer
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.commands import run_options
 from tensorhop.orchestrator.commands.photo_options import photo_options
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.serving.options import add_options
@@ -47,8 +48,16 @@ def run_command(
 
     3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
-    from tensorhop.orchestrator.commands.run_session import RunOptions, run_photos
+    from tensorhop.orchestrator.launch.loading import begin_loading
     from tensorhop.orchestrator.launch.model_choices import model_choices
+
+    try:
+        named, devices, dtypes, revisions = (models.get(name, []) for name in ("model", "device", "dtype", "revision"))
+        choices = model_choices(named, devices, dtypes, revisions, models.get("trust_remote_code", False))
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from error
+    loading = {} if endpoint else begin_loading(PIPELINE.calls, choices)  # first, because all below takes long
+    from tensorhop.orchestrator.commands.run_session import RunOptions, run_photos
 
     options = RunOptions(
         images=images or [],
@@ -66,8 +75,6 @@ def run_command(
         overwrite=overwrite,
     )
     try:
-        named, devices, dtypes, revisions = (models.get(name, []) for name in ("model", "device", "dtype", "revision"))
-        choices = model_choices(named, devices, dtypes, revisions, models.get("trust_remote_code", False))
-        raise typer.Exit(run_photos(options, values, phrases, boxes, choices))
+        raise typer.Exit(run_photos(options, values, phrases, boxes, choices, loading))
     except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error

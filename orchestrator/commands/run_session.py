@@ -13,9 +13,11 @@ import typer
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
+from tensorhop.models.answers import shared_answers
 from tensorhop.models.sources import ModelChoice
 from tensorhop.observe.tracing import start_tracing
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.orchestrator.launch.loading import Loading
 from tensorhop.orchestrator.run.file_checks import check_files, check_results
 from tensorhop.orchestrator.run.files import WrongUse, check_writable
 from tensorhop.orchestrator.run.inputs import STDIN, find_inputs
@@ -57,6 +59,7 @@ def run_photos(
     phrases: Sequence[str],
     boxes: Sequence[Sequence[float]],
     choices: Mapping[str, ModelChoice],
+    loading: Loading,
 ) -> int:
     """Run, and return the exit code.
 
@@ -64,6 +67,7 @@ def run_photos(
         values: the options of the photos, by name in the table of options.
         phrases, boxes: what to look for, or where the objects are.
         choices: by service, the model that it runs if it starts in this process.
+        loading: the services that begin to load already.
 
     Raises:
         WrongUse: the options contradict each other, or name what is not there.
@@ -100,7 +104,7 @@ def run_photos(
         check_results(Path(options.out), destination.rights)
 
     def work(stack: ExitStack) -> int:
-        client = stack.enter_context(connection(options.endpoint, choices, security))
+        client = stack.enter_context(connection(options.endpoint, choices, loading, security))
         results = stack.enter_context(ResultsFile(Path(options.out))) if manifest is not None else None
         reporter = stack.enter_context(Reporter(options.as_json, total, results, left_out))
         return run(given, client, reporter, jobs=options.jobs, resume=options.resume, fail_fast=options.fail_fast)
@@ -182,7 +186,7 @@ def manifest_tasks(
 
 @contextmanager
 def connection(
-    endpoint: str | None, choices: Mapping[str, ModelChoice], security: Security
+    endpoint: str | None, choices: Mapping[str, ModelChoice], loading: Loading, security: Security
 ) -> Iterator[PipelineClient]:
     """A client of the pipeline at the endpoint; without one, of a pipeline that runs in this process until the end.
 
@@ -195,7 +199,8 @@ def connection(
 
             security = Security()  # nobody else is there
             addresses = dict.fromkeys((*PIPELINE.calls, PIPELINE.name), "127.0.0.1:0")
-            servers = stack.enter_context(one_process(addresses, choices, security=security))
+            stack.enter_context(shared_answers())
+            servers = stack.enter_context(one_process(addresses, choices, security=security, loading=loading))
             endpoint = servers[PIPELINE.name].address
         yield stack.enter_context(PipelineClient(endpoint, security=security))
 

@@ -21,7 +21,7 @@ from tensorhop.v1 import detect_pb2
 from tensorhop.v1 import fault_pb2 as fault_pb
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.values.compositing import compose, flatten
-from tensorhop.values.encoding import encode_picture
+from tensorhop.values.encoding import encode_layers
 from tensorhop.values.geometry import Region
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import Layer, Mask
@@ -179,7 +179,7 @@ def make_picture(
     region = canvas
     if output.encoding != "tensor":
         with ENCODERS.turn(caller):
-            picture.encoded = payloads.put(encode_picture(compose(layers, canvas), output))
+            picture.encoded = payloads.put(encode_layers(layers, canvas, output))
     elif output.colour:
         picture.tensor.CopyFrom(to_tensor(flatten(compose(layers, canvas), output.colour), payloads))
     else:

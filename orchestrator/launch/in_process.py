@@ -7,6 +7,7 @@ from tensorhop.address import reachable
 from tensorhop.errors import about
 from tensorhop.models.sources import ModelChoice
 from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.launch.loading import Loading
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
@@ -20,6 +21,7 @@ def one_process(
     choices: Mapping[str, ModelChoice] | None = None,
     grace: float = GRACE_SECONDS,
     security: Security | None = None,
+    loading: Loading | None = None,
 ) -> Iterator[dict[str, Server]]:
     """Start servers in this process, by name, each on its address, and stop them at the end.
 
@@ -31,6 +33,7 @@ def one_process(
         choices: by service, which model it runs; the embedded one if it says nothing.
         grace: seconds that calls in flight get at the end; without any, gRPC tells every client of an error.
         security: of all servers and of the connections between them; what this process's settings say if not given.
+        loading: what `begin_loading` has begun of the same choices; the others are loaded, and run once, here.
 
     Raises:
         InvalidInput: a model cannot be loaded.
@@ -45,6 +48,8 @@ def one_process(
                 steps = Steps.connect(service, told, security)
                 stack.callback(steps.close)
                 servicer = service.make_servicer(steps)
+            elif loading and service.name in loading:
+                servicer = loading[service.name].result()
             else:
                 with about(service.name):
                     servicer = service.load((choices or {}).get(service.name))

@@ -23,9 +23,9 @@ from tensorhop.orchestrator.run.own_files import PhotoFiles
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoRequest
 from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, error_row, fault_from, read_summary
 from tensorhop.values.compositing import compose
-from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Region
 from tensorhop.values.images import decode_image, image_size
+from tensorhop.values.png import encode_png
 from tensorhop.values.results import Description, Detection, Detections, Mask, ObjectFault, ObjectResult, Summary
 
 

@@ -38,8 +38,8 @@ class EmbeddedDetector:
     largest_batch = 1
 
     def __init__(self) -> None:
+        self._classifier = Classifier()  # the network that describe does not begin with, for loading side by side
         self._saliency = Saliency()
-        self._classifier = Classifier()
         self._words = vocabulary.load()
 
     def warm_up(self) -> None:

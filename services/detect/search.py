@@ -1,6 +1,7 @@
 """The search for candidate boxes: where in a photo the objects that phrases name can be."""
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -44,9 +45,8 @@ class Search:
         self._whole = Box(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))
         self._salient = salient
         self._saliency = saliency
-        self._evidence, self._coarse = (
-            np.ascontiguousarray(classifier.evidence(photo, side).transpose(1, 2, 0)) for side in (_FINE, _COARSE)
-        )
+        self._classifier = classifier
+        self._evidence = self._map(_FINE)
         self._words = words
         self._views = _VIEWS  # that are left
 
@@ -82,12 +82,25 @@ class Search:
         Returns:
             Shape boxes, float32, 0 to 1.
         """
-        coarse = resized(concept.probability(self._coarse), SIZE)
+        parts = [
+            index
+            for index, box in enumerate(boxes)
+            if any(thing.box.area > _LARGER * box.area and inside(box, thing.box) for thing in self._salient)
+        ]
         factors = np.ones(len(boxes), np.float32)
-        for index, box in enumerate(boxes):
-            if any(thing.box.area > _LARGER * box.area and inside(box, thing.box) for thing in self._salient):
-                factors[index] = min(1.0, float(self._shown(coarse, box).mean()) / _HELD) ** 0.5
+        if parts:
+            coarse = resized(concept.probability(self._coarse), SIZE)
+            for index in parts:
+                factors[index] = min(1.0, float(self._shown(coarse, boxes[index]).mean()) / _HELD) ** 0.5
         return factors
+
+    @cached_property
+    def _coarse(self) -> np.ndarray:
+        return self._map(_COARSE)
+
+    def _map(self, side: int) -> np.ndarray:
+        """The evidence for each class: rows x columns x 1000."""
+        return np.ascontiguousarray(self._classifier.evidence(self._photo, side).transpose(1, 2, 0))
 
     def _explaining(self, region: Component, own: np.ndarray) -> int | None:
         """The index of the salient object that holds most of a region's evidence; None if there is no such object."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tensorhop.services.embedded import weights
+from tensorhop.services.embedded.network import Network
 from tensorhop.services.embedded.pixels import on_square, resized
 from tensorhop.values.geometry import Box, Region, Size, size_of
 
@@ -26,7 +27,7 @@ class Classifier:
     """EfficientNet-Lite0 (Tan and Le 2019, arXiv:1905.11946; the Lite variant by Liu, 2020) on ONNX Runtime."""
 
     def __init__(self) -> None:
-        self._session = weights.session(weights.EFFICIENTNET_LITE0)
+        self._network = Network(weights.EFFICIENTNET_LITE0)
 
     def probabilities(self, images: Sequence[np.ndarray]) -> np.ndarray:
         """The probability that each picture as a whole shows each class.
@@ -84,8 +85,7 @@ class Classifier:
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         tensor = (images.astype(np.float32) - 127) / 128
-        (activation,) = self._session.run(["activation"], {"image": np.ascontiguousarray(tensor.transpose(0, 3, 1, 2))})
-        return activation
+        return self._network.run(tensor.transpose(0, 3, 1, 2))
 
 
 def softmax(logits: np.ndarray, axis: int = 1) -> np.ndarray:

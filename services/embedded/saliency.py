@@ -4,6 +4,7 @@ import numpy as np
 
 from tensorhop.models.presets import U2NET
 from tensorhop.services.embedded import weights
+from tensorhop.services.embedded.network import Network
 from tensorhop.services.embedded.pixels import resized
 from tensorhop.values.geometry import Size, size_of
 
@@ -23,9 +24,7 @@ class Saliency:
     """
 
     def __init__(self) -> None:
-        self._session = weights.session(weights.U2NETP)
-        self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name  # the fusion of all side outputs, through a sigmoid
+        self._network = Network(weights.U2NETP)  # its first output is the fusion of all side outputs, after a sigmoid
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """The saliency of each pixel.
@@ -52,8 +51,7 @@ class Saliency:
         pixels = resized(image, SIZE).astype(np.float32)
         pixels /= max(float(pixels.max()), 1.0)
         tensor = ((pixels - _MEAN) / _DEVIATION).transpose(2, 0, 1)[None]
-        (saliency,) = self._session.run([self._output], {self._input: np.ascontiguousarray(tensor)})
-        return np.clip(saliency[0, 0], 0.0, 1.0)
+        return np.clip(self._network.run(tensor)[0, 0], 0.0, 1.0)
 
 
 def _is_noise(image: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import threading
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,17 +38,22 @@ class Concept:
     classes: np.ndarray  # sorted indices into the network's outputs
     sayable: bool = True  # may be a description's text; otherwise it is only a word for phrases
 
+    @functools.cached_property
+    def members(self) -> frozenset[int]:
+        """The classes as a set."""
+        return frozenset(self.classes.tolist())
+
     def probability(self, probabilities: np.ndarray) -> np.ndarray:
         """The probability of any of the concept's classes: shape ..., from those of all classes, shape ... x 1000."""
         return probabilities[..., self.classes].sum(axis=-1)
 
     def overlaps(self, other: "Concept") -> bool:
         """Whether the two share a class."""
-        return bool(np.isin(self.classes, other.classes).any())
+        return not self.members.isdisjoint(other.members)
 
     def __lt__(self, other: "Concept") -> bool:
         """Whether the other concept covers all classes of this one, and more."""
-        return len(self.classes) < len(other.classes) and bool(np.isin(self.classes, other.classes).all())
+        return self.members < other.members
 
 
 class Vocabulary:
@@ -154,9 +160,17 @@ class Vocabulary:
         return sorted(members)
 
 
-@functools.cache
+_loading = threading.Lock()
+
+
 def load() -> Vocabulary:
     """The vocabulary, read once in a process."""
+    with _loading:  # models are loaded side by side
+        return _load()
+
+
+@functools.cache
+def _load() -> Vocabulary:
     return Vocabulary()
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import threading
 from pathlib import Path
 
 import onnxruntime
@@ -24,17 +25,25 @@ DIGESTS = {
 }
 
 
+_opening = {name: threading.Lock() for name in DIGESTS}
+
+
 class DamagedWeights(RuntimeError):
     """A file of weights is missing or is not the one that this version was built with."""
 
 
-@functools.cache
 def session(name: str) -> onnxruntime.InferenceSession:
     """The network of that name, ready to run; every caller in the process shares one.
 
     Raises:
         DamagedWeights: the file is missing, or its SHA-256 is not the one in DIGESTS.
     """
+    with _opening[name]:  # models are loaded side by side
+        return _session(name)
+
+
+@functools.cache
+def _session(name: str) -> onnxruntime.InferenceSession:
     return open_session(read(FOLDER / f"{name}.onnx", DIGESTS[name]))
 
 

@@ -10,7 +10,6 @@ from tensorhop.values.geometry import Box, Region, Size
 from tensorhop.values.results import VISIBLE, Layer, Placement
 
 SMALLER = 7 / 8  # the object shrinks to no less than this fraction of `fill` to make room for its shadow
-FAR = 16  # when shrinking by more than twice this, blocks of pixels are averaged until this factor is left
 
 
 def visible_box(alpha: np.ndarray, above: float = VISIBLE) -> Region:
@@ -20,11 +19,18 @@ def visible_box(alpha: np.ndarray, above: float = VISIBLE) -> Region:
         alpha: height x width, uint8 or float32.
         above: in the range of alpha: 0 to 1 for float32, 0 to 255 for uint8.
     """
-    visible = alpha > above
-    columns, rows = np.flatnonzero(visible.any(axis=0)), np.flatnonzero(visible.any(axis=1))
-    if not columns.size:
-        return Region(0, 0, 0, 0)
-    return Region(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return visible_boxes(alpha, above)[0]
+
+
+def visible_boxes(alpha: np.ndarray, *above: float) -> list[Region]:
+    """What `visible_box` returns for each of some values, in one pass. Not for alpha of no pixels."""
+    widest, highest = alpha.max(axis=0), alpha.max(axis=1)
+    boxes = []
+    for value in above:
+        columns, rows = np.flatnonzero(widest > value), np.flatnonzero(highest > value)
+        box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if columns.size else (0, 0, 0, 0)
+        boxes.append(Region(*map(int, box)))
+    return boxes
 
 
 def in_place(photo: Size) -> Placement:
@@ -33,7 +39,7 @@ def in_place(photo: Size) -> Placement:
 
 
 def centered(
-    box: Region,
+    box: Region | Box,
     reach: Box | None = None,
     canvas: Size = CANVAS,
     fill: float = FILL,
@@ -50,7 +56,7 @@ def centered(
             fills.
         max_scale: the largest factor by which a small object may be enlarged.
     """
-    width, height = box.size
+    width, height = box.x1 - box.x0, box.y1 - box.y0
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
     scale = min(fill * canvas.width / width, fill * canvas.height / height, max_scale)
     if reach is not None:
@@ -66,7 +72,7 @@ def half(side: int) -> float:
     return max(side / 2 - 1, side / 4)
 
 
-def room(box: Region, canvas: Size = CANVAS, fill: float = FILL, max_scale: float = MAX_SCALE) -> Box:
+def room(box: Region | Box, canvas: Size = CANVAS, fill: float = FILL, max_scale: float = MAX_SCALE) -> Box:
     """The canvas in pixels of the photo, if the object is centered and as small as it may become for its shadow.
 
     Parameters as for `centered`.
@@ -80,9 +86,8 @@ def room(box: Region, canvas: Size = CANVAS, fill: float = FILL, max_scale: floa
 def resampled(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
     """A piece of the photo as a layer of the canvas, resampled at most once.
 
-    The filter is bicubic, on premultiplied alpha. It widens when shrinking, so that no pixel is skipped. Shrinking by
-    more than 2 x FAR would take much memory, so blocks of pixels are averaged first. At scale 1, pixels stay unchanged
-    and move by whole pixels. What leaves the canvas is cut off.
+    The filter is bicubic, on premultiplied alpha. It widens when shrinking, so that no pixel is skipped. At scale 1,
+    pixels stay unchanged and move by whole pixels. What leaves the canvas is cut off.
 
     Args:
         rgba: straight-alpha, uint8, height x width x 4 of the region.
@@ -99,19 +104,17 @@ def resampled(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
     x, y = placement.x + scale * region.x0, placement.y + scale * region.y0
     covered = Box(x, y, x + scale * region.size.width, y + scale * region.size.height).region()
     target = Region(covered.x0 - 1, covered.y0 - 1, covered.x1 + 1, covered.y1 + 1).intersect(canvas)
-    block = max(1, int(1 / (FAR * scale)))
-    step = scale * block  # of a block, on the canvas
-    border = math.ceil(2 + 2 / step)
+    border = math.ceil(2 + 2 / scale)
     source = (
-        border + (target.x0 - x) / step,
-        border + (target.y0 - y) / step,
-        border + (target.x1 - x) / step,
-        border + (target.y1 - y) / step,
+        border + (target.x0 - x) / scale,
+        border + (target.y0 - y) / scale,
+        border + (target.x1 - x) / scale,
+        border + (target.y1 - y) / scale,
     )
 
     def filtered(channel: np.ndarray) -> np.ndarray:
         """A channel, height x width, float32, at the target's size."""
-        picture = Image.fromarray(np.pad(block_means(channel, block), border))
+        picture = Image.fromarray(np.pad(channel, border))
         return np.asarray(picture.resize(target.size, Image.Resampling.BICUBIC, box=source))
 
     # In float32: where the filter overshoots at an edge, alpha and colours overshoot by the same factor, which cancels
@@ -127,26 +130,13 @@ def resampled(rgba: np.ndarray, region: Region, placement: Placement) -> Layer:
     return Layer(pixels, target)
 
 
-def block_means(channel: np.ndarray, side: int) -> np.ndarray:
-    """The means of blocks of side x side values of a channel.
-
-    Args:
-        channel: height x width, float32.
-
-    Returns:
-        float32, height and width divided by `side` and rounded up. Values beyond the edge count as 0.
-    """
-    if side == 1:
-        return channel
-    height, width = channel.shape
-    rows, columns = -(-height // side), -(-width // side)
-    padded = np.pad(channel, ((0, rows * side - height), (0, columns * side - width)))
-    return padded.reshape(rows, side, columns, side).mean(axis=(1, 3), dtype=np.float32)
+def trimmed(alpha: np.ndarray) -> Region:
+    """The box of what is not transparent in alpha (height x width, uint8); of alpha that is 0 everywhere, one pixel."""
+    box = visible_box(alpha, 0)
+    return Region(0, 0, 1, 1) if box.empty else box
 
 
 def trimmed_layer(layer: Layer) -> Layer:
-    """The layer without its transparent rim; one pixel of a layer that is transparent everywhere."""
-    box = visible_box(layer.pixels[..., 3], 0)
-    if box.empty:
-        box = Region(0, 0, 1, 1)
+    """The layer without its transparent rim."""
+    box = trimmed(layer.pixels[..., 3])
     return Layer(np.ascontiguousarray(layer.pixels[box.slices]), box.moved(layer.region.x0, layer.region.y0))

@@ -1,20 +1,29 @@
 """From an object's pixels and mask to a finished cut-out: refine, decontaminate, center, shadow."""
 
 from dataclasses import replace
+from functools import partial
 
+import cv2
 import numpy as np
 
 from tensorhop.errors import InvalidInput
-from tensorhop.services.postprocess.center import centered, in_place, resampled, room, trimmed_layer, visible_box
+from tensorhop.services.postprocess.center import (
+    centered,
+    in_place,
+    resampled,
+    room,
+    trimmed,
+    trimmed_layer,
+    visible_box,
+)
 from tensorhop.services.postprocess.decontaminate import estimate_foreground
-from tensorhop.services.postprocess.refine import refine_edges
+from tensorhop.services.postprocess.reduction import Piece
+from tensorhop.services.postprocess.refine import is_coarse, refine_edges
 from tensorhop.services.postprocess.shadow import draw, fitting_length, reach
 from tensorhop.services.postprocess.solid import Solid
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Region, Size, size_of
 from tensorhop.values.results import Cutout, Layer, Mask, Placement
-
-MARGIN = 16  # pixels of background kept around the object; decontaminate learns the background's colour from them
 
 
 def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout:
@@ -29,38 +38,46 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
         InvalidInput: the sizes do not fit, alpha is outside its range or nowhere above 0.05, the kind of shadow is
             unknown, or another choice is out of its range.
     """
-    alpha = checked(crop, mask, photo, options)
-    box = visible_box(alpha)
-    if box.empty:
-        raise InvalidInput("mask.alpha", "is empty: nothing in it is above 0.05; a mask must cover an object")
-    own = visible_box(alpha, 0.5 / 255)
-    around = Region(own.x0 - MARGIN, own.y0 - MARGIN, own.x1 + MARGIN, own.y1 + MARGIN).intersect(
-        Region.of(size_of(alpha))
-    )
-    crop, alpha = crop[around.slices], alpha[around.slices]
-    alpha = refine_edges(crop, alpha) if options.refine else alpha
-    color = estimate_foreground(crop, alpha) if options.decontaminate else crop
-    opacity = np.rint(alpha * 255).astype(np.uint8)
-    rgba = np.dstack([color, opacity])
-    rgba[opacity == 0] = 0
+    check(crop, mask, photo, options)
+    piece = Piece.of(crop, mask, photo, partial(largest_scale, options))
+    if options.refine and piece.wanted > 1 and is_coarse(piece.opacity, piece.wanted):
+        piece = piece.in_blocks(weighted=False)
+    alpha = piece.opacity
+    refined = refine_edges(piece.crop, alpha) if options.refine else alpha
+    color = estimate_foreground(piece.crop, refined) if options.decontaminate else piece.crop
+    kept = refined is alpha and piece.alpha.dtype == np.uint8
+    opacity = piece.alpha if kept else cv2.convertScaleAbs(refined, alpha=255)
+    if piece.side != piece.wanted:
+        piece = replace(piece, crop=color, alpha=opacity).in_blocks(weighted=True)
+        color, opacity, refined = piece.crop, piece.alpha, piece.opacity
 
     kind, length, softness = options.shadow, options.length, options.softness
-    region = around.moved(mask.region.x0, mask.region.y0)
-    box = box.moved(mask.region.x0, mask.region.y0)
-    solid = None if kind == "none" else Solid.of(alpha, region, photo)
-    placement = in_place(photo)
-    if options.center:
+    solid = None if kind == "none" else Solid.of(refined, piece.region, piece.photo)
+    if not options.center:
+        placement = in_place(photo)
+        own = trimmed(opacity)
+        pixels = with_alpha(color[own.slices], opacity[own.slices])
+        cutout = Layer(pixels, own.moved(piece.region.x0, piece.region.y0))
+    else:
+        most = options.max_scale * piece.side
         if solid:
-            widest = room(box, options.canvas, options.fill, options.max_scale)
+            widest = room(piece.box, options.canvas, options.fill, most)
             length = fitting_length(solid, kind, options.rot, widest, length, softness)
         reached = reach(solid, kind, options.rot, length, softness) if solid else None
-        placement = centered(box, reached, options.canvas, options.fill, options.max_scale)
-    cutout = resampled(rgba, region, placement)
-    if options.center:
-        cutout, placement = nudged(cutout, placement)
-    cutout = trimmed_layer(cutout)
+        placement = centered(piece.box, reached, options.canvas, options.fill, most)
+        cutout, placement = nudged(resampled(with_alpha(color, opacity), piece.region, placement), placement)
+        cutout = trimmed_layer(cutout)
     shadow = draw(solid, placement, kind, options.rot, length, softness, options.opacity) if solid else None
-    return Cutout(cutout, trimmed_layer(shadow) if shadow else None, placement)
+    return Cutout(cutout, shadow, piece.of_photo(placement))
+
+
+def largest_scale(options: Finish, box: Region) -> float:
+    """The factor by which an object without a shadow is resampled; with one it is at most that.
+
+    Args:
+        box: the object's, in pixels of the photo.
+    """
+    return centered(box, None, options.canvas, options.fill, options.max_scale).scale if options.center else 1
 
 
 def nudged(cutout: Layer, placement: Placement) -> tuple[Layer, Placement]:
@@ -76,16 +93,27 @@ def nudged(cutout: Layer, placement: Placement) -> tuple[Layer, Placement]:
     return Layer(cutout.pixels[kept.moved(-moved.x0, -moved.y0).slices], kept), placement
 
 
-def checked(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> np.ndarray:
-    """The mask's alpha as float32, height x width, 0 to 1, once all inputs are checked. Parameters as for `finish`.
+def with_alpha(color: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """RGBA whose transparent pixels are all 0.
 
-    Raises:
-        InvalidInput: as `finish` does, except for alpha that is nowhere above 0.05.
+    Args:
+        color: uint8, height x width x 3.
+        opacity: uint8, height x width.
+
+    Returns:
+        Straight-alpha RGBA, uint8, height x width x 4.
     """
+    rgba = cv2.cvtColor(color, cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(opacity, rgba, 3)
+    np.copyto(rgba.view(np.uint32)[..., 0], 0, where=opacity == 0)
+    return rgba
+
+
+def check(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> None:
+    """Check all inputs. Parameters and errors as for `finish`, except for alpha that is nowhere above 0.05."""
     options.check()
     mask.check(photo)
     if mask.region.empty:
         raise InvalidInput("mask.region", f"is {tuple(mask.region)}, which is empty; it must hold the object's pixels")
     if size_of(crop) != mask.region.size:
         raise InvalidInput("crop", f"is {size_of(crop)}; it must have the mask's size, {mask.region.size}")
-    return mask.alpha.astype(np.float32) / 255 if mask.alpha.dtype == np.uint8 else mask.alpha

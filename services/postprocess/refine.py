@@ -97,6 +97,15 @@ def detail(alpha: np.ndarray) -> float:
     return float(cv2.sumElems(lost)[0] / variation) if variation else 1.0
 
 
+def is_coarse(alpha: np.ndarray, side: int) -> bool:
+    """Whether a mask will be refined, and as well if it is brought down by blocks of side x side pixels before.
+
+    Args:
+        alpha: float32, height x width, 0 to 1.
+    """
+    return min(alpha.shape) >= SMALLEST * side and detail(alpha) < CRISP and ramp(alpha) >= CELLS * side
+
+
 def ramp(alpha: np.ndarray) -> float:
     """The width in pixels over which a mask's sharper edges go from 0 to 1; one edge in ten is sharper still.
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from tensorhop.services.postprocess.center import trimmed
 from tensorhop.services.postprocess.ground import FORESHORTENING
 from tensorhop.services.postprocess.solid import Solid
 from tensorhop.values.finish_options import LENGTH, OPACITY, SOFTNESS
@@ -245,7 +246,7 @@ def softened(picture: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 
 def on_canvas(alpha: np.ndarray, region: Region, solid: Solid, placement: Placement) -> Layer | None:
-    """A shadow in cells as black pixels of the canvas; None if it is outside of the canvas.
+    """A shadow in cells as black pixels of the canvas, without its transparent rim; None if it is outside of it.
 
     Args:
         alpha: height x width of the region, float32, 0 to 1.
@@ -266,6 +267,8 @@ def on_canvas(alpha: np.ndarray, region: Region, solid: Solid, placement: Placem
     )
     flags = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
     opacity = cv2.warpAffine(alpha, matrix, covered.size, flags=flags | cv2.WARP_INVERSE_MAP)
-    pixels = np.zeros((covered.size.height, covered.size.width, 4), np.uint8)
-    pixels[..., 3] = np.rint(255 * np.clip(opacity, 0, 1))
-    return Layer(pixels, covered)
+    opacity = cv2.convertScaleAbs(np.maximum(opacity, 0, out=opacity), alpha=255)
+    own = trimmed(opacity)
+    pixels = np.zeros((own.size.height, own.size.width, 4), np.uint8)
+    pixels[..., 3] = opacity[own.slices]
+    return Layer(pixels, own.moved(covered.x0, covered.y0))

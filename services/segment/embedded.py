@@ -8,7 +8,7 @@ from tensorhop.services.embedded import weights
 from tensorhop.services.embedded.edge_alignment import align_edges
 from tensorhop.services.embedded.pixels import crop, resized, square
 from tensorhop.services.embedded.saliency import SIZE, Saliency
-from tensorhop.services.segment.instances import attached, nearer, split_instances, to_canvas, trimmed_mask
+from tensorhop.services.segment.instances import CORE, attached, nearer, split_instances, to_canvas, trimmed_mask
 from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.results import Mask
 
@@ -17,11 +17,14 @@ _SQUARE_PADDING = 0.1  # fraction of the longer side that is added around the bo
 _LARGEST = 2048  # pixels: masks with a longer side are made at this size and enlarged
 _CLEAR, _OPAQUE = 0.1, 0.9  # up to the first saliency alpha is 0, from the second on it is 1
 _MOST = 0.75  # a core with at least this fraction inside the box is the object's
+# The second view is taken if the first has at least this many soft pixels for each salient one. Where it has fewer, the
+# network is sure of what it saw, and another view hardly changes the mask: `make compare-views` has the numbers.
+_UNSURE = 0.1
 _SMALL = 0.01  # of the largest core's area: smaller cores are dropped
 
 
 class EmbeddedSegmenter:
-    """Runs U2-Net-p on two views of the padded box, one stretched and one square.
+    """Runs U2-Net-p on a view of the padded box, stretched, and where it is unsure there on a square view, too.
 
     Each pixel gets the larger saliency. What one view misses (an arm, a wheel's rim), the other one mostly has.
     """
@@ -53,15 +56,18 @@ class EmbeddedSegmenter:
     def _segment(self, photo: np.ndarray, box: Box) -> Mask:
         size = size_of(photo)
         whole = Region.of(size)
-        views = [box.padded(_PADDING).region().intersect(whole), square(box, _SQUARE_PADDING, size)]
-        frame = views[0].union(views[1])
+        view = box.padded(_PADDING).region().intersect(whole)
+        looks = {view: self._saliency.predict_small(crop(photo, view))}
+        frame = view
+        if is_unsure(looks[view]) and (second := square(box, _SQUARE_PADDING, size)) != view:
+            looks[second] = self._saliency.predict_small(crop(photo, second))
+            frame = view.union(second)
         scale = min(1.0, _LARGEST / max(frame.size))
         canvas = Size(max(1, round(frame.size.width * scale)), max(1, round(frame.size.height * scale)))
         saliency = np.zeros((canvas.height, canvas.width), np.float32)
-        for view in dict.fromkeys(views):
+        for view, look in looks.items():
             place = to_canvas(Box(*view), frame, canvas).region().intersect(Region.of(canvas))
-            seen = resized(self._saliency.predict_small(crop(photo, view)), place.size)
-            np.maximum(saliency[place.slices], seen, out=saliency[place.slices])
+            np.maximum(saliency[place.slices], resized(look, place.size), out=saliency[place.slices])
 
         mask = np.clip((saliency - _CLEAR) / (_OPAQUE - _CLEAR), 0, 1)
         upscaling = max(canvas) / max(SIZE)
@@ -70,6 +76,16 @@ class EmbeddedSegmenter:
         alpha = np.rint(mask * 255).astype(np.uint8)
         alpha[~_object_pixels(saliency, alpha > 0, to_canvas(box, frame, canvas))] = 0
         return trimmed_mask(resized(alpha, frame.size), frame)
+
+
+def is_unsure(saliency: np.ndarray) -> bool:
+    """Whether much of what a view shows is neither salient nor not, or nothing is salient.
+
+    Args:
+        saliency: height x width, float32, 0 to 1.
+    """
+    soft = np.count_nonzero((saliency > _CLEAR) & (saliency < _OPAQUE))
+    return bool(soft >= _UNSURE * np.count_nonzero(saliency >= CORE))
 
 
 def _object_pixels(saliency: np.ndarray, visible: np.ndarray, box: Box) -> np.ndarray:

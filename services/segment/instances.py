@@ -54,8 +54,10 @@ def nearer(core: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def attached(area: np.ndarray, core: np.ndarray) -> np.ndarray:
     """The connected components of an area that hold a part of a core. All arrays: height x width, bool."""
-    _, pieces = cv2.connectedComponents(area.astype(np.uint8))
-    return area & np.isin(pieces, np.unique(pieces[core & area]))
+    count, pieces = cv2.connectedComponents(area.astype(np.uint8))
+    held = np.zeros(count, bool)
+    held[pieces[core & area]] = True
+    return area & held[pieces]
 
 
 def to_canvas(box: Box, frame: Region, canvas: Size) -> Box:

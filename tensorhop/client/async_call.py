@@ -91,7 +91,7 @@ class AsyncCall(Generic[E]):
                     raise closed() from None
                 raise
             except grpc.RpcError as error:
-                await self._try_again(failed_attempt(error))
+                await self._try_again(failed_attempt(error, self._open_remote().address))
                 continue
             if answer is aio.EOF:
                 if self._retry is not None:

@@ -30,7 +30,7 @@ class AsyncRemote:
     """
 
     def __init__(self, address: str, path: str, answer: type[Message], security: Security, settings: Settings) -> None:
-        self._address, self._path, self._read = address, path, reader(answer)
+        self.address, self._path, self._read = address, path, reader(answer)
         self._security, self._settings = security, settings
         self._old: list[aio.Channel] = []  # calls may still be under way on them
         self._stamp = security.stamp()
@@ -69,8 +69,8 @@ class AsyncRemote:
         return self._tokens.metadata() if self._tokens else []
 
     def _connect(self) -> None:
-        small, _ = open_async_channel(self._address, self._security, self._settings)
-        self._bulk, self._tokens = open_async_channel(self._address, self._security, self._settings)
+        small, _ = open_async_channel(self.address, self._security, self._settings)
+        self._bulk, self._tokens = open_async_channel(self.address, self._security, self._settings)
         self._small = small
 
     def _renew(self) -> None:
@@ -83,6 +83,6 @@ class AsyncRemote:
         try:
             self._connect()
         except InvalidInput as error:  # as between the writing of the one file and of the other
-            log.warning("the connections to %s stay as they were: %s", self._address, error)
+            log.warning("the connections to %s stay as they were: %s", self.address, error)
         else:
             self._old += before

@@ -101,7 +101,7 @@ class Call(Generic[E]):
                 self._packet = None  # it is not sent again, and may be large
                 yield answer
         except grpc.RpcError as error:
-            raise failed_attempt(error) from error
+            raise failed_attempt(error, self._remote.address) from error
 
     def _open(self) -> Any:
         assert self._packet is not None
@@ -120,9 +120,9 @@ class Call(Generic[E]):
         return call
 
 
-def failed_attempt(error: grpc.RpcError) -> ServiceFault:
-    """The fault of a failed attempt."""
-    fault = from_error(error)
+def failed_attempt(error: grpc.RpcError, address: str) -> ServiceFault:
+    """The fault of a failed attempt at an address."""
+    fault = from_error(error, address=address)
     if service_of(fault.fault) not in ("", "pipeline"):
         fault.lasting = True  # a step's: the pipeline has tried it again already
     return fault

@@ -9,8 +9,8 @@ import numpy as np
 
 from tensorhop.errors import InvalidInput
 from tensorhop.v1 import image_pb2
-from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Region
+from tensorhop.values.png import encode_png
 from tensorhop.values.results import Mask
 from tensorhop.wire.messages import write_image, write_mask
 from tensorhop.wire.payloads import Payloads

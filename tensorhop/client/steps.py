@@ -205,14 +205,13 @@ class StepClient:
         self, name: str, method: str, request: Message, payloads: Payloads, timeout: float | None
     ) -> list[Packet[Any]]:
         """The answers of one call. Raises ServiceFault, InvalidInput."""
-        packet = Packet(request, payloads)
+        packet, remote = Packet(request, payloads), self._remote(name)
+        metadata = [*caller_metadata(), *tracing.carried()]
         try:
-            call = self._remote(name).method(method, packet)(
-                packet, timeout=timeout, metadata=[*caller_metadata(), *tracing.carried()]
-            )
+            call = remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
             return [readable(answer) for answer in call]
         except grpc.RpcError as error:
-            raise from_error(error, name) from error
+            raise from_error(error, name, remote.address) from error
 
     def _remote(self, name: str) -> Remote:
         if name not in self._remotes:

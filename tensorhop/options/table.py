@@ -10,7 +10,7 @@ from tensorhop.options.kinds import BOOLEAN, BOXES, NUMBER, SIZE, TEXT, TEXTS, W
 from tensorhop.values.describe_options import LOOKS, MAX_NEW_TOKENS, NUM_BEAMS
 from tensorhop.values.finish_options import SHADOWS, Finish
 from tensorhop.values.finish_presets import FINISH_PRESETS
-from tensorhop.values.output_options import ENCODINGS, QUALITY
+from tensorhop.values.output_options import ENCODINGS, PNG_LEVEL, QUALITY
 
 LOOK, FINISH, OUTPUT = "What to look for", "Finish", "Output"  # panels of --help
 FILE_FORMATS = tuple(name for name in ENCODINGS if name != "tensor")
@@ -228,6 +228,15 @@ OPTIONS = [
     # Output.
     Option("format", "output.encoding", choice(FILE_FORMATS), "Write picture files of this format.", "png", OUTPUT),
     Option("quality", "output.quality", WHOLE, "Write webp and jpeg of this quality, 1 to 100.", QUALITY, OUTPUT),
+    Option(
+        "png_level",
+        "output.png_level",
+        WHOLE,
+        "Compress png at this level, 1 (fastest) to 9 (smallest). All levels are lossless.",
+        PNG_LEVEL,
+        OUTPUT,
+        metavar="LEVEL",
+    ),
     Option(
         "background",
         "output.background",

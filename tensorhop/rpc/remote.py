@@ -47,7 +47,7 @@ class Remote:
         authority: str = "",
         in_turn: bool = True,
     ) -> None:
-        self._address, self._service = address, service
+        self.address, self._service = address, service
         self._authority, self._in_turn = authority, in_turn
         self._settings = settings or current_settings()
         self._security = security or Security.of(self._settings)
@@ -87,7 +87,7 @@ class Remote:
         """
         if self._security.tls_ca:
             self._renew()
-        address = self._authority or self._address
+        address = self._authority or self.address
         try:
             status = self._checks[0](health_pb2.HealthCheckRequest(), timeout=timeout).status
         except grpc.RpcError as error:
@@ -112,9 +112,7 @@ class Remote:
 
     def _connect(self) -> None:
         self._small, self._bulk = (
-            open_channel(
-                self._address, self._security, self._settings, authority=self._authority, in_turn=self._in_turn
-            )
+            open_channel(self.address, self._security, self._settings, authority=self._authority, in_turn=self._in_turn)
             for _ in range(2)
         )
         self._small_stub, self._bulk_stub = (
@@ -133,7 +131,7 @@ class Remote:
             try:
                 self._connect()
             except InvalidInput as error:  # as between the writing of the one file and of the other
-                log.warning("the connections to %s stay as they were: %s", self._address, error)
+                log.warning("the connections to %s stay as they were: %s", self.address, error)
 
 
 class KeptOpen:

@@ -49,18 +49,19 @@ class Service:
         kind = resolve_name(self.servicer) if isinstance(self.servicer, str) else self.servicer
         return kind(*arguments)
 
-    def load(self, choice: ModelChoice | None = None) -> Any:
+    def load(self, choice: ModelChoice | None = None, warm: bool = True) -> Any:
         """Load the model, run it once, and make the servicer.
 
         Args:
             choice: the embedded model if not given.
+            warm: whether the embedded model is run, too. Any other model is run always: that proves that it works.
 
         Raises:
             InvalidInput: there is no such model, or it cannot be loaded.
         """
-        return self.make_servicer(self.load_model(choice)) if self.models else self.make_servicer()
+        return self.make_servicer(self.load_model(choice, warm)) if self.models else self.make_servicer()
 
-    def load_model(self, choice: ModelChoice | None = None) -> Model:
+    def load_model(self, choice: ModelChoice | None = None, warm: bool = True) -> Model:
         """The model, loaded and run once. Takes and raises the same as `load`."""
         from tensorhop.errors import InvalidInput
         from tensorhop.models.sources import EMBEDDED, ModelChoice, find_model
@@ -73,7 +74,8 @@ class Service:
         kind = resolve_name(self.models[source.backend])
         model = kind() if source.backend == EMBEDDED else kind(source)
         try:
-            model.warm_up()
+            if warm or choice.model != EMBEDDED:
+                model.warm_up()
         except MemoryError as error:
             raise InvalidInput("--model", f"{choice.model} does not fit into memory: {error}") from error
         metrics.model_loaded(self.name, model.name, time.monotonic() - started)

@@ -1,11 +1,14 @@
 """Compositing: the one rule by which layers, such as a cut-out and its shadow, become a picture."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from tensorhop.values.geometry import Region
 from tensorhop.values.results import Layer
+
+FAINTEST, OPAQUE = 0x01000000, 0xFF000000  # the least numbers of RGBA, little-endian, whose alpha is 1, and 255
+STRIP_PIXELS = 64 * 1024  # composited at a time
 
 
 def compose(layers: Iterable[Layer], region: Region) -> np.ndarray:
@@ -23,13 +26,16 @@ def compose(layers: Iterable[Layer], region: Region) -> np.ndarray:
     """
     width, height = region.size
     canvas = np.zeros((height, width, 4), np.uint8)
+    laid: list[Region] = []
     for layer in layers:
         overlap = layer.region.intersect(region)
         if overlap.empty:
             continue
         below = canvas[overlap.moved(-region.x0, -region.y0).slices]
         above = layer.pixels[overlap.moved(-layer.region.x0, -layer.region.y0).slices]
-        lay_over(above, below)
+        lay = lay_over if any(not overlap.intersect(one).empty for one in laid) else lay_on_nothing
+        lay(above, below)
+        laid.append(overlap)
     return canvas
 
 
@@ -51,14 +57,46 @@ def flatten(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
 
 def lay_over(above: np.ndarray, below: np.ndarray) -> None:
     """Composite pixels over others, which are changed in place. Both are straight-alpha RGBA, uint8, of one shape."""
-    covers = (above[..., 3] == 255) | ((below[..., 3] == 0) & (above[..., 3] > 0))
-    np.copyto(below, above, where=covers[..., None])
-    mixed = np.flatnonzero((above[..., 3] > 0) & ~covers)
-    if not mixed.size:
-        return
-    rows, columns = np.divmod(mixed, below.shape[1])
-    over, under = above[rows, columns].astype(np.float32), below[rows, columns].astype(np.float32)
-    kept = under[:, 3] * (255 - over[:, 3]) / 255
-    alpha = over[:, 3] + kept
-    color = (over[:, :3] * over[:, 3:] + under[:, :3] * kept[:, None]) / alpha[:, None]
-    below[rows, columns] = np.rint(np.column_stack([color, alpha])).astype(np.uint8)
+    for over, under in strips(above, below):
+        seen = over >= FAINTEST
+        covers = seen & ((over >= OPAQUE) | (under < FAINTEST))
+        np.copyto(under, over, where=covers)
+        at = np.flatnonzero(seen ^ covers)
+        if at.size:
+            place = np.divmod(at, over.shape[1])
+            under[place] = mixed(over[place], under[place])
+
+
+def lay_on_nothing(above: np.ndarray, below: np.ndarray) -> None:
+    """What `lay_over` does where the pixels below are all 0: a copy, without the colours of transparent pixels."""
+    for over, under in strips(above, below):
+        np.copyto(under, over)
+        if (over - 1).min() < FAINTEST - 1:  # 0 - 1 is the largest number
+            under[over < FAINTEST] = 0
+
+
+def strips(above: np.ndarray, below: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Both pictures, some rows at a time, so that what is computed of them stays in a core's cache.
+
+    Args:
+        above, below: RGBA, uint8, height x width x 4.
+
+    Yields:
+        Views of the two (of `above` a copy if its channels do not lie side by side): uint32, rows x width. The highest
+        byte of a number is the pixel's alpha.
+    """
+    if above.strides[2] != 1:
+        above = np.ascontiguousarray(above)
+    over, under = above.view("<u4")[..., 0], below.view("<u4")[..., 0]
+    rows = max(1, STRIP_PIXELS // above.shape[1])
+    for first in range(0, len(over), rows):
+        yield over[first : first + rows], under[first : first + rows]
+
+
+def mixed(over: np.ndarray, under: np.ndarray) -> np.ndarray:
+    """Source-over of pixels none of which is wholly transparent. uint32, as `strips` has them, of shape pixels."""
+    top, bottom = (pixels[:, None].view(np.uint8).astype(np.float32) for pixels in (over, under))
+    kept = bottom[:, 3] * (255 - top[:, 3]) / 255
+    alpha = top[:, 3] + kept
+    color = (top[:, :3] * top[:, 3:] + bottom[:, :3] * kept[:, None]) / alpha[:, None]
+    return np.rint(np.column_stack([color, alpha])).astype(np.uint8).view("<u4")[:, 0]

@@ -1,17 +1,18 @@
 """Encoding of pixels as image files: PNG, WebP and JPEG, in sRGB and tagged as sRGB."""
 
 import io
-import zlib
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from tensorhop.values.compositing import flatten
-from tensorhop.values.output_options import QUALITY, Colour, Output
+from tensorhop.values.compositing import compose, flatten
+from tensorhop.values.geometry import Region
+from tensorhop.values.output_options import PNG_LEVEL, QUALITY, Colour, Output
+from tensorhop.values.png import encode_png, fast_png, strips_of
+from tensorhop.values.results import Layer
 
-PNG_HEAD = 33  # bytes of a PNG file's signature and first chunk
-PERCEPTUAL = b"sRGB\0"  # a PNG chunk's type, and the rendering intent for photos
 # ImageCms writes the current time into a profile. With a fixed time, the same pixels give the same file.
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 SRGB = SRGB[:24] + bytes([7, 208, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]) + SRGB[36:]  # 1 January 2000
@@ -19,6 +20,29 @@ OVERSHOOTS = (12, 24, 60)  # levels beyond 0 to 255 at which the background is d
 HEADROOM = (2, 3)  # the contrast, as a fraction, at which a JPEG is encoded: leaves room for 63 levels beyond 0 to 255
 QUANTIZATION = 0xDB  # the marker of a JPEG segment that holds a quantization table
 BETTER = 10  # added to the quality as long as the background does not decode exactly
+
+
+def encode_layers(layers: Sequence[Layer], canvas: Region, output: Output) -> bytes:
+    """The picture that `compose` makes of a canvas, as an image file.
+
+    A PNG of the fastest level is composited and compressed strip by strip, so its canvas is never whole in memory.
+
+    Args:
+        layers: straight-alpha RGBA, uint8; the bottom layer first.
+        canvas: the pixels that the file holds; not empty.
+        output: as for `encode_picture`.
+    """
+    colour = output.colour
+    if output.encoding != "png" or (output.png_level or PNG_LEVEL) != PNG_LEVEL:
+        return encode_picture(compose(layers, canvas), output)
+
+    def strip(first: int, last: int) -> np.ndarray:
+        pixels = compose(layers, Region(canvas.x0, canvas.y0 + first, canvas.x1, canvas.y0 + last))
+        return flatten(pixels, colour)[..., :3] if colour else pixels
+
+    channels = 3 if colour else 4
+    strips = (strip(first, last) for first, last in strips_of(canvas.size, channels))
+    return fast_png(strips, canvas.size, channels)
 
 
 def encode_picture(pixels: np.ndarray, output: Output) -> bytes:
@@ -35,24 +59,9 @@ def encode_picture(pixels: np.ndarray, output: Output) -> bytes:
         return encode_jpeg(flatten(pixels, colour)[..., :3], pixels[..., 3] == 0, colour, quality)
     if colour is not None:
         pixels = flatten(pixels, colour)[..., :3]
-    return encode_png(pixels) if output.encoding == "png" else encode_webp(pixels, quality)
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """A PNG file of uint8 pixels: height x width (grey), height x width x 3 (RGB) or height x width x 4 (RGBA).
-
-    Raises:
-        ValueError: OpenCV cannot encode the picture.
-    """
-    order = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels, order[pixels.shape[2]])
-    done, data = cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise ValueError(f"a picture of shape {pixels.shape} cannot be encoded as PNG")
-    file = data.tobytes()
-    chunk = (1).to_bytes(4, "big") + PERCEPTUAL + zlib.crc32(PERCEPTUAL).to_bytes(4, "big")
-    return file[:PNG_HEAD] + chunk + file[PNG_HEAD:]
+    if output.encoding == "png":
+        return encode_png(pixels, output.png_level or PNG_LEVEL)
+    return encode_webp(pixels, quality)
 
 
 def encode_webp(pixels: np.ndarray, quality: int = QUALITY) -> bytes:

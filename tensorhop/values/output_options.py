@@ -9,6 +9,8 @@ from tensorhop.values.geometry import Size
 ENCODINGS = ("png", "webp", "jpeg", "tensor")
 QUALITY = 90  # of WebP and JPEG files
 LOSSY = ("webp", "jpeg")
+PNG_LEVEL = 1  # of PNG files, of PNG_LEVELS: the fastest
+PNG_LEVELS = range(1, 10)
 MAX_SIDES = {"webp": 16_383, "jpeg": 65_500}  # pixels: the longest side that a format, or its encoder, allows
 COLOUR = re.compile(r"[a-zA-Z]+|#[0-9a-fA-F]{3}|#[0-9a-fA-F]{6}")
 
@@ -22,9 +24,10 @@ class Output:
     encoding: str = "png"  # one of ENCODINGS
     quality: int | None = None  # 1 to 100, for LOSSY encodings only; default QUALITY
     background: str = ""  # CSS colour name, #rgb or #rrggbb behind the object; "" is transparent, but white for JPEG
+    png_level: int | None = None  # 1 (fastest) to 9 (smallest), for PNG only; default PNG_LEVEL
 
     def check(self) -> None:
-        """Raises InvalidInput: the encoding, quality or colour is unknown or does not fit."""
+        """Raises InvalidInput: the encoding, quality, level or colour is unknown or does not fit."""
         if self.encoding not in ENCODINGS:
             raise InvalidInput("output.encoding", f"is {self.encoding!r}; known are {', '.join(ENCODINGS)}")
         if self.quality is not None and self.encoding not in LOSSY:
@@ -33,6 +36,10 @@ class Output:
             )
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise InvalidInput("output.quality", f"is {self.quality}; it must be from 1 to 100")
+        if self.png_level is not None and self.encoding != "png":
+            raise InvalidInput("output.png_level", f"is {self.png_level}, but only png has one, not {self.encoding}")
+        if self.png_level is not None and self.png_level not in PNG_LEVELS:
+            raise InvalidInput("output.png_level", f"is {self.png_level}; it must be from 1 to 9")
         self.colour  # noqa: B018  (raises)
 
     def check_canvas(self, canvas: Size) -> None:

@@ -154,7 +154,7 @@ def read_output(message: pipeline_pb2.Output) -> Output:
     if message.encoding not in pipeline_pb2.Encoding.values():
         known = ", ".join(pipeline_pb2.Encoding.keys())
         raise InvalidInput("output.encoding", f"is {message.encoding}; known are {known}")
-    chosen = given(message, "quality")
+    chosen = given(message, "quality", "png_level")
     if message.encoding:
         chosen["encoding"] = pipeline_pb2.Encoding.Name(message.encoding).removeprefix("ENCODING_").lower()
     output = Output(background=message.background, **chosen)
@@ -252,7 +252,10 @@ def write_finish(finish: Finish) -> postprocess_pb2.Finish:
 
 def write_output(output: Output) -> pipeline_pb2.Output:
     return pipeline_pb2.Output(
-        encoding=f"ENCODING_{output.encoding.upper()}", quality=output.quality, background=output.background
+        encoding=f"ENCODING_{output.encoding.upper()}",
+        quality=output.quality,
+        background=output.background,
+        png_level=output.png_level,
     )
 
 

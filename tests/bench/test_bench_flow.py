@@ -33,9 +33,9 @@ from bench_chain.turn import Want, timed
 from bench_commands import bench
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.settings import use_settings
-from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Box, Region
 from tensorhop.values.output_options import Output
+from tensorhop.values.png import encode_png
 
 SIMULATED = {
     "describe": SimulatedDescriber,

@@ -84,7 +84,7 @@ def test_one_that_is_not_there_is_told_in_the_end(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(retries, "LONGEST_OUTAGE", 0.1)
     with (
         PipelineClient("127.0.0.1:9") as client,
-        pytest.raises(ServiceFault, match="nothing answers at localhost:9; start it with tensorhop up") as caught,
+        pytest.raises(ServiceFault, match=r"nothing answers at 127\.0\.0\.1:9; start it with tensorhop up") as caught,
     ):
         kinds(client)
     assert caught.value.fault.code == fault_pb2.CODE_UNAVAILABLE

@@ -184,7 +184,7 @@ def test_missing_file_is_exit_code_1(endpoint: str, tmp_path: Path) -> None:
 def test_no_endpoint_is_exit_code_4(tmp_path: Path) -> None:
     done = tensorhop("run", CAT, "-o", tmp_path, env={**os.environ, "TENSORHOP_ENDPOINT": "127.0.0.1:9"})
     assert done.returncode == 4
-    assert b"nothing answers at localhost:9; start it with tensorhop up" in done.stderr
+    assert b"nothing answers at 127.0.0.1:9; start it with tensorhop up" in done.stderr
 
 
 def test_standard_output_is_refused_on_a_terminal(endpoint: str) -> None:

@@ -31,12 +31,12 @@ from tensorhop.v1 import fault_pb2, pipeline_pb2, pipeline_pb2_grpc, segment_pb2
 from tensorhop.v1.segment_pb2_grpc import SegmentServiceServicer, add_SegmentServiceServicer_to_server
 from tensorhop.values.compositing import compose, flatten
 from tensorhop.values.describe_options import DescribeOptions
-from tensorhop.values.encoding import encode_png
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.finish_presets import FINISH_PRESETS
 from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.images import decode_image
 from tensorhop.values.output_options import Output
+from tensorhop.values.png import encode_png
 from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
 
 Kind = TypeVar("Kind")

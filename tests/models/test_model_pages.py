@@ -25,6 +25,7 @@ def reader(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         "ZhengPeng7/BiRefNet": str(folder / "segmenters" / "tiny-birefnet"),
         " --revision COMMIT": "",  # of a hub id
         "FILE.pth": str(weights),
+        "models/my-blip": str(checkpoints["blip"]),
         "=blip-base": f"={checkpoints['blip']}",
         " blip-base": f" {checkpoints['blip']}",
         "=grounding-dino-tiny": f"={checkpoints['grounding-dino']}",

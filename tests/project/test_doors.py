@@ -46,8 +46,8 @@ SAMPLES: dict[str, Any] = {
     "shadow_softness": 0.125, "shadow_opacity": 0.5, "format": "webp", "quality": 80, "background": "#abc",
     "ordered": True, "cache": False,
 }  # fmt: skip
-# A canvas is for an object that is centered, so that not to center it is asked for apart.
-UNCENTERED = {"center": False}
+# A canvas is for an object that is centered, and a level for another format: they are asked for apart.
+APART = {"center": False, "format": "png", "png_level": 6}
 LEFT_OUT = {
     "client": {},
     "command line": {"request_id": "the pipeline names each photo's request; a run has many"},
@@ -113,7 +113,7 @@ def by_client(pipeline: str, tmp_path: Path) -> None:
     mask = np.ones((300, 451), np.uint8)
     with PipelineClient(pipeline) as client:
         list(client.process(CAT))
-        for samples in (SAMPLES, UNCENTERED):
+        for samples in (SAMPLES, APART):
             values = {one.name: one.kind.from_json(samples[one.name]) for one in OPTIONS if one.name in samples}
             more: dict[str, Any] = {"masks": [mask], "request_id": "mine", "return_masks": True, "return_layers": True}
             list(client.process(CAT, **process_arguments(values), **more))
@@ -125,7 +125,7 @@ def by_command_line(pipeline: str, tmp_path: Path) -> None:
     command = ["run", str(PHOTOS / "cat.jpg"), "--endpoint", pipeline, "-o", str(tmp_path)]
     run_ok([*command, "--no-overlay"])
     run_ok([*command, "--mask", str(mask), "--save-steps", str(tmp_path), *words(SAMPLES)])
-    run_ok([*command, *words(UNCENTERED)])
+    run_ok([*command, *words(APART)])
 
 
 def words(samples: dict[str, Any]) -> list[str]:
@@ -152,7 +152,7 @@ def by_manifest(pipeline: str, tmp_path: Path) -> None:
     lines = [
         {"image": str(PHOTOS / "cat.jpg")},
         {"image": str(PHOTOS / "cat.jpg"), **lists, "options": options},
-        {"image": str(PHOTOS / "cat.jpg"), "options": UNCENTERED},
+        {"image": str(PHOTOS / "cat.jpg"), "options": APART},
     ]
     path = tmp_path / "lines.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
@@ -167,7 +167,7 @@ def by_http(pipeline: str, tmp_path: Path) -> None:
         answers = [
             post(http.address),
             post(http.address, {**named, "request_id": "mine", "return_masks": "true"}, masks=[oval()]),
-            post(http.address, {name: texts(value) for name, value in UNCENTERED.items()}),
+            post(http.address, {name: texts(value) for name, value in APART.items()}),
         ]
     finally:
         http.stop(1).wait()
@@ -189,7 +189,7 @@ def test_the_table_names_fields_that_there_are_each_once() -> None:
     paths = [option.path for option in OPTIONS if option.path]
     assert set(paths) <= set(leaves(REQUEST))
     assert len(paths) == len(set(paths))
-    assert {option.name for option in OPTIONS} == SAMPLES.keys()
+    assert {option.name for option in OPTIONS} == SAMPLES.keys() | APART.keys()
 
 
 def test_what_is_given_as_one_value_has_no_field_that_the_value_does_not_say() -> None:

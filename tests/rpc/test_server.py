@@ -422,11 +422,17 @@ def test_the_embedded_model_is_made_from_nothing_and_warm():
     assert model.warm == 1
 
 
-def test_another_model_is_made_from_its_source_and_warm(tmp_path):
+def test_the_embedded_model_is_not_run_where_nobody_waits_for_readiness():
+    (model,) = service_with({"embedded": f"{__name__}:Loaded"}).load(warm=False)
+    assert model.warm == 0
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_another_model_is_made_from_its_source_and_warm(tmp_path, warm):
     file = tmp_path / "network.onnx"
     file.write_bytes(b"weights")
     choice = ModelChoice(str(file), device="cpu")
-    (model,) = service_with({"onnx": f"{__name__}:FromSource"}).load(choice)
+    (model,) = service_with({"onnx": f"{__name__}:FromSource"}).load(choice, warm=warm)
     assert model.warm == 1
     assert model.source == ModelSource(choice, "onnx", file)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tensorhop.services.segment.embedded import EmbeddedSegmenter
+from tensorhop.services.segment.embedded import EmbeddedSegmenter, is_unsure
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Mask
 
@@ -36,6 +36,41 @@ def test_the_cup_is_kept_and_the_table_is_not(cup: Mask, coffee: np.ndarray) -> 
     assert alpha[:, :50].max() == 0
     assert alpha[:, 520:].max() == 0
     assert 0 < np.mean((alpha > 0.05) & (alpha < 0.95)) < 0.1, "edges are soft, and nothing else is"
+
+
+@pytest.mark.parametrize(
+    ("soft", "salient", "unsure"), [(0, 500, False), (20, 500, False), (200, 500, True), (0, 0, True), (200, 0, True)]
+)
+def test_a_view_is_unsure_of_much_that_is_soft_and_where_nothing_is_salient(
+    soft: int, salient: int, unsure: bool
+) -> None:
+    saliency = np.zeros(1000, np.float32)
+    saliency[:soft], saliency[soft : soft + salient] = 0.3, 1
+    assert is_unsure(saliency.reshape(20, 50)) is unsure
+
+
+class Counted:
+    """A saliency network that answers the same for every view."""
+
+    def __init__(self, level: float) -> None:
+        self.level, self.views = level, 0
+
+    def predict_small(self, image: np.ndarray) -> np.ndarray:
+        self.views += 1
+        look = np.zeros((320, 320), np.float32)
+        look[80:240, 80:240] = self.level
+        return look
+
+
+@pytest.mark.parametrize(("level", "box", "views"), [(1.0, CUP, 1), (0.6, CUP, 2), (0.6, Box(0, 0, 600, 400), 1)])
+def test_the_second_view_is_for_what_the_first_is_unsure_of(
+    level: float, box: Box, views: int, coffee: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = EmbeddedSegmenter()
+    network = Counted(level)
+    monkeypatch.setattr(segmenter, "_saliency", network)
+    segmenter.predict([coffee], [box])
+    assert network.views == views
 
 
 def test_the_mask_is_trimmed(cup: Mask) -> None:

@@ -37,7 +37,7 @@ def test_loading_goes_through_the_check(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "u2netp.onnx").write_bytes(b"something else")
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
     with pytest.raises(weights.DamagedWeights):
-        weights.session.__wrapped__(weights.U2NETP)
+        weights._session.__wrapped__(weights.U2NETP)
 
 
 def test_one_session_a_process() -> None:

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tensorhop.values.encoding import encode_jpeg, encode_picture, encode_png, encode_webp, luminance_steps
+from tensorhop.values.compositing import compose
+from tensorhop.values.encoding import encode_jpeg, encode_layers, encode_picture, encode_webp, luminance_steps
+from tensorhop.values.geometry import Region
 from tensorhop.values.images import decode_image
 from tensorhop.values.output_options import Output
+from tensorhop.values.results import Layer
 
 WHITE = (255, 255, 255)
 
@@ -33,13 +36,6 @@ def decoded(file: bytes) -> np.ndarray:
         return np.asarray(image)
 
 
-@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3), (20, 30, 4), (1, 1, 4)])
-def test_png_round_trip(shape: tuple[int, ...]) -> None:
-    pixels = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
-    for array in (pixels, np.asfortranarray(pixels), pixels[::-1]):
-        np.testing.assert_array_equal(decoded(encode_png(array)), array)
-
-
 @pytest.mark.parametrize("background", ["", "white"])
 @pytest.mark.parametrize("encoding", ["png", "webp", "jpeg"])
 def test_every_file_says_that_it_is_srgb(cutout: np.ndarray, encoding: str, background: str) -> None:
@@ -56,6 +52,17 @@ def test_every_file_says_that_it_is_srgb(cutout: np.ndarray, encoding: str, back
             profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
             assert "sRGB" in ImageCms.getProfileDescription(profile)
     assert encode_picture(cutout, Output(encoding, background=background)) == file
+
+
+@pytest.mark.parametrize("background", ["", "#0af"])
+@pytest.mark.parametrize(("encoding", "level"), [("png", None), ("png", 5), ("webp", None)])
+def test_a_file_of_layers_shows_what_they_compose(
+    cutout: np.ndarray, encoding: str, level: int | None, background: str
+) -> None:
+    layers = [Layer(cutout, Region(-3, 5, 597, 405)), Layer(cutout[50:90], Region(20, 90, 620, 130))]
+    canvas, output = Region(0, 0, 610, 500), Output(encoding, background=background, png_level=level)
+    whole = encode_picture(compose(layers, canvas), output)
+    np.testing.assert_array_equal(decoded(encode_layers(layers, canvas, output)), decoded(whole))
 
 
 def test_webp_keeps_alpha_and_looks_like_the_picture(cutout: np.ndarray) -> None:

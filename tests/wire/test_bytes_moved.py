@@ -102,9 +102,9 @@ def test_nothing_is_encoded_or_decoded_in_between(
     client: PipelineClient, cat: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded, encoded = [], []
-    decode, encode = image_source.decode_photo, objects.encode_picture
+    decode, encode = image_source.decode_photo, objects.encode_layers
     monkeypatch.setattr(image_source, "decode_photo", lambda *args: (decoded.append(args[1:]), decode(*args))[1])
-    monkeypatch.setattr(objects, "encode_picture", lambda *args: (encoded.append(1), encode(*args))[1])
+    monkeypatch.setattr(objects, "encode_layers", lambda *args: (encoded.append(1), encode(*args))[1])
     events = list(client.process(PHOTO.read_bytes(), boxes=BOXES, cache=False, output=Output("png")))
     assert decoded == [("image.encoded",)], "by the pipeline, as it came"
     assert len(encoded) == sum(isinstance(event, ObjectResult) for event in events) == 3

@@ -38,8 +38,8 @@ from tensorhop.v1 import (
     tensor_pb2,
 )
 from tensorhop.values.dtypes import DTYPES
-from tensorhop.values.encoding import encode_png
 from tensorhop.values.geometry import Size
+from tensorhop.values.png import encode_png
 from tensorhop.wire import codec
 from tensorhop.wire.codec import MAX_REST, Packet, Stub, decode, encode, handlers, readable
 from tensorhop.wire.image_source import read_image

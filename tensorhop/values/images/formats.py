@@ -39,7 +39,8 @@ def missing_for(suffix: str) -> str:
 
 
 def has_codec(name: str) -> bool:
-    return name in features.get_supported()
+    # Not get_supported, which tries all of Pillow's features, and so imports Tk.
+    return name in {**features.codecs, **features.modules} and bool(features.check(name))
 
 
 def register_heif() -> bool:

@@ -4,18 +4,17 @@ A decoder that is told to go on past the end of a file paints the missing part g
 is given several different ends, and its pixels count as complete only if all of them give the same picture.
 """
 
+import random
 import re
 import struct
 import zlib
 from collections.abc import Iterator
 
-import numpy as np
-
 Variants = tuple[bytes, ...]  # files that show the same picture if all pixels of the damaged one are there
 
 MAX_PROFILE = 16 * 1024 * 1024  # bytes of a PNG's colour profile; a larger one is left out
 # Without 255, which begins JPEG's markers; 0xD9 after one ends a JPEG, in a TIFF too.
-_NOISE = b"\xd9" + np.random.default_rng(0).integers(0, 255, 63, np.uint8).tobytes()
+_NOISE = b"\xd9" + bytes(random.Random(0).choices(range(255), k=63))
 _ENDS = (bytes(64), _NOISE)
 
 

@@ -22,7 +22,7 @@ from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.bench.process import Process, processes
 from tensorhop.orchestrator.bench.table import Row
 from tensorhop.settings import Settings
-from tensorhop.values.encoding import encode_png
+from tensorhop.values.png import encode_png
 from tensorhop.wire.allocator import keep_large_buffers
 
 OBJECTS = (1, 4, 16, 64)

@@ -18,7 +18,7 @@ from bench_chain.simulated import SimulatedDescriber, SimulatedDetector, Simulat
 from bench_chain.turn import Turn, Want
 from tensorhop.orchestrator.bench.process import processes
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.values.encoding import encode_png
+from tensorhop.values.png import encode_png
 
 OBJECTS = (1, 4, 16)
 FOUND = 4  # up to so many objects are found by describe and detect

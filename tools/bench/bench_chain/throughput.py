@@ -21,7 +21,7 @@ from bench_chain.turn import Want
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.bench.process import processes
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.values.encoding import encode_png
+from tensorhop.values.png import encode_png
 from tensorhop.wire.allocator import keep_large_buffers
 
 CALLERS = 8
