@@ -44,7 +44,7 @@ def throughput_command(
     callers: Annotated[int, typer.Option(min=1, help="How many send photos at once.")] = 8,
     seconds: Annotated[
         float, typer.Option(min=1, help="End after about this time, with fewer photos and turns if need be.")
-    ] = 100,
+    ] = 80,
     as_json: AsJson = False,
 ) -> None:
     """Time many callers, of the services and of the monolith behind Flask."""
