@@ -6,8 +6,6 @@ import sys
 from importlib.metadata import requires
 from pathlib import Path
 
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"  # where PyTorch publishes its builds without CUDA
-
 
 def install_command(extra: str) -> str:
     """The command that installs what an extra needs into this environment: "/path/python -m pip install ...".
@@ -21,8 +19,11 @@ def install_command(extra: str) -> str:
 
 def models_command() -> str:
     """The command that installs what models of the hub and PyTorch need, and how to have PyTorch without CUDA."""
-    cpu = pip_install("torch", "--index-url", CPU_INDEX)
-    return f"{install_command('models')} (for PyTorch without CUDA, first {cpu})"
+    cpu = pip_install("torch", "--index-url", "INDEX")
+    return (
+        f"{install_command('models')} (for PyTorch without CUDA, first {cpu}, "
+        "with the INDEX that PyTorch's installation page shows for CPU)"
+    )
 
 
 def pip_install(*arguments: str) -> str:
