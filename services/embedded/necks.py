@@ -25,7 +25,7 @@ def joined(area: np.ndarray, part: np.ndarray) -> np.ndarray:
     """
     size = size_of(area)
     scale = min(1.0, _DETAIL / max(size))
-    small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+    small = size.scaled(scale)
     here = area if scale == 1 else _resized(area, small)
     own = (part if scale == 1 else _resized(part, small)) & here
     if not own.any():

@@ -69,7 +69,7 @@ def on_square(picture: np.ndarray, side: int) -> np.ndarray:
     """
     size = size_of(picture)
     scale = side / max(size)
-    picture = resized(picture, Size(max(1, round(size.width * scale)), max(1, round(size.height * scale))))
+    picture = resized(picture, size.scaled(scale))
     border = np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
     result = np.empty((side, side, 3), np.uint8)
     result[:] = border.mean(axis=0)

@@ -20,7 +20,7 @@ from tensorhop.services.segment.instances import (
     trimmed_mask,
     wider,
 )
-from tensorhop.values.geometry import Box, Region, Size, size_of
+from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Mask
 
 _PADDING = 0.2  # fraction of the box's sides that is added around it in the first view
@@ -134,7 +134,7 @@ def together(looks: Mapping[Region, np.ndarray]) -> tuple[Region, np.ndarray]:
     """
     frame = reduce(Region.union, looks)
     scale = min(1.0, _LARGEST / max(frame.size))
-    canvas = Size(max(1, round(frame.size.width * scale)), max(1, round(frame.size.height * scale)))
+    canvas = frame.size.scaled(scale)
     saliency = np.zeros((canvas.height, canvas.width), np.float32)
     for view, look in looks.items():
         place = to_canvas(Box(*view), frame, canvas).region().intersect(Region.of(canvas))

@@ -35,10 +35,7 @@ def split_instances(saliency: np.ndarray, box: Box, most: float, small: float = 
     Returns:
         Two arrays of height x width, bool.
     """
-    inside = within(box, size_of(saliency))
-    count, labels = cv2.connectedComponents((saliency >= CORE).astype(np.uint8))
-    areas = np.bincount(labels.ravel(), minlength=count)
-    areas_inside = np.bincount(labels[inside], minlength=count)
+    inside, labels, areas, areas_inside = _cores(saliency, box)
     of_object = areas_inside >= most * areas
     of_object[0] = False
     cut = (areas_inside >= _CUT * box.area) & ~of_object
@@ -65,10 +62,7 @@ def split_grown(
     Returns:
         Two arrays of height x width, bool.
     """
-    inside = within(box, size_of(saliency))
-    count, labels = cv2.connectedComponents((saliency >= CORE).astype(np.uint8))
-    areas = np.bincount(labels.ravel(), minlength=count)
-    areas_inside = np.bincount(labels[inside], minlength=count)
+    inside, labels, areas, areas_inside = _cores(saliency, box)
     rivals = [other for other in neighbours if other.iou(box) < _SAME and _share(other, box) < _NESTED]
     rivals = sorted(rivals, key=lambda other: -other.iou(box))[:_RIVALS]
     core = np.zeros(labels.shape, bool)
@@ -79,16 +73,28 @@ def split_grown(
         area = labels == label
         claimed = _claimed(area, box, rivals, picture) if rivals else None
         core |= joined(area, area & inside) if claimed is None else claimed
-    left = np.bincount(labels[core], minlength=count)
+    left = np.bincount(labels[core], minlength=areas.size)
     core &= (left >= small * left.max(initial=0))[labels]
     return core, (labels > 0) & ~core
+
+
+def _cores(saliency: np.ndarray, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The cores of a map, and how much of each is in a box.
+
+    Returns:
+        The pixels in the box with its slack, bool; the core of each pixel, 0 for none; and by core, how many pixels it
+        has, and how many of them are in the box.
+    """
+    inside = within(box, size_of(saliency))
+    count, labels = cv2.connectedComponents((saliency >= CORE).astype(np.uint8))
+    return inside, labels, np.bincount(labels.ravel(), minlength=count), np.bincount(labels[inside], minlength=count)
 
 
 def _claimed(area: np.ndarray, box: Box, rivals: Sequence[Box], picture: np.ndarray) -> np.ndarray | None:
     """The pixels of a connected area that are the box's rather than its rivals'; None if no rival has a part of it."""
     size = size_of(area)
     scale = min(1.0, _CLAIM_DETAIL / max(size))
-    small = Size(max(1, round(size.width * scale)), max(1, round(size.height * scale)))
+    small = size.scaled(scale)
     here = cv2.resize(area.view(np.uint8), small, interpolation=cv2.INTER_NEAREST).view(bool)
     boxes = [to_canvas(each, Region.of(size), small) for each in (box, *rivals)]
     held = np.stack([_pixels(each, small) for each in boxes])

@@ -10,6 +10,10 @@ class Size(NamedTuple):
     width: int
     height: int
 
+    def scaled(self, factor: float) -> "Size":
+        """The size times a factor, rounded; a side is at least 1."""
+        return Size(max(1, round(self.width * factor)), max(1, round(self.height * factor)))
+
 
 class Region(NamedTuple):
     """A rectangle of whole pixels: columns x0 to x1 - 1, rows y0 to y1 - 1."""
