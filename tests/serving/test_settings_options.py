@@ -3,7 +3,6 @@
 import os
 
 import pytest
-import trustme
 import typer
 from typer.testing import CliRunner
 
@@ -20,18 +19,6 @@ def environment(monkeypatch):
     use_settings(None)
     yield
     use_settings(None)
-
-
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    authority = trustme.CA()
-    made = authority.issue_cert("localhost")
-    authority.cert_pem.write_to_path("ca")
-    made.private_key_pem.write_to_path("key")
-    made.cert_chain_pems[0].write_to_path("cert")
-    (tmp_path / "tokens").write_text("secret\n")
-    return tmp_path
 
 
 def run(decorator, *words):
@@ -58,16 +45,16 @@ def test_options_go_before_the_environment(monkeypatch):
     assert called == [("default", Security(), "127.0.0.1:9", "json")]
 
 
-def test_options_become_settings_of_children_too(files):
+def test_options_become_settings_of_children_too(security_files):
     words = ["--tls-cert", "cert", "--tls-key", "key", "--tls-ca", "ca", "--token-file", "tokens"]
     words += ["--require-client-cert", "--closed-health", "--open-reflection", "--no-reflection"]
     _, called = run(server_options, *words, "--metrics", "127.0.0.1:9", "--log-format", "json")
-    cert, key, ca = (str(files / name) for name in ("cert", "key", "ca"))
+    cert, key, ca = (str(security_files / name) for name in ("cert", "key", "ca"))
     security = Security(
-        cert, key, ca, True, str(files / "tokens"), open_health=False, open_reflection=True, reflection=False
+        cert, key, ca, True, str(security_files / "tokens"), open_health=False, open_reflection=True, reflection=False
     )
     assert called == [("default", security, "127.0.0.1:9", "json")]
-    assert current_settings().environment()["TENSORHOP_TLS_KEY"] == str(files / "key")
+    assert current_settings().environment()["TENSORHOP_TLS_KEY"] == str(security_files / "key")
     assert "TENSORHOP_TLS_KEY" not in os.environ
 
 
@@ -82,7 +69,7 @@ def test_options_become_settings_of_children_too(files):
         (client_options, ["--tls-cert", "cert", "--tls-key", "key"], "would be plain text"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_starts(files, decorator, words, message):
+def test_what_cannot_be_is_said_before_anything_starts(security_files, decorator, words, message):
     outcome, called = run(decorator, *words)
     assert outcome.exit_code == 2
     assert message in " ".join(outcome.output.replace("│", " ").split())
