@@ -35,6 +35,13 @@ class EchoServicer(echo_pb2_grpc.EchoServiceServicer):
 def serve() -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(8), options=OPTIONS)
     echo_pb2_grpc.add_EchoServiceServicer_to_server(EchoServicer(), server)
+    with running(server) as address:
+        yield address
+
+
+@contextmanager
+def running(server: grpc.Server) -> Iterator[str]:
+    """Run a server of grpcio's own; its address."""
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

@@ -18,9 +18,9 @@ from bench_chain.instant import MODELS, OBJECTS, POSTPROCESS
 from bench_chain.load import Load, under_load
 from bench_chain.product_chain import ADDRESS, serve_pipeline, serve_step
 from tensorhop.client.pipeline import PipelineClient
+from tensorhop.orchestrator.bench import product
 from tensorhop.orchestrator.bench.process import Process, processes
 from tensorhop.orchestrator.bench.table import Row
-from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings, use_settings
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectResult, Summary
@@ -125,12 +125,8 @@ def name_of(group: Sequence[Process]) -> str:
 def serve_postprocess() -> Iterator[str]:
     """The job of its process."""
     use_settings(Settings())
-    keep_large_buffers()
-    server = Server(POSTPROCESS, POSTPROCESS.load(), ADDRESS)
-    try:
-        yield server.address
-    finally:
-        server.stop(0).wait()
+    with product.serve(ADDRESS, POSTPROCESS) as address:
+        yield address
 
 
 @contextmanager

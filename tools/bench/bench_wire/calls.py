@@ -52,12 +52,8 @@ def serve_bytes() -> Iterator[str]:
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler(SERVICE.descriptor.full_name, {"Echo": handler}),)
     )
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        server.stop(0).wait()
+    with stock.running(server) as address:
+        yield address
 
 
 @contextmanager
