@@ -1,6 +1,7 @@
 """Clients that send slowly, do not read, or ask too much, do not hold up the others."""
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -173,7 +174,7 @@ def test_a_full_server_takes_another_token(tmp_path: Path) -> None:
 
 
 def waiting(opened: list[socket.socket]) -> list[bytes]:
-    """What came on connections so far, of those on which something came."""
+    """The answers that came on connections so far, those of which all has come: head and body may come apart."""
     found = []
     for one in opened:
         one.setblocking(False)
@@ -181,4 +182,10 @@ def waiting(opened: list[socket.socket]) -> list[bytes]:
             found.append(one.recv(65536, socket.MSG_PEEK))
         one.setblocking(True)
         one.settimeout(GUARD)
-    return [answer for answer in found if answer]
+    return [answer for answer in found if is_whole(answer)]
+
+
+def is_whole(answer: bytes) -> bool:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)^content-length: (\d+)", head, re.MULTILINE)
+    return length is not None and len(body) >= int(length[1])
