@@ -11,7 +11,7 @@ step of all rays is a shift of the array, one multiplication and one minimum.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -129,10 +129,6 @@ class Turned:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, self.there, (self.columns, self.rows), flags=flags)
 
-    def planes(self, picture: np.ndarray) -> np.ndarray:
-        """A picture of three channels, turned: 3 x rows x columns."""
-        return np.stack(cv2.split(self.taken(picture)))
-
     def given_back(self, picture: np.ndarray, beyond: float) -> np.ndarray:
         """A turned picture as one of the field, with a value for what is beyond."""
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -141,8 +137,8 @@ class Turned:
 
 
 def steps(
-    turned: Turned, fine: int, spread: float, colour: np.ndarray | None = None
-) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray | None]]:
+    turned: Turned, fine: int, spread: float, colour: Sequence[np.ndarray] = ()
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, Sequence[np.ndarray]]]:
     """The steps of all rays: what each meets, as distance over height.
 
     Near a point, every cell is a step. Further on, steps grow by a fraction of the distance: each meets the highest of
@@ -151,7 +147,7 @@ def steps(
     Args:
         fine: up to how many cells away every cell is a step.
         spread: the angle between one direction and the next, in radians.
-        colour: of the field, turned, in planes.
+        colour: of the field, turned: a plane a channel.
 
     Yields:
         The first of the step's rows, `inverse` and `offset`, so that distance over height is row x inverse + offset;
@@ -177,12 +173,8 @@ def steps(
         width = round(spread * start / 2)  # half of what is averaged before counts already
         if width > 1:
             squared = cv2.blur(squared, (width, 1), borderType=cv2.BORDER_CONSTANT)
-            if colour is not None:
-                planes = [cv2.blur(plane, (width, 1), borderType=cv2.BORDER_REPLICATE) for plane in colour]
-                colour = np.stack(planes)
-        pooled = squared.copy()
-        np.maximum(squared[: -group // 2], squared[group // 2 :], out=pooled[: -group // 2])
-        squared = pooled
+            colour = [cv2.blur(plane, (width, 1), borderType=cv2.BORDER_REPLICATE) for plane in colour]
+        np.maximum(squared[: -group // 2], squared[group // 2 :], out=squared[: -group // 2])
         inverse = 1 / np.sqrt(np.maximum(squared, 1 / NOTHING**2))
         offset = inverse * np.float32(0.4 * (group - 1))
 
@@ -265,13 +257,14 @@ def bounced_light(field: Field, light: Light) -> np.ndarray:
         distance = np.full_like(turned.height, NOTHING)
         below = np.zeros_like(distance)
         thrown = np.zeros((3, *distance.shape), np.float32)
-        for at, inverse, offset, colour in steps(turned, 4, spread, turned.planes(half.colour)):
+        for at, inverse, offset, colour in steps(turned, 4, spread, cv2.split(turned.taken(half.colour))):
             met = np.minimum(distance[:-at], cv2.scaleAdd(inverse[at:], float(at), offset[at:]))
             distance[:-at] = met
             risen = 1 / (1 + np.square(np.maximum(met, 0)))
-            assert colour is not None
-            thrown[:, :-at] += (risen - below[:-at]) * colour[:, at:]
+            rise = risen - below[:-at]
             below[:-at] = risen
+            for plane, seen in zip(thrown, colour, strict=True):
+                cv2.accumulateProduct(rise, seen[at:], plane[:-at])
         result += np.float32(gain / BOUNCE_AZIMUTHS) * turned.given_back(cv2.merge([*thrown]), 0)
     rows, columns = field.height.shape
     size = 2 * half.height.shape[1], 2 * half.height.shape[0]
