@@ -94,8 +94,8 @@ class EmbeddedSegmenter:
     def _looks(self, photo: np.ndarray, box: Box, neighbours: Sequence[Box] | None) -> dict[Region, np.ndarray]:
         """The network's answers for views of a box, which together show the object: two runs at most.
 
-        The second run goes where it shows most: more of the photo if the first view cuts the object of a detector's
-        box, a square view if the network is unsure, a border if it sees little.
+        The second run goes where it shows most. In a detector's box: more of the photo if the first view cuts the
+        object, or a border if it shows little. In any box: a square view if the network is unsure.
         """
         size = size_of(photo)
         view = box.padded(_PADDING).region().intersect(Region.of(size))
@@ -106,9 +106,11 @@ class EmbeddedSegmenter:
                 again = self._saliency.predict_small(crop(photo, more))
                 wide, _ = cores(photo, box, neighbours, more, again)
                 return {more: again} if pixels(wide, more) >= SEEN_AGAIN * pixels(core, view) else {view: first}
+            if shows_little(first):
+                return {view: look_again(self._saliency, crop(photo, view), first)}
         if is_unsure(first) and (second := square(box, _SQUARE_PADDING, size)) != view:
             return {view: first, second: self._saliency.predict_small(crop(photo, second))}
-        return {view: look_again(self._saliency, crop(photo, view), first) if shows_little(first) else first}
+        return {view: first}
 
 
 def cores(
