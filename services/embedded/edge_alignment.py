@@ -23,9 +23,9 @@ def align_edges(mask: np.ndarray, photo: np.ndarray, upscaling: float) -> np.nda
     coarse mask blurs. As in the fast version (He and Sun 2015, arXiv:1505.00996), the functions are fitted at a smaller
     size. Only places near the mask's edge change, because inside an object its texture would show in the mask.
 
-    The functions do not end at 0 and 1, so texture such as wood grain shows beside an edge as a haze of up to 0.25. Where
-    the coarse mask has a sharp edge, alpha is stretched so that the haze falls below 0. Where it is soft, such as at hair
-    and whiskers, faint alpha may be the object's and stays.
+    The functions do not end at 0 and 1, so texture such as wood grain shows beside an edge as a haze of up to 0.25.
+    Where the coarse mask has a sharp edge, alpha is stretched so that the haze falls below 0. Where it is soft, such as
+    at hair and whiskers, faint alpha may be the object's and stays.
 
     Args:
         mask: height x width, float32, 0 to 1.
