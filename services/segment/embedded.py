@@ -9,6 +9,7 @@ from tensorhop.services.embedded import weights
 from tensorhop.services.embedded.edge_alignment import align_edges
 from tensorhop.services.embedded.pixels import crop, resized, square
 from tensorhop.services.embedded.saliency import SIZE, Saliency, look_again, shows_little
+from tensorhop.services.segment.holes import find_holes
 from tensorhop.services.segment.instances import (
     CORE,
     SEEN_AGAIN,
@@ -83,10 +84,12 @@ class EmbeddedSegmenter:
         frame, saliency = together(self._looks(photo, box, neighbours))
         core, others = cores(photo, box, neighbours, frame, saliency)
         canvas = size_of(saliency)
+        picture = resized(crop(photo, frame), canvas)
+        saliency = saliency * (1 - find_holes(core, saliency, picture))
         mask = np.clip((saliency - _CLEAR) / (_OPAQUE - _CLEAR), 0, 1)
         upscaling = max(canvas) / max(SIZE)
         if upscaling > 1:
-            mask = align_edges(mask, resized(crop(photo, frame), canvas), upscaling)
+            mask = align_edges(mask, picture, upscaling)
         alpha = np.rint(mask * 255).astype(np.uint8)
         alpha[~_object_pixels(core, others, alpha > 0)] = 0
         return trimmed_mask(resized(alpha, frame.size), frame)
