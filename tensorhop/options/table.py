@@ -181,8 +181,8 @@ OPTIONS = [
         "shadow",
         "finish.shadow.kind",
         choice(SHADOWS),
-        "Draw no shadow, a soft one where the object stands, that and the one it casts, or the one on a light backdrop "
-        "that the object lies on.",
+        "Draw no shadow, a soft one where the object stands, that and the one it casts, the one on a light backdrop "
+        "that the object lies on, or what a network draws (--shadow-model).",
         DEFAULT.shadow,
         FINISH,
         argument="shadow",

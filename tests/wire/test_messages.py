@@ -265,7 +265,7 @@ def test_the_canvas_has_a_limit_that_can_be_set(limit):
 def test_an_unknown_shadow_is_refused():
     assert refusal(Finish(shadow="long").check) == (
         "finish.shadow",
-        "finish.shadow is 'long'; known are none, contact, cast, backdrop",
+        "finish.shadow is 'long'; known are none, contact, cast, backdrop, learned",
     )
 
 
