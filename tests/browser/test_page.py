@@ -128,6 +128,21 @@ def test_the_dial_turns_the_shadow_on_a_backdrop(finished: WebDriver) -> None:
     assert finished.find_element(By.ID, "no-ground").text == "Transparent"
 
 
+def test_the_dial_turns_a_learned_shadow_and_a_server_without_a_network_says_so(finished: WebDriver) -> None:
+    press(finished, "shadow=learned")
+    settle(finished)
+    assert finished.find_element(By.ID, "dial").get_attribute("aria-disabled") == "false"
+    assert "--shadow-model" in finished.find_element(By.CSS_SELECTOR, "#cards .failed .hint").text
+    finished.execute_script(RECORD)
+    keys(finished, "ArrowRight", 9)
+    settle(finished)
+    sent = finished.execute_script("return window.sent.map(({ body }) => [body.get('shadow'), body.get('rot')])")
+    assert sent == [["learned", "105"]]
+    press(finished, "shadow=cast")
+    settle(finished)
+    assert not finished.find_elements(By.CSS_SELECTOR, "#cards .failed")
+
+
 def test_the_last_choice_wins(finished: WebDriver) -> None:
     press(finished, "format=webp", "shadow=none", "center=false")
     settle(finished)

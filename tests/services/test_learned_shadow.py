@@ -20,6 +20,7 @@ from tensorhop.values.results import Cutout, Mask
 RGB = np.eye(3, 6)
 OTHERS = np.eye(6)[3:]  # mask, sine, cosine
 COLOUR = (200, 90, 40)
+PHOTO = Size(300, 200)
 
 
 def opened(path: Path, colours: str = "") -> OnnxShadow:
@@ -40,7 +41,7 @@ def colour_of(model: OnnxShadow, *channels: float) -> list[float]:
     return [round(float(value), 4) for value in answer[100, 200]]
 
 
-def square(photo: Size = Size(300, 200)) -> tuple[np.ndarray, Mask]:
+def square(photo: Size = PHOTO) -> tuple[np.ndarray, Mask]:
     """An opaque square of 60 pixels with a soft rim of one, in the middle of a photo."""
     alpha = np.full((62, 62), 128, np.uint8)
     alpha[1:-1, 1:-1] = 255
@@ -48,7 +49,7 @@ def square(photo: Size = Size(300, 200)) -> tuple[np.ndarray, Mask]:
     return np.full((62, 62, 3), COLOUR, np.uint8), Mask(alpha, Region(x, y, x + 62, y + 62))
 
 
-def finished(model: OnnxShadow, options: Finish, photo: Size = Size(300, 200)) -> Cutout:
+def finished(model: OnnxShadow, options: Finish, photo: Size = PHOTO) -> Cutout:
     crop, mask = square(photo)
     return finish(crop, mask, photo, options, lambda picture: model.predict([picture])[0])
 
@@ -115,12 +116,11 @@ def test_a_file_of_one_picture_a_batch_and_one_of_half_floats(tmp_path: Path) ->
 def test_the_layer_gives_the_networks_picture_over_white_and_the_object_stays(tmp_path: Path) -> None:
     """In place: one pixel of the photo is one of the canvas."""
     model = opened(shadow_network(tmp_path / "shadow.onnx"))
-    crop, mask = square()
+    solid = square()[1].region
     cutout = finished(model, Finish(shadow="learned", rot=90, center=False, decontaminate=False))
     plain = finished(model, Finish(shadow="none", center=False, decontaminate=False))
     assert np.array_equal(cutout.cutout.pixels, plain.cutout.pixels)
     picture = on_white(cutout)
-    solid = mask.region.moved(0, 0)
     inner = (slice(solid.y0 + 1, solid.y1 - 1), slice(solid.x0 + 1, solid.x1 - 1))
     assert (picture[inner] == COLOUR).all(), "bit for bit where it is opaque"
     # The window is 62 / 0.4 = 155 pixels of the photo, so that the shadow falls RADIUS * 155 / 512 = 12 pixels away.

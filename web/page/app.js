@@ -68,7 +68,7 @@ finish.addEventListener("input", ({ target }) => {
   get("jpeg-hint").hidden = !jpeg;
   get("colour-row").hidden = grounds.value !== "colour";
   get("no-ground").textContent = shadow === "backdrop" ? "Light grey" : "Transparent";
-  dial.enable(shadow === "cast" || shadow === "backdrop");
+  dial.enable(["cast", "backdrop", "learned"].includes(shadow));
   again(target.id === "colour" ? CALM : 0);
 });
 
