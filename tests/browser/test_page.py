@@ -143,6 +143,32 @@ def test_the_dial_turns_a_learned_shadow_and_a_server_without_a_network_says_so(
     assert not finished.find_elements(By.CSS_SELECTOR, "#cards .failed")
 
 
+def test_a_picture_lies_behind(finished: WebDriver, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), (10, 200, 30)).save(tmp_path / "studio.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    press(finished, "ground=picture", "format=png")
+    file = finished.find_element(By.ID, "ground-file")
+    assert file.is_displayed()
+    settle(finished)
+    before = pictures(finished)
+    finished.execute_script(RECORD)
+    file.send_keys(str(tmp_path / "studio.png"))
+    until(lambda: finished.execute_script("return window.sent.length"), "a request")
+    settle(finished)
+    sent = finished.execute_script(
+        "return window.sent.map(({ body }) => [body.get('background_image').name, body.get('background_fit')])"
+    )
+    assert sent == [["studio.png", "cover"]]
+    assert not set(before) & set(pictures(finished))
+    assert steps(finished) == ONLY_POSTPROCESS
+    file.send_keys(str(tmp_path / "broken.png"))
+    until(lambda: finished.find_element(By.ID, "problem").is_displayed(), "a problem")
+    assert text(finished, "problem-title") == "The background cannot be used"
+    press(finished, "ground=")
+    settle(finished)
+    assert not file.is_displayed()
+
+
 def test_the_last_choice_wins(finished: WebDriver) -> None:
     press(finished, "format=webp", "shadow=none", "center=false")
     settle(finished)
