@@ -173,7 +173,9 @@ def manifest_tasks(
     """A task a line of the manifest; what a line does not say, the command line does. Raises WrongUse: no such file."""
 
     def plan_line(line: Line) -> PhotoRequest:
-        own = folder if line.options.background is not None else Path()  # what the command line names is not the line's
+        own = (
+            folder if "background" in line.options.values() else Path()
+        )  # what the command line names is not the line's
         options = chosen.under(line.options)
         return photo_request(options, destination, phrases=line.phrases or phrases, boxes=line.boxes, folder=own)
 

@@ -186,7 +186,7 @@ def make_picture(
     region = canvas
     if output.encoding != "tensor":
         with ENCODERS.turn(caller):
-            picture.encoded = payloads.put(encode_layers(layers, canvas, output, lossless=background is None))
+            picture.encoded = payloads.put(encode_layers(layers, canvas, output, background is None))
     elif output.colour:
         picture.tensor.CopyFrom(to_tensor(flatten(compose(layers, canvas), output.colour), payloads))
     else:

@@ -32,7 +32,9 @@ class PostprocessServicer:
         if model is not None:
             draw = Batcher("shadow model", lambda pictures, _: model.predict(pictures), model.largest_batch).one
         # Objects side by side on as many cores as there are; more would only wait for each other.
-        self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0], draw)], 1, workers=cpu_count())
+        self.batcher = Batcher(
+            "postprocess", lambda items, _: [finish(*items[0], learned=draw)], 1, workers=cpu_count()
+        )
 
     def Postprocess(
         self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext

@@ -292,6 +292,7 @@ def test_the_contract_has_every_encoding():
     ("output", "field", "said"),
     [
         ({"encoding": 99}, "output.encoding", "is 99; known are ENCODING_"),
+        ({"background_fit": 9}, "output.background_fit", "is 9; known are BACKGROUND_FIT_"),
         ({"encoding": "ENCODING_JPEG", "quality": 0}, "output.quality", "from 1 to 100"),
         ({"quality": 50}, "output.quality", "not png"),
         ({"background": "whitish"}, "output.background", "is 'whitish'; give a CSS colour name, #rgb or #rrggbb"),
