@@ -224,20 +224,22 @@ def _json(request: Request, body: bytes) -> Upload:
     if not isinstance(members, dict):
         raise InvalidInput("request", "is no JSON object")
     image, masks = members.pop("image", None), members.pop("masks", [])
-    background = members.pop("background_image", None)
+    background = _background(members.pop("background_image")) if "background_image" in members else None
     if not isinstance(image, dict):
         raise InvalidInput("image", f'{NO_IMAGE}: {{"encoded": base64}}, or {{"dtype", "shape", "data": base64}}')
     if not isinstance(masks, list) or not all(isinstance(mask, dict) for mask in masks):
         raise InvalidInput("masks", 'is no list of {"encoded": base64}')
     if masks and (unknown := {name for mask in masks for name in mask} - {"encoded"}):
         raise InvalidInput("masks", f"has {', '.join(sorted(unknown))[:100]}; a mask has encoded alone")
-    if background is not None:
-        if not isinstance(background, dict) or background.keys() != {"encoded"}:
-            raise InvalidInput("background_image", 'is no {"encoded": base64}')
-        background = _base64(background["encoded"], "background_image.encoded")
     files = [_base64(mask.get("encoded"), f"masks[{index}].encoded") for index, mask in enumerate(masks)]
     values = read(request.query_params.multi_items(), members)
     return Upload(_image(image), values, _decode(files), background)
+
+
+def _background(background: Any) -> bytes:
+    if not isinstance(background, dict) or background.keys() != {"encoded"}:
+        raise InvalidInput("background_image", 'is no {"encoded": base64}')
+    return _base64(background["encoded"], "background_image.encoded")
 
 
 def _image(image: dict[str, Any]) -> np.ndarray | bytes:

@@ -28,13 +28,11 @@ class PostprocessServicer:
 
     def __init__(self) -> None:
         self.model = shadow_model()
-        model, draw = self.model, None
+        model, self._draw = self.model, None
         if model is not None:
-            draw = Batcher("shadow model", lambda pictures, _: model.predict(pictures), model.largest_batch).one
+            self._draw = Batcher("shadow model", lambda pictures, _: model.predict(pictures), model.largest_batch).one
         # Objects side by side on as many cores as there are; more would only wait for each other.
-        self.batcher = Batcher(
-            "postprocess", lambda items, _: [finish(*items[0], learned=draw)], 1, workers=cpu_count()
-        )
+        self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0])], 1, workers=cpu_count())
 
     def Postprocess(
         self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext
@@ -44,7 +42,7 @@ class PostprocessServicer:
         photo = read_size(request.photo)
         check_size(photo.width, photo.height, "photo")
         mask = read_mask(request.mask, payloads, photo)
-        item = (read_image(request.crop, payloads, "crop"), mask, photo, options)
+        item = (read_image(request.crop, payloads, "crop"), mask, photo, options, self._draw)
         cutout = self.batcher.one(item, None, context.add_callback)
         answer = Payloads.lent(request.lent)
         response = pb.PostprocessResponse(

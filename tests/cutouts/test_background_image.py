@@ -229,7 +229,7 @@ def test_http_refuses(http: str, fields: dict[str, str], files: dict[str, bytes]
     assert says in answer.json["detail"]
 
 
-@pytest.mark.parametrize("given", [7, {"path": "x"}, {"encoded": "x", "dtype": "y"}, {"encoded": "%"}])
+@pytest.mark.parametrize("given", [7, None, {"path": "x"}, {"encoded": "x", "dtype": "y"}, {"encoded": "%"}])
 def test_http_refuses_in_json(http: str, given: Any) -> None:
     members = {"image": {"encoded": base64.b64encode(CAT).decode()}, "background_image": given}
     answer = call(http, "POST", "/process", json.dumps(members), {"Content-Type": "application/json"})
