@@ -11,7 +11,7 @@ from tensorhop.values.results import Mask
 
 CORE = 0.5  # from this saliency on, a pixel surely belongs to an object
 SEEN_AGAIN = 0.5  # a wider look that shows less than this of the object does not count
-SURE = 0.85  # an object reaches out of a detector's box only where its mean saliency is at least this
+SURE = 0.85  # an object reaches out of a detector's box only where the network is as sure as this
 SLACK = 0.05  # fraction of the box's sides by which objects may reach beyond it
 _SAME = 0.8  # boxes with a larger intersection over union show the same object
 _NESTED = 0.7  # a box with at least this fraction inside another one shows a part of that one's object
@@ -67,7 +67,7 @@ def split_grown(
     inside, labels, areas, areas_inside = _cores(saliency, box)
     rivals = [other for other in neighbours if other.iou(box) < _SAME and _share(other, box) < _NESTED]
     rivals = sorted(rivals, key=lambda other: -other.iou(box))[:_RIVALS]
-    core = np.zeros(labels.shape, bool)
+    exact, core = _pixels(box, size_of(saliency)), np.zeros(labels.shape, bool)
     for label in np.flatnonzero(areas_inside):
         large = areas_inside[label] >= min(_CUT * box.area, most * areas[label])
         if label == 0 or not large:
@@ -76,8 +76,9 @@ def split_grown(
         claimed = _claimed(area, box, rivals, picture) if rivals else None
         part = joined(area, area & inside) if claimed is None else claimed
         beyond = part & ~inside
-        unsure = beyond.any() and saliency[beyond].mean() < SURE
-        core |= part & inside if unsure else part
+        if beyond.any() and saliency[beyond].mean() < SURE:
+            part &= inside & (exact | (saliency >= SURE))
+        core |= part
     left = np.bincount(labels[core], minlength=areas.size)
     core &= (left >= small * left.max(initial=0))[labels]
     return core, (labels > 0) & ~core
