@@ -35,6 +35,9 @@ Revision = Annotated[
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the Python code that the model's repository brings.")
 ]
+AcceptLicense = Annotated[
+    bool, typer.Option("--accept-license", help="Fetch a model whose license forbids commercial use.")
+]
 
 
 def serve_command(service: Service) -> Callable[..., None]:
@@ -47,10 +50,11 @@ def serve_command(service: Service) -> Callable[..., None]:
         dtype: Dtype = "auto",
         revision: Revision = "",
         trust_remote_code: TrustRemoteCode = False,
+        accept_license: AcceptLicense = False,
     ) -> None:
         from tensorhop.models.sources import ModelChoice
 
-        serve(service, listen, ModelChoice(model, device, dtype, revision, trust_remote_code))
+        serve(service, listen, ModelChoice(model, device, dtype, revision, trust_remote_code, accept_license))
 
     def command_without_model(listen: Listen = None) -> None:
         serve(service, listen)

@@ -16,6 +16,7 @@ VALUES: dict[str, list[Any]] = {
     "dtype": list(DTYPES),
     "revision": ["v1"],
     "trust_remote_code": [True],
+    "accept_license": [True],
 }
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in VALUES}
 ANY = ("device", "dtype", "revision", "trust_remote_code")
@@ -24,6 +25,11 @@ USED: dict[str, dict[str, Any]] = {
     "embedded": {"device": ["cpu"], "dtype": ["float32"]},
     "onnx from the hub": {"device": True, "revision": True},
     "onnx": {"device": True},
+    "onnx under a license without commercial use": {"device": True, "accept_license": True},
+    "transformers preset with own code": dict.fromkeys(ANY, True),
+    "transformers preset under a license without commercial use": dict.fromkeys(
+        ("device", "dtype", "revision", "accept_license"), True
+    ),
     "transformers preset": {"device": True, "dtype": True, "revision": True},
     "hub id": dict.fromkeys(ANY, True),
     "directory": dict.fromkeys(("device", "dtype", "trust_remote_code"), True),
@@ -47,8 +53,16 @@ def models_of(name, folders):
     found = {EMBEDDED: "embedded"}
     for preset, about in PRESETS.items():
         if about.service == name:
-            own = "onnx from the hub" if about.repo else "onnx"
-            found[preset] = own if about.backend == "onnx" else "transformers preset"
+            kind = "transformers preset" if about.backend == "transformers" else "onnx"
+            found[preset] = kind + (
+                " under a license without commercial use"
+                if about.noncommercial
+                else " with own code"
+                if about.own_code
+                else " from the hub"
+                if about.repo and kind == "onnx"
+                else ""
+            )
     if "transformers" in backends:
         found |= {"owner/name": "hub id", str(folders["directory"]): "directory"}
     return found | {str(folders[kind]): kind for kind in ("onnx", "groundingdino") if kind in backends}
