@@ -29,6 +29,7 @@ NEEDS = {
 }
 # The number types that a backend can be told to compute in.
 COMPUTES = {"embedded": ("float32",), "onnx": (), "transformers": DTYPES, "groundingdino": ("float32",)}
+ONNX_DEVICES = ("tensorrt", "openvino")  # beside those that PyTorch has, too
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -37,7 +38,7 @@ class ModelChoice:
     """Which model an operator asked for, and how to run it."""
 
     model: str = EMBEDDED  # or a preset, a hub id, a directory, an .onnx file
-    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    device: str = "auto"  # auto, cpu, cuda or cuda:N; for .onnx files also tensorrt, tensorrt:N or openvino
     dtype: str = "auto"  # auto, float32, bfloat16 or float16
     revision: str = ""  # of a hub id: a branch, tag or commit
     trust_remote_code: bool = False  # run the Python code in a repository
@@ -148,6 +149,8 @@ def find_model(service: str, choice: ModelChoice, backends: Collection[str]) -> 
 def _check_options(choice: ModelChoice, backend: str, from_hub: bool) -> None:
     """Raises InvalidInput: an option is given that the model cannot use."""
     rather = "leave it out, or name another --model"
+    if parse_device(choice.device)[0] in ONNX_DEVICES and backend not in (EMBEDDED, "onnx"):
+        raise InvalidInput("--device", f"is {choice.device}, which runs .onnx files, not {choice.model}; {rather}")
     if backend == EMBEDDED and choice.device not in ("auto", "cpu"):
         raise InvalidInput("--device", f"is {choice.device}, but the embedded model runs on the CPU; {rather}")
     if choice.dtype != "auto" and choice.dtype not in COMPUTES[backend]:
@@ -215,15 +218,18 @@ def digest_of_all(digests: Sequence[str]) -> str:
 
 
 def parse_device(name: str) -> tuple[str, int | None]:
-    """The kind of device (auto, cpu or cuda) that `--device` names, and its number if one is named.
+    """The kind of device (auto, cpu, cuda, tensorrt or openvino) that `--device` names, and its number if one is named.
 
     Raises:
-        InvalidInput: it is none of auto, cpu, cuda and cuda:N.
+        InvalidInput: it is none of them, or has a number and is neither cuda nor tensorrt.
     """
-    found = re.fullmatch(r"(auto|cpu|cuda)|cuda:([0-9]{1,4})", name)
+    found = re.fullmatch(r"(auto|cpu|openvino)|(cuda|tensorrt)(?::([0-9]{1,4}))?", name)
     if not found:
-        raise InvalidInput("--device", f"is {name!r}; it must be auto, cpu, cuda or cuda:N")
-    return found[1] or "cuda", int(found[2]) if found[2] else None
+        raise InvalidInput(
+            "--device",
+            f"is {name!r}; it must be auto, cpu, cuda or cuda:N, or for .onnx files tensorrt, tensorrt:N or openvino",
+        )
+    return found[1] or found[2], int(found[3]) if found[3] else None
 
 
 def _sha256(file: Path) -> str:

@@ -22,7 +22,13 @@ Model = Annotated[
     str,
     typer.Option(metavar="NAME", help="Run this model: embedded, a preset, a hub id, a directory or an .onnx file."),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="Run it on this device: auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Run it on this device: auto, cpu, cuda or cuda:N; .onnx files also on tensorrt or openvino.",
+    ),
+]
 Dtype = Annotated[
     str, typer.Option(metavar="NAME", help="Run it with this number type: auto, float32, bfloat16 or float16.")
 ]
