@@ -14,7 +14,6 @@ from tensorhop.rpc.registry import models as services_with_model
 from tensorhop.serving.command import AcceptLicense
 
 TITLES = ("--model", "runs on", "from", "license", "size", "here")
-LICENSE = TITLES.index("license")
 EMBEDDED_LICENSE = "Apache-2.0"
 
 models = typer.Typer(help="See and fetch the models that services run.", no_args_is_help=True)
@@ -39,18 +38,20 @@ def list_command(
     if wanted and (unknown := sorted(wanted - set(known))):
         names = ", ".join(sorted(known.values()))
         raise typer.BadParameter(f"no model has the license {unknown[0]!r}; known are {names}", param_hint="--license")
+
+    def is_wanted(license: str) -> bool:
+        return wanted is None or license.lower() in wanted
+
     console = open_console()
     for step in services_with_model():
-        rows = [[EMBEDDED, "ONNX", "this package", EMBEDDED_LICENSE, "", "yes"]]
+        rows = [[EMBEDDED, "ONNX", "this package", EMBEDDED_LICENSE, "", "yes"]] if is_wanted(EMBEDDED_LICENSE) else []
         for name, preset in PRESETS.items():
-            if preset.service == step:
+            if preset.service == step and is_wanted(preset.licence):
                 runs_on = "ONNX" if preset.backend == "onnx" else "PyTorch"
                 origin = preset.repo or "/".join(preset.url.split("/")[2:5])
                 size = f"{preset.size / 1e6:,.0f} MB" if preset.size else ""
                 forbids = " (no commercial use)" if preset.noncommercial else ""
                 rows.append([name, runs_on, origin, preset.licence + forbids, size, _here(name)])
-        if wanted is not None:
-            rows = [row for row in rows if row[LICENSE].lower() in wanted]
         if rows:
             console.print(f"[bold]{step}[/bold]", table(TITLES, rows, console.width), "", sep="\n")
 

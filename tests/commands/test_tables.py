@@ -54,9 +54,10 @@ def test_models_list_breaks_no_word(width: int) -> None:
     lines = models_list(FORCE_COLOR="1", COLUMNS=str(width))
     assert max(map(len, lines)) <= width
     text = "\n".join(lines)
+    unbroken = "".join(text.split())  # a name that is longer than a line goes on in the next one
     for name, preset in PRESETS.items():
         assert name in text
-        assert preset.repo in text
+        assert preset.repo in (text if len(preset.repo) < width - 10 else unbroken)
 
 
 def test_models_list_has_a_line_for_each_model_where_a_program_reads_it() -> None:
@@ -77,9 +78,8 @@ def test_models_list_keeps_those_with_the_wanted_licenses() -> None:
 
 
 def test_a_license_that_no_model_has_is_refused_with_those_that_there_are() -> None:
-    done = subprocess.run(
-        [*MODELS_LIST, "--license", "mit,gpl"], env={"COLUMNS": "200"}, capture_output=True, text=True
-    )
+    command = [*MODELS_LIST, "--license", "mit,gpl"]
+    done = subprocess.run(command, env={"COLUMNS": "200"}, capture_output=True, text=True)
     assert done.returncode == 2
     assert "no model has the license 'gpl'; known are Apache-2.0, BSD-3-Clause" in done.stderr
 
