@@ -15,7 +15,7 @@ CONSTRAINTS ?= deploy/constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-rembg test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: help run http models otel test test-models test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
@@ -47,6 +47,9 @@ test-lowest: .venv-lowest/tested  ## run the tests on the oldest versions that p
 
 test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
 	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py
+
+test-openvino: .venv-openvino/installed  ## run .onnx files by OpenVINO on the CPU, in .venv-openvino
+	.venv-openvino/bin/python -m pytest tests/peers/test_openvino.py
 
 test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
 	.venv-groundingdino/bin/pytest tests/models/peers
@@ -223,6 +226,14 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 .venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
 	$(PYTHON) -m venv .venv-rembg
 	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu,cli]==2.0.86' --editable .
+	@touch $@
+
+# Its wheel of ONNX Runtime takes the place of the plain one.
+.venv-openvino/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	$(PYTHON) -m venv .venv-openvino
+	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check pytest --editable .
+	@.venv-openvino/bin/python -m pip uninstall --quiet --yes onnxruntime
+	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino
 	@touch $@
 
 .venv-stubs/installed: Makefile

@@ -27,8 +27,13 @@ def models_command() -> str:
 
 
 def pip_install(*arguments: str) -> str:
+    """The command that installs something into this environment, quoted for a shell."""
+    return pip("install", *arguments)
+
+
+def pip(*arguments: str) -> str:
     """A command of this environment's own pip, quoted for a shell."""
-    return shlex.join([sys.executable, "-m", "pip", "install", *arguments])
+    return shlex.join([sys.executable, "-m", "pip", *arguments])
 
 
 def groundingdino_command() -> str:

@@ -30,7 +30,7 @@ from transformers import (
 from tensorhop.cpu_count import cpu_count
 from tensorhop.models.sources import ModelChoice, find_model
 from tensorhop.services.describe.captioner import Captioner
-from tensorhop.services.detect.grounding_dino import GroundingDino
+from tensorhop.services.detect.families.grounding_dino import GroundingDino
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.images import decode_image
 

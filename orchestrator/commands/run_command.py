@@ -73,7 +73,8 @@ def run_command(
 
     try:
         named, devices, dtypes, revisions = (models.get(name, []) for name in ("model", "device", "dtype", "revision"))
-        choices = model_choices(named, devices, dtypes, revisions, models.get("trust_remote_code", False))
+        trusts, accepts = (models.get(name, False) for name in ("trust_remote_code", "accept_license"))
+        choices = model_choices(named, devices, dtypes, revisions, trusts, accepts)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
     loading = {} if endpoint else begin_loading(PIPELINE.calls, choices)  # first, because all below takes long

@@ -7,7 +7,7 @@ import typer
 
 from tensorhop.options.table import LOOK, OUTPUT
 from tensorhop.orchestrator.run.files import TEMPLATE
-from tensorhop.serving.command import TrustRemoteCode
+from tensorhop.serving.command import AcceptLicense, TrustRemoteCode
 
 
 def option(text: str, *names: str, panel: str | None = None, **more: Any) -> Any:
@@ -70,6 +70,7 @@ MODELS = {
     "dtype": StepDtype,
     "revision": StepRevision,
     "trust_remote_code": TrustRemoteCode,
+    "accept_license": AcceptLicense,
 }
 
 # Output.

@@ -12,7 +12,7 @@ from tensorhop.orchestrator.commands.run_options import option
 from tensorhop.orchestrator.commands.serve_command import missing_http, start_http
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.registry import HTTP, ports
-from tensorhop.serving.command import TrustRemoteCode, default_address, start_observing
+from tensorhop.serving.command import AcceptLicense, TrustRemoteCode, default_address, start_observing
 from tensorhop.serving.settings_options import all_server_options
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def up(
     dtype: run_options.StepDtype = None,
     revision: run_options.StepRevision = None,
     trust_remote_code: TrustRemoteCode = False,
+    accept_license: AcceptLicense = False,
 ) -> None:
     """Start the services and the pipeline on their default ports, and supervise them until Ctrl-C."""
     from tensorhop.address import reachable, split, with_port
@@ -62,7 +63,9 @@ def up(
         raise typer.BadParameter(f"--host is {host!r}; it must be a name or an IP address, without a port") from error
     try:
         Security.of().check_client()  # the pipeline is a client of the services
-        choices = model_choices(model or [], device or [], dtype or [], revision or [], trust_remote_code, names)
+        choices = model_choices(
+            model or [], device or [], dtype or [], revision or [], trust_remote_code, accept_license, names
+        )
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
     try:

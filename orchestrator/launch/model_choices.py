@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from tensorhop.errors import InvalidInput, about
-from tensorhop.models.sources import EMBEDDED, ModelChoice, check_choice, takes_code
+from tensorhop.models.sources import EMBEDDED, ModelChoice, check_choice, is_noncommercial, takes_code
 from tensorhop.rpc.registry import models as services_with_model
 
 
@@ -14,6 +14,7 @@ def model_choices(
     dtypes: Iterable[str] = (),
     revisions: Iterable[str] = (),
     trust_remote_code: bool = False,
+    accept_license: bool = False,
     started: Collection[str] | None = None,
 ) -> dict[str, ModelChoice]:
     """By step, what was chosen for it; a step about which nothing was said is absent, and runs the embedded model.
@@ -22,6 +23,7 @@ def model_choices(
         models, revisions: "STEP=NAME" each.
         devices, dtypes: "STEP=NAME" each, or "NAME" for every step whose model is named; for all if none is.
         trust_remote_code: for every step whose model may bring code.
+        accept_license: for every step whose model's license forbids commercial use.
         started: the steps that start here; all if not given.
 
     Raises:
@@ -41,11 +43,17 @@ def model_choices(
         )
         if trust_remote_code and takes_code(choice):
             choice = replace(choice, trust_remote_code=True)
+        if accept_license and is_noncommercial(choice):
+            choice = replace(choice, accept_license=True)
         with about(step):
             check_choice(step, choice, service.models)
         found[step] = choice
     if trust_remote_code and not any(choice.trust_remote_code for choice in found.values()):
         raise InvalidInput("--trust-remote-code", "is given, but no --model STEP=NAME brings Python code; leave it out")
+    if accept_license and not any(choice.accept_license for choice in found.values()):
+        raise InvalidInput(
+            "--accept-license", "is given, but no --model STEP=NAME has a license that must be accepted; leave it out"
+        )
     return found
 
 
@@ -54,7 +62,11 @@ def serve_arguments(choice: ModelChoice) -> list[str]:
     words = ["--model", choice.model, "--device", choice.device, "--dtype", choice.dtype]
     if choice.revision:
         words += ["--revision", choice.revision]
-    return [*words, "--trust-remote-code"] if choice.trust_remote_code else words
+    if choice.trust_remote_code:
+        words.append("--trust-remote-code")
+    if choice.accept_license:
+        words.append("--accept-license")
+    return words
 
 
 def _by_step(

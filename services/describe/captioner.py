@@ -7,7 +7,6 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
@@ -39,7 +38,6 @@ class Captioner:
         self._checkpoint = load(
             source,
             transformers.AutoModelForImageTextToText,
-            MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
             "a network that writes text about images, such as BLIP",
         )
         self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU

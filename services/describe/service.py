@@ -10,6 +10,6 @@ SERVICE = Service(
     servicer="tensorhop.services.describe.servicer:DescribeServicer",
     models={
         "embedded": "tensorhop.services.describe.embedded:EmbeddedDescriber",
-        "transformers": "tensorhop.services.describe.captioner:Captioner",
+        "transformers": "tensorhop.services.describe.families:load",
     },
 )

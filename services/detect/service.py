@@ -10,7 +10,7 @@ SERVICE = Service(
     servicer="tensorhop.services.detect.servicer:DetectServicer",
     models={
         "embedded": "tensorhop.services.detect.embedded:EmbeddedDetector",
-        "transformers": "tensorhop.services.detect.grounding_dino:GroundingDino",
+        "transformers": "tensorhop.services.detect.families:load",
         "groundingdino": "tensorhop.services.detect.grounding_dino_py:GroundingDinoPy",
     },
 )

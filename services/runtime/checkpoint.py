@@ -1,6 +1,5 @@
 """Networks and their processors, loaded by transformers from a local directory, never from the internet."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,16 +37,15 @@ class Checkpoint:
         }
 
 
-def load(source: ModelSource, auto: Any, kinds: Collection[str], wanted: str) -> Checkpoint:
+def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
     """Load a network and its processor.
 
     Args:
         auto: the class of transformers that picks the network for a config.json, such as AutoModelForImageTextToText.
-        kinds: the supported values of model_type.
         wanted: what to name instead, such as "a GroundingDINO"; for the error message.
 
     Raises:
-        InvalidInput: the directory holds another network; a file is missing, broken or does not fit the others; the
+        InvalidInput: a file is missing, broken or does not fit the others; the
             device or dtype is not available; or the device has too little memory.
     """
     device = choose_device(source.choice.device)
@@ -58,9 +56,6 @@ def load(source: ModelSource, auto: Any, kinds: Collection[str], wanted: str) ->
         config = transformers.AutoConfig.from_pretrained(path, **options)
     except Exception as error:  # a checkpoint can hold any files, so loading it can raise anything
         raise _unusable(path / "config.json", error) from error
-    own_code = source.choice.trust_remote_code and getattr(config, "auto_map", None)
-    if config.model_type not in kinds and not own_code:
-        raise InvalidInput("--model", f"{source.name} is a {config.model_type} network; name {wanted}")
     _check_files(path)
     try:
         processor = transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)

@@ -21,7 +21,7 @@ def choose_device(name: str) -> torch.device:
         InvalidInput: the name is unknown, or the GPU does not exist.
     """
     torch.set_num_threads(cpu_count())
-    kind, index = parse_device(name)
+    kind, index = parse_device(name)  # check_choice has refused the devices of .onnx files
     if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():

@@ -1,7 +1,10 @@
 """ONNX Runtime sessions: their threads, devices and errors."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,18 @@ import onnxruntime
 
 from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import InvalidInput
-from tensorhop.extras import pip_install
+from tensorhop.extras import pip
 from tensorhop.models.sources import parse_device
 
-_CUDA = "CUDAExecutionProvider"
+log = logging.getLogger(__name__)
+
+# By kind of device, ONNX Runtime's execution provider, and the package that brings it.
+PROVIDERS = {
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "tensorrt": ("TensorrtExecutionProvider", "onnxruntime-gpu"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
+CPU = "CPUExecutionProvider"
 _NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")  # of ONNX Runtime's arena, the CPU, CUDA
 
 
@@ -21,12 +32,14 @@ def open_session(model: bytes | Path, device: str = "cpu", option: str = "--mode
 
     Args:
         model: an .onnx file or its bytes.
-        device: auto, cpu, cuda or cuda:N; auto takes a GPU if this build of ONNX Runtime sees one.
+        device: auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N or openvino; auto takes a GPU if this build of ONNX
+            Runtime sees one.
         option: by which the operator named the file.
 
     Raises:
         InvalidInput: ONNX Runtime cannot run the file, or the device does not exist.
     """
+    warn_of_two_runtimes()
     wanted = providers(device)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised, so they need not be logged
@@ -40,31 +53,55 @@ def open_session(model: bytes | Path, device: str = "cpu", option: str = "--mode
         session = onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model), options, providers=wanted
         )
-    if device.startswith("cuda") and not on_gpu(session):  # ONNX Runtime only warns, and continues on the CPU
-        raise InvalidInput("--device", f"is {device}, and ONNX Runtime cannot use that GPU; see its CUDA requirements")
+    kind, _ = parse_device(device)
+    if kind in PROVIDERS and PROVIDERS[kind][0] not in session.get_providers():  # it only warns, and takes the CPU
+        needed = f"see the requirements of {PROVIDERS[kind][0]}"
+        raise InvalidInput("--device", f"is {device}, and ONNX Runtime cannot use it here; {needed}")
     return session
 
 
 def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
-    """ONNX Runtime's execution providers for a device. Beside a GPU, the CPU runs what the GPU cannot.
+    """ONNX Runtime's execution providers for a device. The CPU runs what the device cannot.
 
     Raises:
-        InvalidInput: the name is unknown, or ONNX Runtime sees no GPU.
+        InvalidInput: the name is unknown, or the installed ONNX Runtime lacks its provider.
     """
     kind, index = parse_device(device)
-    has_cuda = _CUDA in onnxruntime.get_available_providers()
-    if kind == "cuda" and not has_cuda:
-        install = pip_install("onnxruntime-gpu")
+    there = onnxruntime.get_available_providers()
+    if kind == "auto":
+        kind = "cuda" if PROVIDERS["cuda"][0] in there else "cpu"
+    if kind == "cpu":
+        return [CPU]
+    provider, package = PROVIDERS[kind]
+    if provider not in there:
         raise InvalidInput(
-            "--device", f"is {device}, and ONNX Runtime sees no GPU here; for one of NVIDIA's, install with: {install}"
+            "--device",
+            f"is {device}, and the installed ONNX Runtime lacks {provider}; {package} brings it. It takes the place "
+            "of onnxruntime, so make an environment of its own for it: "
+            f"{pip('uninstall', '--yes', *runtimes())} && {pip('install', package)}",
         )
-    if kind == "cpu" or not has_cuda:
-        return ["CPUExecutionProvider"]
-    return [(_CUDA, {"device_id": int(index or 0)}), "CPUExecutionProvider"]
+    return [(provider, {"device_id": index or 0}) if kind != "openvino" else provider, CPU]
 
 
 def on_gpu(session: onnxruntime.InferenceSession) -> bool:
-    return _CUDA in session.get_providers()
+    return any(PROVIDERS[kind][0] in session.get_providers() for kind in ("cuda", "tensorrt"))
+
+
+@cache
+def runtimes() -> tuple[str, ...]:
+    """The installed packages that bring the module onnxruntime. There should be one: they overwrite each other."""
+    return tuple(sorted(set(packages_distributions().get("onnxruntime", []))))
+
+
+@cache
+def warn_of_two_runtimes() -> None:
+    """Log it, once, if several packages bring the module onnxruntime."""
+    if len(runtimes()) > 1:
+        log.warning(
+            "%s are installed together and overwrite each other's files, so a device may be missing; keep one: %s",
+            " and ".join(runtimes()),
+            pip("uninstall", "--yes", *runtimes()),
+        )
 
 
 def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray:

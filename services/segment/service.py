@@ -11,6 +11,6 @@ SERVICE = Service(
     models={
         "embedded": "tensorhop.services.segment.embedded:EmbeddedSegmenter",
         "onnx": "tensorhop.services.segment.onnx:OnnxSegmenter",
-        "transformers": "tensorhop.services.segment.hub_code:HubCodeSegmenter",
+        "transformers": "tensorhop.services.segment.families:load",
     },
 )

@@ -104,8 +104,9 @@ def _download(preset: ModelPreset) -> Path:
     with part.open("ab") as file:
         http_get(preset.url, file, resume_size=file.tell(), displayed_filename=path.name)
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "md5").hexdigest()
-    if found != preset.md5:
+        kind, _, stated = preset.checksum.partition(":")
+        found = hashlib.file_digest(file, kind).hexdigest()
+    if found != stated.lower():
         part.unlink()
-        raise InvalidInput("--model", f"{preset.url} has MD5 {found}, and its publisher states {preset.md5}")
+        raise InvalidInput("--model", f"{preset.url} has the {kind} {found}, and its publisher states {stated}")
     return part.rename(path)

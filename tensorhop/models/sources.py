@@ -29,6 +29,7 @@ NEEDS = {
 }
 # The number types that a backend can be told to compute in.
 COMPUTES = {"embedded": ("float32",), "onnx": (), "transformers": DTYPES, "groundingdino": ("float32",)}
+ONNX_DEVICES = ("tensorrt", "openvino")  # beside those that PyTorch has, too
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -37,10 +38,11 @@ class ModelChoice:
     """Which model an operator asked for, and how to run it."""
 
     model: str = EMBEDDED  # or a preset, a hub id, a directory, an .onnx file
-    device: str = "auto"  # auto, cpu, cuda or cuda:N
+    device: str = "auto"  # auto, cpu, cuda or cuda:N; for .onnx files also tensorrt, tensorrt:N or openvino
     dtype: str = "auto"  # auto, float32, bfloat16 or float16
     revision: str = ""  # of a hub id: a branch, tag or commit
     trust_remote_code: bool = False  # run the Python code in a repository
+    accept_license: bool = False  # fetch a preset whose license forbids commercial use
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,25 @@ def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -
 
 
 def takes_code(choice: ModelChoice) -> bool:
-    """Whether a model may bring Python code: a hub id or a directory may, what ships and presets never do."""
-    return choice.model != EMBEDDED and choice.model not in PRESETS and not choice.model.endswith(".onnx")
+    """Whether a model may bring Python code: a hub id or a directory may, and presets that say so."""
+    preset = PRESETS.get(choice.model)
+    return preset.own_code if preset else choice.model != EMBEDDED and not choice.model.endswith(".onnx")
+
+
+def is_noncommercial(choice: ModelChoice) -> bool:
+    """Whether the license of a model forbids commercial use, as far as that is known."""
+    preset = PRESETS.get(choice.model)
+    return preset is not None and preset.noncommercial
+
+
+def check_license(model: str, preset: ModelPreset | None, accepted: bool) -> None:
+    """Raises InvalidInput: the license of a preset to be fetched forbids commercial use, and is not accepted."""
+    if preset and preset.noncommercial and not accepted:
+        raise InvalidInput(
+            "--accept-license",
+            f"is missing; the license of {model}, {preset.licence}, forbids commercial use: "
+            f"read it ({preset.reference}), then add --accept-license",
+        )
 
 
 def find_model(service: str, choice: ModelChoice, backends: Collection[str]) -> ModelSource:
@@ -130,6 +149,8 @@ def find_model(service: str, choice: ModelChoice, backends: Collection[str]) -> 
 def _check_options(choice: ModelChoice, backend: str, from_hub: bool) -> None:
     """Raises InvalidInput: an option is given that the model cannot use."""
     rather = "leave it out, or name another --model"
+    if parse_device(choice.device)[0] in ONNX_DEVICES and backend not in (EMBEDDED, "onnx"):
+        raise InvalidInput("--device", f"is {choice.device}, which runs .onnx files, not {choice.model}; {rather}")
     if backend == EMBEDDED and choice.device not in ("auto", "cpu"):
         raise InvalidInput("--device", f"is {choice.device}, but the embedded model runs on the CPU; {rather}")
     if choice.dtype != "auto" and choice.dtype not in COMPUTES[backend]:
@@ -139,6 +160,10 @@ def _check_options(choice: ModelChoice, backend: str, from_hub: bool) -> None:
         raise InvalidInput("--revision", f"is {choice.revision}, but {choice.model} is not from the hub; {rather}")
     if choice.trust_remote_code and (backend != "transformers" or not takes_code(choice)):
         raise InvalidInput("--trust-remote-code", f"is given, but {choice.model} brings no Python code; {rather}")
+    if choice.accept_license and not is_noncommercial(choice):
+        raise InvalidInput(
+            "--accept-license", f"is given, but no license has to be accepted for {choice.model}; {rather}"
+        )
 
 
 def check_installed(model: str, modules: Iterable[str], install: Callable[[], str] = models_command) -> None:
@@ -150,6 +175,11 @@ def check_installed(model: str, modules: Iterable[str], install: Callable[[], st
 
 def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str]:
     """The files and their commit: from this machine, or else from the hub."""
+    if preset and preset.own_code and not choice.trust_remote_code:
+        raise InvalidInput(
+            "--trust-remote-code",
+            f"is missing; {choice.model} runs the Python code of {preset.repo}: read it, then add --trust-remote-code",
+        )
     if choice.trust_remote_code and not choice.revision:
         raise InvalidInput(
             "--revision",
@@ -160,6 +190,8 @@ def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str
     from tensorhop.models import hub
 
     here = hub.local(choice.model, choice.revision, preset)
+    if not here:
+        check_license(choice.model, preset, choice.accept_license)
     try:
         return here or hub.pull(choice.model, choice.revision, preset, choice.trust_remote_code)
     except InvalidInput as error:
@@ -186,15 +218,18 @@ def digest_of_all(digests: Sequence[str]) -> str:
 
 
 def parse_device(name: str) -> tuple[str, int | None]:
-    """The kind of device (auto, cpu or cuda) that `--device` names, and its number if one is named.
+    """The kind of device (auto, cpu, cuda, tensorrt or openvino) that `--device` names, and its number if one is named.
 
     Raises:
-        InvalidInput: it is none of auto, cpu, cuda and cuda:N.
+        InvalidInput: it is none of them, or has a number and is neither cuda nor tensorrt.
     """
-    found = re.fullmatch(r"(auto|cpu|cuda)|cuda:([0-9]{1,4})", name)
+    found = re.fullmatch(r"(auto|cpu|openvino)|(cuda|tensorrt)(?::([0-9]{1,4}))?", name)
     if not found:
-        raise InvalidInput("--device", f"is {name!r}; it must be auto, cpu, cuda or cuda:N")
-    return found[1] or "cuda", int(found[2]) if found[2] else None
+        raise InvalidInput(
+            "--device",
+            f"is {name!r}; it must be auto, cpu, cuda or cuda:N, or for .onnx files tensorrt, tensorrt:N or openvino",
+        )
+    return found[1] or found[2], int(found[3]) if found[3] else None
 
 
 def _sha256(file: Path) -> str:

@@ -31,7 +31,7 @@ class Service:
     servicer: str | Callable[..., Any]
     port: int = 0  # the default port; 0 for none
     summary: str = ""  # one sentence for --help
-    # The class of the models of each backend: "tensorhop.services.detect.embedded:EmbeddedDetector".
+    # What makes the model of each backend, such as its class: "tensorhop.services.detect.embedded:EmbeddedDetector".
     models: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[str, ...] = ()  # names of those that this service alone reads: options of its command
     calls: tuple[str, ...] = ()  # for a chain: the names of the services that it calls, in its order

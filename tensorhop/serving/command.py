@@ -22,7 +22,13 @@ Model = Annotated[
     str,
     typer.Option(metavar="NAME", help="Run this model: embedded, a preset, a hub id, a directory or an .onnx file."),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="Run it on this device: auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Run it on this device: auto, cpu, cuda or cuda:N; .onnx files also on tensorrt or openvino.",
+    ),
+]
 Dtype = Annotated[
     str, typer.Option(metavar="NAME", help="Run it with this number type: auto, float32, bfloat16 or float16.")
 ]
@@ -34,6 +40,9 @@ Revision = Annotated[
 ]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the Python code that the model's repository brings.")
+]
+AcceptLicense = Annotated[
+    bool, typer.Option("--accept-license", help="Fetch a model whose license forbids commercial use.")
 ]
 
 
@@ -47,10 +56,11 @@ def serve_command(service: Service) -> Callable[..., None]:
         dtype: Dtype = "auto",
         revision: Revision = "",
         trust_remote_code: TrustRemoteCode = False,
+        accept_license: AcceptLicense = False,
     ) -> None:
         from tensorhop.models.sources import ModelChoice
 
-        serve(service, listen, ModelChoice(model, device, dtype, revision, trust_remote_code))
+        serve(service, listen, ModelChoice(model, device, dtype, revision, trust_remote_code, accept_license))
 
     def command_without_model(listen: Listen = None) -> None:
         serve(service, listen)

@@ -38,6 +38,7 @@ GIVEN = {
     "dtype": ["detect=float32"],
     "revision": ["segment=v1", "--model", "segment=birefnet"],
     "trust_remote_code": ["--model", "segment=owner/name", "--revision", "segment=v1"],
+    "accept_license": ["--model", "segment=rmbg-2.0"],
     "shm_dir": ["."],
     "allow_path": ["."],
     "tls_ca": ["ca"],

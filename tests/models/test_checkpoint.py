@@ -74,10 +74,10 @@ def test_weights_of_another_shape(checkpoints: dict, tmp_path: Path) -> None:
 
 
 def test_a_network_of_another_service(checkpoints: dict) -> None:
-    assert "is a blip network; name a GroundingDINO" in refusal(DETECT, checkpoints["blip"])
-    assert "is a grounding-dino network; name a network that writes text" in refusal(
-        DESCRIBE, checkpoints["grounding-dino"]
-    )
+    assert "a network of the type 'blip' without code of its own" in refusal(DETECT, checkpoints["blip"])
+    message = refusal(DESCRIBE, checkpoints["grounding-dino"])
+    assert "a network of the type 'grounding-dino'" in message
+    assert "; describe runs AutoModelForImageTextToText's, such as BLIP" in message
 
 
 def test_devices_and_number_types_that_are_not_there(checkpoints: dict, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.status import from_error
-from tensorhop.services.detect import prompt
-from tensorhop.services.detect.grounding_dino import LONGEST, padded
+from tensorhop.services.detect.families import prompt
+from tensorhop.services.detect.families.grounding_dino import LONGEST, padded
 from tensorhop.services.detect.service import SERVICE
 from tensorhop.v1 import detect_pb2, detect_pb2_grpc, fault_pb2
 from tensorhop.values.geometry import Box

@@ -203,8 +203,8 @@ def answer_otherwise(folder: Path) -> None:
         (lose_weights, "lacks weights that its code wants: outer.weight"),
         (drop_weights, "has no weights"),
         (break_code, "a_package_that_is_not_there"),
-        (drop_code, "brings no code for AutoModelForImageSegmentation"),
-        (break_config, "cannot be loaded: JSONDecodeError"),
+        (drop_code, "without code of its own"),
+        (break_config, "cannot be loaded (JSONDecodeError"),
         (answer_otherwise, "cannot be run: "),
     ],
 )

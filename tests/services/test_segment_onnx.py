@@ -175,7 +175,7 @@ def test_serve_ends_with_the_sentence_and_no_traceback() -> None:
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(InvalidInput, match=r"^--device is cuda, and ONNX Runtime sees no GPU here"):
+    with pytest.raises(InvalidInput, match=r"^--device is cuda, and the installed ONNX Runtime lacks"):
         open_model(FILE, device="cuda")
 
 

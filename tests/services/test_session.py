@@ -57,15 +57,38 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = "CPUExecutionProvider", "CUDAExecutionProvider"
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cpu])
     assert providers("auto") == providers("cpu") == [cpu]
-    with pytest.raises(InvalidInput, match=r"^--device is cuda:1, and ONNX Runtime sees no GPU here; for"):
-        providers("cuda:1")
-    for name in ("gpu", "cuda:", "cuda:x", "cpu:0", ""):
+    for name, package in (("cuda:1", "-gpu"), ("tensorrt", "-gpu"), ("openvino", "-openvino")):
+        with pytest.raises(InvalidInput, match=rf"^--device is {name}, and the .* lacks .*onnxruntime{package} brings"):
+            providers(name)
+    for name in ("gpu", "cuda:", "cuda:x", "cpu:0", "openvino:1", "tensorrt:", ""):
         with pytest.raises(InvalidInput, match=r"^--device is .*; it must be auto, cpu, cuda or cuda:N"):
             providers(name)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cuda, cpu])
     assert providers("auto") == providers("cuda") == [(cuda, {"device_id": 0}), cpu]
     assert providers("cuda:3") == [(cuda, {"device_id": 3}), cpu]
     assert providers("cpu") == [cpu]
+    others = ["TensorrtExecutionProvider", "OpenVINOExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*others, cpu])
+    assert providers("auto") == [cpu]
+    assert providers("tensorrt:1") == [(others[0], {"device_id": 1}), cpu]
+    assert providers("openvino") == [others[1], cpu]
+
+
+def test_two_packages_of_one_module_are_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "packages_distributions", lambda: {"onnxruntime": ["onnxruntime-gpu", "onnxruntime"]})
+    for cached in (module.runtimes, module.warn_of_two_runtimes):
+        cached.cache_clear()
+    try:
+        open_session(CLASSIFIER)
+        open_session(CLASSIFIER)
+    finally:
+        for cached in (module.runtimes, module.warn_of_two_runtimes):
+            cached.cache_clear()
+    (said,) = [record.getMessage() for record in caplog.records if "installed together" in record.getMessage()]
+    assert said.startswith("onnxruntime and onnxruntime-gpu are installed together")
+    assert "uninstall" in said
 
 
 @pytest.mark.parametrize(

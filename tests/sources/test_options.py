@@ -10,24 +10,33 @@ from tensorhop.models.presets import PRESETS
 from tensorhop.models.sources import DTYPES, EMBEDDED, ModelChoice, check_choice
 from tensorhop.rpc.registry import models as services_with_model
 
+TORCH, ONNX = ["cpu", "cuda", "cuda:1"], ["tensorrt", "tensorrt:1", "openvino"]
 # Values of each option beside the default; a new option fails the tests until it is here, and in USED.
 VALUES: dict[str, list[Any]] = {
-    "device": ["cpu", "cuda", "cuda:1"],
+    "device": [*TORCH, *ONNX],
     "dtype": list(DTYPES),
     "revision": ["v1"],
     "trust_remote_code": [True],
+    "accept_license": [True],
 }
 OPTIONS = {name: f"--{name.replace('_', '-')}" for name in VALUES}
-ANY = ("device", "dtype", "revision", "trust_remote_code")
 # By kind of model, which values are used; True for all of an option.
 USED: dict[str, dict[str, Any]] = {
     "embedded": {"device": ["cpu"], "dtype": ["float32"]},
     "onnx from the hub": {"device": True, "revision": True},
     "onnx": {"device": True},
-    "transformers preset": {"device": True, "dtype": True, "revision": True},
-    "hub id": dict.fromkeys(ANY, True),
-    "directory": dict.fromkeys(("device", "dtype", "trust_remote_code"), True),
-    "groundingdino": {"device": True, "dtype": ["float32"]},
+    "onnx under a license without commercial use": {"device": True, "accept_license": True},
+    "transformers preset with own code": {"device": TORCH, "dtype": True, "revision": True, "trust_remote_code": True},
+    "transformers preset under a license without commercial use": {
+        "device": TORCH,
+        "dtype": True,
+        "revision": True,
+        "accept_license": True,
+    },
+    "transformers preset": {"device": TORCH, "dtype": True, "revision": True},
+    "hub id": {"device": TORCH, "dtype": True, "revision": True, "trust_remote_code": True},
+    "directory": {"device": TORCH, "dtype": True, "trust_remote_code": True},
+    "groundingdino": {"device": TORCH, "dtype": ["float32"]},
 }
 
 
@@ -47,8 +56,16 @@ def models_of(name, folders):
     found = {EMBEDDED: "embedded"}
     for preset, about in PRESETS.items():
         if about.service == name:
-            own = "onnx from the hub" if about.repo else "onnx"
-            found[preset] = own if about.backend == "onnx" else "transformers preset"
+            kind = "transformers preset" if about.backend == "transformers" else "onnx"
+            found[preset] = kind + (
+                " under a license without commercial use"
+                if about.noncommercial
+                else " with own code"
+                if about.own_code
+                else " from the hub"
+                if about.repo and kind == "onnx"
+                else ""
+            )
     if "transformers" in backends:
         found |= {"owner/name": "hub id", str(folders["directory"]): "directory"}
     return found | {str(folders[kind]): kind for kind in ("onnx", "groundingdino") if kind in backends}

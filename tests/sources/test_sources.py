@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,36 @@ def test_presets_are_of_steps_that_have_models():
         assert preset.backend in sources.NEEDS
         assert bool(preset.repo) != bool(preset.url), f"{name} comes from one place"
         assert preset.backend != "onnx" or preset.onnx
+        assert bool(preset.licence) <= bool(preset.reference), f"the license of {name} has a source"
+        assert not preset.noncommercial or preset.licence
+        if preset.url:
+            kind, _, digest = preset.checksum.partition(":")
+            assert len(digest) == 2 * hashlib.new(kind).digest_size
+
+
+def test_presets_come_from_different_places():
+    """Two services may run one repository; no two presets of a service do."""
+    places = Counter((preset.service, preset.repo or preset.url) for preset in PRESETS.values())
+    assert max(places.values()) == 1
+
+
+def test_a_license_without_commercial_use_is_named_before_the_download(installed):
+    """Nothing is fetched: there is no network in this test."""
+    for name, preset in PRESETS.items():
+        if preset.noncommercial:
+            with pytest.raises(InvalidInput) as caught:
+                find_model(preset.service, ModelChoice(name), ALL)
+            assert caught.value.field == "--accept-license"
+            assert preset.licence in str(caught.value)
+            assert preset.reference in str(caught.value)
+
+
+def test_a_preset_with_its_own_code_is_not_fetched_before_that_is_allowed(installed):
+    for name, preset in PRESETS.items():
+        if preset.own_code:
+            with pytest.raises(InvalidInput, match=preset.repo) as caught:
+                find_model(preset.service, ModelChoice(name), ALL)
+            assert caught.value.field == "--trust-remote-code"
 
 
 def test_code_from_the_hub_needs_a_revision(installed):

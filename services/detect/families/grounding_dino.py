@@ -14,7 +14,7 @@ from PIL import Image
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
-from tensorhop.services.detect.prompt import Prompt, read
+from tensorhop.services.detect.families.prompt import Prompt, read
 from tensorhop.services.detect.suppression import without_overlaps
 from tensorhop.services.runtime.checkpoint import Checkpoint, load
 from tensorhop.services.runtime.device import memory_of
@@ -23,7 +23,6 @@ from tensorhop.values.results import Detection
 
 SCORE_THRESHOLD = 0.25
 IOU_THRESHOLD = 0.5
-KINDS = ("grounding-dino", "mm-grounding-dino")
 BATCH_ON_GPU = 8  # not measured: no GPU was at hand
 
 # The largest aspect ratio: a longer photo is padded to it. The network sees the longer side at about 1,300 pixels, and
@@ -59,7 +58,7 @@ class GroundingDino:
         self._turn = threading.Lock()  # tokenizers are not thread-safe, and two runs at once are no faster
 
     def _load(self, source: ModelSource) -> Checkpoint:
-        return load(source, transformers.AutoModelForZeroShotObjectDetection, KINDS, "a GroundingDINO")
+        return load(source, transformers.AutoModelForZeroShotObjectDetection, "a GroundingDINO")
 
     def warm_up(self) -> None:
         self.predict([np.full((64, 64, 3), 127, np.uint8)], [["cat"]])

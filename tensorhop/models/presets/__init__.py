@@ -1,0 +1,10 @@
+"""Known models by short names: data only."""
+
+from tensorhop.models.presets.describe import DESCRIBE
+from tensorhop.models.presets.detect import DETECT
+from tensorhop.models.presets.preset import BIREFNET, U2NET, ModelPreset, OnnxFormat
+from tensorhop.models.presets.segment import SEGMENT
+
+__all__ = ["BIREFNET", "PRESETS", "U2NET", "ModelPreset", "OnnxFormat"]
+
+PRESETS: dict[str, ModelPreset] = {**DESCRIBE, **DETECT, **SEGMENT}
