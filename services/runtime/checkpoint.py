@@ -10,6 +10,7 @@ import transformers
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
+from tensorhop.services.runtime.processor import load_processor
 
 # At least one of each must exist. Without one, transformers silently makes a tokenizer without a vocabulary.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -58,7 +59,7 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         raise _unusable(path / "config.json", error) from error
     _check_files(path)
     try:
-        processor = transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)
+        processor = load_processor(path, config, **options)
     except Exception as error:
         raise _unusable(f"the processor in {path}", error) from error
     try:

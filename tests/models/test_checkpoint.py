@@ -98,10 +98,10 @@ def test_a_network_that_does_not_run_in_the_memory_there_is(checkpoints: dict, m
     assert "does not fit into memory: cpu is out of memory" in refusal(DETECT, checkpoints["grounding-dino"])
 
 
-def test_a_network_that_does_not_write_about_an_image_alone(checkpoints: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_does_not_write_about_a_photo(checkpoints: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     def wants_text(*_: object, **__: object) -> None:
         raise ValueError("You have to specify text")
 
     monkeypatch.setattr("transformers.BlipProcessor.__call__", wants_text)
     message = refusal(DESCRIBE, checkpoints["blip"])
-    assert "is a blip network and does not write about an image alone (You have to specify text)" in message
+    assert "is a blip network and does not write about a photo (You have to specify text)" in message
