@@ -144,13 +144,14 @@ def gemma3(out: Path) -> None:
         vocabulary, [], extra_special_tokens=turns, model_specific_special_tokens=named, add_bos_token=True
     )
     images = Gemma3ImageProcessorPil(size={"height": 32, "width": 32})
-    processor = Parts(images, tokenizer, "Gemma3Processor", chat_template=GEMMA, image_seq_length=4)
+    processor = Parts(images, tokenizer, "Gemma3Processor", chat_template=GEMMA, image_seq_length=16)
     text = {**_text(tokenizer), "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 64}
     text |= {"eos_token_id": tokenizer.convert_tokens_to_ids("<end_of_turn>"), "pad_token_id": 0, "bos_token_id": 2}
     config = Gemma3Config(
         vision_config={**_VISION, "model_type": "siglip_vision_model", "image_size": 32, "patch_size": 8},
         text_config=text,
-        mm_tokens_per_image=4,
+        mm_tokens_per_image=16,
+        tie_word_embeddings=False,  # with the same weights, a small network repeats its last token for ever
         boi_token_index=tokenizer.boi_token_id,
         eoi_token_index=tokenizer.eoi_token_id,
         image_token_index=tokenizer.image_token_id,

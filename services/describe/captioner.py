@@ -15,7 +15,7 @@ from tensorhop.models.sources import ModelSource
 from tensorhop.services.describe.answers import one_line, phrase_of
 from tensorhop.services.embedded.central import CentralObject
 from tensorhop.services.embedded.pixels import float32
-from tensorhop.services.runtime.checkpoint import load
+from tensorhop.services.runtime.checkpoint import load, reason_of
 from tensorhop.services.runtime.generation import prepared, write
 from tensorhop.values.describe_options import MAX_NEW_TOKENS, NUM_BEAMS, DescribeOptions
 from tensorhop.values.geometry import Box, Region, size_of
@@ -67,7 +67,7 @@ class Captioner:
         except Exception as error:  # each processor raises its own error for what it misses
             raise InvalidInput(
                 "--model",
-                f"{self.name} is a {self._kind} network and does not write about a photo ({error}); describe runs "
+                f"{self.name} is a {self._kind} network and does not write about a photo ({reason_of(error)}); describe runs "
                 "captioners, chat models with a chat template, and Florence-2",
             ) from error
 

@@ -76,6 +76,11 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
     return Checkpoint(network, processor, device, dtype)
 
 
+def reason_of(error: Exception) -> str:
+    """The first line of an error's message, or its type if it has none; without a final dot."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]
+
+
 def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
     """Move a network to its device, in evaluation mode.
 
@@ -96,5 +101,7 @@ def _check_files(path: Path) -> None:
 
 
 def _unusable(what: object, error: Exception) -> InvalidInput:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]
+    reason = reason_of(error)
+    if isinstance(error, ImportError) or "to be installed" in reason:  # transformers also raises ValueError for one
+        return InvalidInput("--model", f"{what} needs a package that is not installed ({reason})")
     return InvalidInput("--model", f"{what} cannot be loaded ({type(error).__name__}: {reason}); get its files again")
