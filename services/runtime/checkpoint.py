@@ -11,6 +11,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
 from tensorhop.services.runtime.processor import load_processor
+from tensorhop.services.runtime.quantization import loading_options
 
 # At least one of each must exist. Without one, transformers silently makes a tokenizer without a vocabulary.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -62,8 +63,14 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         processor = load_processor(path, config, **options)
     except Exception as error:
         raise _unusable(f"the processor in {path}", error) from error
+    smaller = loading_options(source.choice.dtype, dtype, device)
     try:
-        network, found = auto.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True, **options)
+        with memory_of(device):
+            network, found = auto.from_pretrained(
+                path, config=config, dtype=dtype, output_loading_info=True, **options, **smaller
+            )
+    except MemoryError as error:
+        raise _too_large(source, device) from error
     except Exception as error:
         raise _unusable(f"the network in {path}", error) from error
     if missing := sorted(found["missing_keys"]):
@@ -72,7 +79,10 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
             f"{path} lacks {len(missing)} of the network's weights, such as {missing[0]}; "
             f"get its files again, or {wanted}",
         )
-    to_memory(network, device, source)
+    if smaller:
+        network.eval()
+    else:
+        to_memory(network, device, source)
     return Checkpoint(network, processor, device, dtype)
 
 
@@ -91,7 +101,11 @@ def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
         with memory_of(device):
             network.to(device).eval()
     except MemoryError as error:
-        raise InvalidInput("--model", f"{source.name} does not fit into the memory of {device}") from error
+        raise _too_large(source, device) from error
+
+
+def _too_large(source: ModelSource, device: torch.device) -> InvalidInput:
+    return InvalidInput("--model", f"{source.name} does not fit into the memory of {device}")
 
 
 def _check_files(path: Path) -> None:

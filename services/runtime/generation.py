@@ -26,7 +26,7 @@ class Written:
         """The geometric mean of the probabilities of some tokens; 0 if there are none.
 
         Args:
-            tokens: bool, one for each token.
+            tokens: bool, one for each token; or their indices, int.
         """
         chosen = self.logs[tokens]
         return float(np.exp(chosen.mean())) if chosen.size else 0.0
