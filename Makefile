@@ -52,7 +52,7 @@ test-openvino: .venv-openvino/installed  ## run .onnx files by OpenVINO on the C
 	.venv-openvino/bin/python -m pytest tests/peers/test_openvino.py
 
 test-quantize: .venv-quantize/installed  ## run the tests of --dtype nf4 and int8, in .venv-quantize
-	.venv-quantize/bin/python -m pytest tests/quantize
+	.venv-quantize/bin/python -m pytest tests/models/quantize
 
 test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
 	.venv-groundingdino/bin/pytest tests/models/peers
