@@ -11,7 +11,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
 from tensorhop.services.runtime.processor import load_processor
-from tensorhop.services.runtime.quantization import loading_options
+from tensorhop.services.runtime.quantization import fit_to_cpu, loading_options
 
 # At least one of each must exist. Without one, transformers silently makes a tokenizer without a vocabulary.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -81,6 +81,7 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         )
     if smaller:
         network.eval()
+        fit_to_cpu(network)
     else:
         to_memory(network, device, source)
     return Checkpoint(network, processor, device, dtype)

@@ -26,3 +26,15 @@ def loading_options(name: str, dtype: torch.dtype, device: torch.device) -> dict
     else:
         return {}
     return {"quantization_config": config, "device_map": {"": device}}  # such weights are made on their device
+
+
+def fit_to_cpu(network: Any) -> None:
+    """Keep bitsandbytes from a faster path of the CPU (AVX512-BF16) for the layers whose sizes it cannot pack.
+
+    It packs weights for that path as 32 rows of whole blocks of 64, and fails on others. Qwen2.5-VL has such: 3,420 rows.
+    """
+    import bitsandbytes
+
+    for layer in network.modules():
+        if isinstance(layer, bitsandbytes.nn.Linear4bit) and (layer.out_features % 32 or layer.in_features % 64):
+            layer.support_avx512bf16_for_cpu = False
