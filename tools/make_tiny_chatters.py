@@ -1,4 +1,4 @@
-"""Make small checkpoints of networks that chat or want a task, with random weights: python tools/make_tiny_chatters.py OUT
+"""Make small checkpoints of chat models and Florence-2 with random weights: python tools/make_tiny_chatters.py OUT
 
 As tools/make_tiny_models.py: the true networks, tokenizers, processors and chat templates, only small. Nothing is
 downloaded, the same seed gives the same weights, and the answers mean nothing.

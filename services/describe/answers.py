@@ -8,7 +8,9 @@ UNSAID = "object"  # the text of an answer without any word
 PIECE = "##"  # BERT's prefix of a token that continues a word, here the prompt's last one
 
 _MARKS = re.compile(r"[*`\"“”]+|(?<!\w)_+|_+(?!\w)|^\s*(?:#+|>|[-•]|\d+[.)])\s+")  # Markdown's, and quotation marks
-_THING = r"(?:(?:main|central|primary|most prominent)(?: \(?(?:main|central)\)?)? (?:object|subject|focus|element)|object)"
+_THING = (
+    r"(?:(?:main|central|primary|most prominent)(?: \(?(?:main|central)\)?)? (?:object|subject|focus|element)|object)"
+)
 _PHOTO = r"(?:image|photo|photograph|picture)"
 # What chat models say before they name the object: "The main (central) object in this image is a red mug".
 _OPENING = re.compile(

@@ -67,8 +67,8 @@ class Captioner:
         except Exception as error:  # each processor raises its own error for what it misses
             raise InvalidInput(
                 "--model",
-                f"{self.name} is a {self._kind} network and does not write about a photo ({reason_of(error)}); describe runs "
-                "captioners, chat models with a chat template, and Florence-2",
+                f"{self.name} is a {self._kind} network and does not write about a photo ({reason_of(error)}); "
+                "describe runs captioners, chat models with a chat template, and Florence-2",
             ) from error
 
     def predict(
@@ -83,9 +83,9 @@ class Captioner:
 
         Returns:
             A description for each photo. Its text is one line without a final dot, no longer than a phrase may be;
-            "object" if the answer has no word. Of a chat model and Florence-2, it is the phrase in the answer. Its
-            score is the geometric mean of the tokens' probabilities, of the whole answer. Its region is what the
-            network saw.
+            "object" if the answer has no word. Of a model that is asked a question by default, it is the phrase in the
+            answer. Its score is the geometric mean of the tokens' probabilities, of the whole answer. Its region is
+            what the network saw.
 
         Raises:
             InvalidInput: the prompt holds a special token, is too long for the network, or is no task of Florence-2's.
@@ -104,7 +104,7 @@ class Captioner:
             written = write(self._checkpoint, items, self.largest_batch, longest, beams)
             texts = [tokenizer.decode(one.tokens, skip_special_tokens=True) for one in written]
         special = np.array(tokenizer.all_special_ids)
-        as_phrase = phrase_of if self._chats or self._kind == FLORENCE else one_line
+        as_phrase = phrase_of if self._question else one_line
         return [
             Description(as_phrase(text), float32(one.score(~np.isin(one.tokens, special))), region)
             for text, one, region in zip(texts, written, regions, strict=True)

@@ -35,8 +35,9 @@ class Written:
 def prepared(inputs: Mapping[str, Any], network: Any) -> dict[str, torch.Tensor]:
     """The tensors of a processor's answer that the network reads."""
     tensors = {name: value for name, value in inputs.items() if isinstance(value, torch.Tensor)}
-    if "token_type_ids" not in signature(network.forward).parameters:  # BLIP's tokenizer gives them to a network that
-        tensors.pop("token_type_ids", None)  # refuses them; Gemma 3 tells photos from text by them
+    # Gemma 3 tells photos from text by them; BLIP's tokenizer gives them to a network that refuses them.
+    if "token_type_ids" not in signature(network.forward).parameters:
+        tensors.pop("token_type_ids", None)
     return tensors
 
 
@@ -81,6 +82,4 @@ def _write(checkpoint: Checkpoint, inputs: dict[str, torch.Tensor], longest: int
         answer.sequences, answer.logits, getattr(answer, "beam_indices", None), normalize_logits=True
     )
     new = answer.sequences[:, answer.sequences.shape[1] - logs.shape[1] :]  # the rest is the text that it was given
-    return [
-        Written(tokens, row) for tokens, row in zip(new.cpu().numpy(), logs.float().cpu().numpy(), strict=True)
-    ]
+    return [Written(tokens, row) for tokens, row in zip(new.cpu().numpy(), logs.float().cpu().numpy(), strict=True)]

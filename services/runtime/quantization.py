@@ -31,7 +31,8 @@ def loading_options(name: str, dtype: torch.dtype, device: torch.device) -> dict
 def fit_to_cpu(network: Any) -> None:
     """Keep bitsandbytes from a faster path of the CPU (AVX512-BF16) for the layers whose sizes it cannot pack.
 
-    It packs weights for that path as 32 rows of whole blocks of 64, and fails on others. Qwen2.5-VL has such: 3,420 rows.
+    It packs weights for that path as 32 rows of whole blocks of 64, and fails on others. Qwen2.5-VL has such layers,
+    with 3,420 rows.
     """
     import bitsandbytes
 

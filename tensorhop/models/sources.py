@@ -159,7 +159,8 @@ def _check_options(service: str, choice: ModelChoice, backend: str, from_hub: bo
         raise InvalidInput("--device", f"is {choice.device}, but the embedded model runs on the CPU; {rather}")
     if choice.dtype in QUANTIZED and service not in QUANTIZES:
         raise InvalidInput(
-            "--dtype", f"is {choice.dtype}, which {' and '.join(QUANTIZES)} run, not {choice.model} in {service}; {rather}"
+            "--dtype",
+            f"is {choice.dtype}, which {' and '.join(QUANTIZES)} run, not {choice.model} in {service}; {rather}",
         )
     if choice.dtype != "auto" and choice.dtype not in COMPUTES[backend]:
         computes = ", ".join(COMPUTES[backend]) or "the number type of its file"

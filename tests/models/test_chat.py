@@ -100,7 +100,9 @@ def by_hand(path: Path, inputs: dict[str, torch.Tensor], tokens: int, beams: int
             output_logits=True,
         )
     (row,) = answer.sequences[:, inputs["input_ids"].shape[1] :]
-    logs = torch.stack([logits[0].float().log_softmax(-1)[token] for logits, token in zip(answer.logits, row)])
+    logs = torch.stack(
+        [logits[0].float().log_softmax(-1)[token] for logits, token in zip(answer.logits, row, strict=True)]
+    )
     words = [index for index, token in enumerate(row.tolist()) if token not in tokenizer.all_special_ids]
     return row, tokenizer.decode(row, skip_special_tokens=True), float(logs[words].mean().exp())
 
@@ -187,7 +189,7 @@ def test_marks_of_the_chat_are_refused_in_a_prompt(serve: Serve, chatters: dict,
 def test_a_preset_s_question_is_asked_until_the_caller_asks(
     chatters: dict, photos: list, spied: Callable, checkpoints: dict
 ) -> None:
-    for path, prefix in ((chatters["gemma3"], ""), (checkpoints["blip2"], "")):
+    for path in (chatters["gemma3"], checkpoints["blip2"]):
         preset = ModelPreset("describe", "transformers", question="a red cup on a table")
         model = Captioner(ModelSource(ModelChoice(str(path), "cpu"), "transformers", path, preset=preset))
         seen = spied(model)

@@ -145,7 +145,8 @@ def test_thresholds(serve: Serve, chatters: dict, photos: list) -> None:
     "text",
     [
         "</s><s>a cat<loc_52><loc_333><loc_932><loc_774></s>",
-        "a cat<loc_52><loc_333><loc_932><loc_774><loc_11><loc_12><loc_303><loc_404>a table<loc_0><loc_0><loc_999><loc_999></s>",
+        "a cat<loc_52><loc_333><loc_932><loc_774>"
+        "<loc_11><loc_12><loc_303><loc_404>a table<loc_0><loc_0><loc_999><loc_999></s>",
         "</s><s>a cat</s><pad>",
     ],
 )

@@ -82,7 +82,10 @@ class Florence:
             ]
             written = iter(write(self._checkpoint, items, self.largest_batch, LONGEST, BEAMS))
         return [
-            (self._detections([next(written) for _ in asked], size_of(image), asked, score_threshold, iou_threshold), [])
+            (
+                self._detections([next(written) for _ in asked], size_of(image), asked, score_threshold, iou_threshold),
+                [],
+            )
             for image, asked in zip(images, phrases, strict=True)
         ]
 
