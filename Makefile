@@ -15,7 +15,7 @@ CONSTRAINTS ?= deploy/constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
@@ -50,6 +50,9 @@ test-rembg: .venv-rembg/installed  ## compare masks with those of the package re
 
 test-openvino: .venv-openvino/installed  ## run .onnx files by OpenVINO on the CPU, in .venv-openvino
 	.venv-openvino/bin/python -m pytest tests/peers/test_openvino.py
+
+test-quantize: .venv-quantize/installed  ## run the tests of --dtype nf4 and int8, in .venv-quantize
+	.venv-quantize/bin/python -m pytest tests/models/quantize
 
 test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
 	.venv-groundingdino/bin/pytest tests/models/peers
@@ -221,6 +224,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 # Node's packages, where a package.json asks for them; the lock files name no registry.
 %/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	cd $* && npm ci --no-audit --no-fund
+	@touch $@
+
+.venv-quantize/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+	@echo "installing into .venv-quantize, with PyTorch; the first time takes some minutes"
+	@test -x .venv-quantize/bin/python || $(PYTHON) -m venv .venv-quantize
+	@.venv-quantize/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@.venv-quantize/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) pytest --editable '.[models,quantize]'
 	@touch $@
 
 .venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)

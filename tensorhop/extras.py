@@ -11,7 +11,7 @@ def install_command(extra: str) -> str:
     """The command that installs what an extra needs into this environment: "/path/python -m pip install ...".
 
     Args:
-        extra: "http", "models" or "otel", as in pyproject.toml.
+        extra: "http", "models", "otel" or "quantize", as in pyproject.toml.
     """
     wanted = [requirement for requirement in requires("tensorhop") or [] if _extra_of(requirement) == extra]
     return pip_install(*(requirement.partition(";")[0].strip() for requirement in wanted))

@@ -66,7 +66,7 @@ def blip(out: Path) -> None:
         "pad_token_id": 0,
     }
     config = BlipConfig(text_config=text, vision_config={**_VISION, "projection_dim": 32}, image_text_hidden_size=32)
-    _save(out, BlipForConditionalGeneration(config), processor, 0.25)
+    save(out, BlipForConditionalGeneration(config), processor, 0.25)
 
 
 def blip2(out: Path) -> None:
@@ -108,7 +108,7 @@ def blip2(out: Path) -> None:
         num_query_tokens=4,
         image_token_index=processor.tokenizer.convert_tokens_to_ids("<image>"),
     )
-    _save(out, Blip2ForConditionalGeneration(config), processor, 0.25)
+    save(out, Blip2ForConditionalGeneration(config), processor, 0.25)
 
 
 def grounding_dino_processor(shortest: int, longest: int) -> GroundingDinoProcessor:
@@ -154,7 +154,7 @@ def grounding_dino(out: Path) -> None:
         decoder_ffn_dim=64,
         decoder_attention_heads=2,
     )
-    _save(out, GroundingDinoForObjectDetection(config), processor, 0.06)
+    save(out, GroundingDinoForObjectDetection(config), processor, 0.06)
 
 
 MODELS: dict[str, Callable[[Path], None]] = {"blip": blip, "blip2": blip2, "grounding-dino": grounding_dino}
@@ -183,7 +183,7 @@ def _indexed(words: list[str]) -> dict[str, int]:
     return {word: index for index, word in enumerate(dict.fromkeys(words))}
 
 
-def _save(out: Path, model: PreTrainedModel, processor: Any, spread: float) -> None:
+def save(out: Path, model: PreTrainedModel, processor: Any, spread: float) -> None:
     """Spread the weights: as they are initialised, the answers hardly depend on the image."""
     with torch.no_grad():
         for parameter in model.parameters():

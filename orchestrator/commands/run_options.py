@@ -56,7 +56,7 @@ StepDevice = Annotated[
 StepDtype = Annotated[
     list[str] | None,
     option(
-        "Run every named model, or a step's, in auto, float32, bfloat16 or float16.",
+        "Run every named model, or a step's, in auto, float32, bfloat16, float16, nf4 or int8.",
         metavar="[STEP=]NAME",
         show_default="auto",
     ),

@@ -1,7 +1,8 @@
-"""Captions by image-to-text networks that transformers runs: BLIP, BLIP-2 and others."""
+"""Descriptions by networks that write text about a photo, run by transformers: captioners, chat models, Florence-2."""
 
 import threading
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,28 +10,37 @@ import transformers
 from PIL import Image
 
 from tensorhop.errors import InvalidInput
+from tensorhop.models.presets.describe import CENTRAL
 from tensorhop.models.sources import ModelSource
+from tensorhop.services.describe.answers import one_line, phrase_of
 from tensorhop.services.embedded.central import CentralObject
 from tensorhop.services.embedded.pixels import float32
-from tensorhop.services.runtime.checkpoint import load
-from tensorhop.services.runtime.device import memory_of
-from tensorhop.settings import current_settings
+from tensorhop.services.runtime.checkpoint import load, reason_of
+from tensorhop.services.runtime.generation import prepared, write
 from tensorhop.values.describe_options import MAX_NEW_TOKENS, NUM_BEAMS, DescribeOptions
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description
 
-UNSAID = "object"  # the text of a caption without any word
-PIECE = "##"  # BERT's prefix of a token that continues a word, here the prompt's last one
+FLORENCE = "florence2"  # its model_type
+CAPTIONS = ("<CAPTION>", "<DETAILED_CAPTION>", "<MORE_DETAILED_CAPTION>")  # of Florence-2's tasks, those that describe
+LONGEST = 100  # the largest aspect ratio that a chat model is shown; Qwen's processors refuse 200
 BATCH_ON_GPU = 8  # not measured: no GPU was at hand
 
 _AROUND = 0.1  # fraction of the central object's sides that is added around it
 
 
 class Captioner:
-    """Writes a caption of the central object of a photo, or of the whole photo.
+    """Describes the central object of a photo, or the whole photo.
 
-    U2-Net-p finds the central object, and the network sees its box, padded by a tenth of its sides. A prompt is removed
-    from the answer by its tokens, not by its text.
+    U2-Net-p finds the central object, and the network sees its box, padded by a tenth of its sides. What the network is
+    given beside that depends on its kind:
+
+    - A chat model, which has a chat template, is asked a question about the photo in one turn of its user.
+    - Florence-2 is given one of its tasks.
+    - A captioner, such as BLIP, is given nothing, or the beginning of its answer.
+
+    The question is the caller's prompt; or else the preset's; or else, for a chat model, CENTRAL, and for Florence-2,
+    <CAPTION>. It is removed from the answer by its tokens, not by its text.
     """
 
     def __init__(self, source: ModelSource) -> None:
@@ -40,20 +50,25 @@ class Captioner:
             transformers.AutoModelForImageTextToText,
             "a network that writes text about images, such as BLIP",
         )
+        self._kind: str = self._checkpoint.network.config.model_type
+        self._chats = bool(getattr(self._checkpoint.processor, "chat_template", None))
+        own = CENTRAL if self._chats else CAPTIONS[0] if self._kind == FLORENCE else ""
+        self._question = source.preset.question if source.preset else own
         self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
         self._central = CentralObject()
         self._turn = threading.Lock()  # tokenizers are not thread-safe, and two runs at once are no faster
 
     def warm_up(self) -> None:
-        """Run the network once. Raises InvalidInput: beside the image it needs a question or a chat."""
+        """Run the network once. Raises InvalidInput: it needs more than a photo and a question."""
         try:
             self.predict([np.full((64, 64, 3), 127, np.uint8)])
         except MemoryError:
             raise
-        except Exception as error:  # each processor raises its own error for a missing question
-            kind = self._checkpoint.network.config.model_type
+        except Exception as error:  # each processor raises its own error for what it misses
             raise InvalidInput(
-                "--model", f"{self.name} is a {kind} network and does not write about an image alone ({error})"
+                "--model",
+                f"{self.name} is a {self._kind} network and does not write about a photo ({reason_of(error)}); "
+                "describe runs captioners, chat models with a chat template, and Florence-2",
             ) from error
 
     def predict(
@@ -61,27 +76,39 @@ class Captioner:
         images: Sequence[np.ndarray],
         options: DescribeOptions = DescribeOptions(),  # noqa: B008  (frozen)
     ) -> list[Description]:
-        """Captions for photos.
+        """Descriptions of photos.
 
         Args:
             images: height x width x 3 each, uint8, sRGB.
 
         Returns:
             A description for each photo. Its text is one line without a final dot, no longer than a phrase may be;
-            "object" if the caption has no word. Its score is the geometric mean of the tokens' probabilities. Its
-            region is what the network saw.
+            "object" if the answer has no word. Of a model that is asked a question by default, it is the phrase in the
+            answer. Its score is the geometric mean of the tokens' probabilities, of the whole answer. Its region is
+            what the network saw.
 
         Raises:
-            InvalidInput: the prompt holds a special token, or is too long for the network.
+            InvalidInput: the prompt holds a special token, is too long for the network, or is no task of Florence-2's.
             MemoryError: the device has too little memory.
         """
+        longest, beams = options.max_new_tokens or MAX_NEW_TOKENS, options.num_beams or NUM_BEAMS
         regions = [self._region(image, options.look) for image in images]
-        pieces = [image[region.slices] for image, region in zip(images, regions, strict=True)]
-        found: list[tuple[str, float]] = []
-        for start in range(0, len(pieces), self.largest_batch):
-            with self._turn, memory_of(self._checkpoint.device), torch.inference_mode():
-                found += self._write(pieces[start : start + self.largest_batch], options)
-        return [Description(text, float32(score), region) for (text, score), region in zip(found, regions, strict=True)]
+        tokenizer = self._checkpoint.processor.tokenizer
+        with self._turn:
+            self._check_prompt(options.prompt)
+            items = [
+                self._prepare(image[region.slices], options.prompt or self._question)
+                for image, region in zip(images, regions, strict=True)
+            ]
+            self._check_length(options.prompt, items, longest)
+            written = write(self._checkpoint, items, self.largest_batch, longest, beams)
+            texts = [tokenizer.decode(one.tokens, skip_special_tokens=True) for one in written]
+        special = np.array(tokenizer.all_special_ids)
+        as_phrase = phrase_of if self._question else one_line
+        return [
+            Description(as_phrase(text), float32(one.score(~np.isin(one.tokens, special))), region)
+            for text, one, region in zip(texts, written, regions, strict=True)
+        ]
 
     def _region(self, image: np.ndarray, look: str) -> Region:
         size = size_of(image)
@@ -90,51 +117,46 @@ class Captioner:
         box: Box = self._central.find(image).box
         return box.padded(_AROUND).region().intersect(Region.of(size))
 
-    def _write(self, pieces: Sequence[np.ndarray], options: DescribeOptions) -> list[tuple[str, float]]:
-        """Text and score for images of any sizes."""
-        network, processor = self._checkpoint.network, self._checkpoint.processor
-        longest = options.max_new_tokens or MAX_NEW_TOKENS
-        given = {"text": [options.prompt] * len(pieces)} if options.prompt else {}
-        self._check_prompt(options.prompt, longest)
-        inputs = processor(images=[Image.fromarray(piece) for piece in pieces], return_tensors="pt", **given)
-        inputs.pop("token_type_ids", None)  # some processors return these, but no network accepts them here
-        answer = network.generate(
-            **self._checkpoint.to_device(inputs),
-            max_new_tokens=longest,
-            num_beams=options.num_beams or NUM_BEAMS,
-            do_sample=False,
-            return_dict_in_generate=True,
-            output_logits=True,
-        )
-        logs = network.compute_transition_scores(
-            answer.sequences, answer.logits, getattr(answer, "beam_indices", None), normalize_logits=True
-        )
-        new = answer.sequences[:, answer.sequences.shape[1] - logs.shape[1] :].cpu()  # the rest is the prompt
-        said = ~torch.isin(new, torch.tensor(processor.tokenizer.all_special_ids))
-        return [
-            (one_line(text), float(row[words].mean().exp()) if words.any() else 0.0)
-            for text, row, words in zip(
-                processor.batch_decode(new, skip_special_tokens=True), logs.float().cpu(), said, strict=True
+    def _prepare(self, piece: np.ndarray, text: str) -> dict[str, torch.Tensor]:
+        """What the network reads about one photo: pixels, and tokens of the text."""
+        processor = self._checkpoint.processor
+        if self._chats:
+            content = [{"type": "image", "image": Image.fromarray(widened(piece))}, {"type": "text", "text": text}]
+            inputs = processor.apply_chat_template(
+                [{"role": "user", "content": content}],
+                add_generation_prompt=True,
+                tokenize=True,
+                return_dict=True,
+                return_tensors="pt",
             )
-        ]
+        else:
+            given: dict[str, Any] = {"text": [text]} if text else {}
+            inputs = processor(images=[Image.fromarray(piece)], return_tensors="pt", **given)
+        return prepared(inputs, self._checkpoint.network)
 
-    def _check_prompt(self, prompt: str, longest: int) -> None:
-        tokenizer = self._checkpoint.processor.tokenizer
-        special = _first(token for token in tokenizer.get_added_vocab() if token in prompt)
+    def _check_prompt(self, prompt: str) -> None:
+        if prompt and self._kind == FLORENCE and prompt not in CAPTIONS:
+            raise InvalidInput("options.prompt", f"is {prompt!r}; Florence-2 describes by {', '.join(CAPTIONS)}")
+        special = _first(token for token in self._checkpoint.processor.tokenizer.get_added_vocab() if token in prompt)
         if special is not None:
             raise InvalidInput("options.prompt", f"holds {special}, a special token of the network; leave it out")
+
+    def _check_length(self, prompt: str, items: Sequence[dict[str, torch.Tensor]], longest: int) -> None:
         room = getattr(self._checkpoint.network.config.get_text_config(), "max_position_embeddings", None)
-        length = len(tokenizer(prompt)["input_ids"]) + (getattr(self._checkpoint.processor, "num_query_tokens", 0) or 0)
-        if prompt and room and length + longest > room:
+        if not prompt or not room:
+            return
+        length = max(item["input_ids"].shape[1] for item in items)
+        if length + longest > room:
             raise InvalidInput(
                 "options.prompt", f"has {length} tokens; with max_new_tokens {longest}, {room - longest} are allowed"
             )
 
 
-def one_line(text: str) -> str:
-    """A caption as a phrase: one line without a final dot, cut to the longest length of a phrase; "object" if empty."""
-    line = " ".join(text.removeprefix(PIECE).split())[: current_settings().max_phrase_characters]
-    return line.rstrip(" .") or UNSAID
+def widened(image: np.ndarray) -> np.ndarray:
+    """A photo (height x width x 3, uint8); one that is longer and narrower than LONGEST is repeated at its edge."""
+    height, width = image.shape[:2]
+    below, right = max(0, -(-width // LONGEST) - height), max(0, -(-height // LONGEST) - width)
+    return np.pad(image, ((0, below), (0, right), (0, 0)), "edge") if below or right else image
 
 
 def _first(values: Iterable[str]) -> str | None:

@@ -9,7 +9,9 @@ from tensorhop.services.runtime.families import Family, load_family
 CAPTIONER = "tensorhop.services.describe.captioner:Captioner"
 FAMILIES = dict.fromkeys(
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
-    Family("AutoModelForImageTextToText's, such as BLIP", CAPTIONER),
+    Family(
+        "AutoModelForImageTextToText's, such as BLIP, Florence-2, SmolVLM, Gemma 3, InternVL and Qwen-VL", CAPTIONER
+    ),
 )
 
 

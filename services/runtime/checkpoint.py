@@ -10,6 +10,8 @@ import transformers
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
+from tensorhop.services.runtime.processor import load_processor
+from tensorhop.services.runtime.quantization import fit_to_cpu, loading_options
 
 # At least one of each must exist. Without one, transformers silently makes a tokenizer without a vocabulary.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
@@ -58,11 +60,17 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         raise _unusable(path / "config.json", error) from error
     _check_files(path)
     try:
-        processor = transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)
+        processor = load_processor(path, config, **options)
     except Exception as error:
         raise _unusable(f"the processor in {path}", error) from error
+    smaller = loading_options(source.choice.dtype, dtype, device)
     try:
-        network, found = auto.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True, **options)
+        with memory_of(device):
+            network, found = auto.from_pretrained(
+                path, config=config, dtype=dtype, output_loading_info=True, **options, **smaller
+            )
+    except MemoryError as error:
+        raise _too_large(source, device) from error
     except Exception as error:
         raise _unusable(f"the network in {path}", error) from error
     if missing := sorted(found["missing_keys"]):
@@ -71,8 +79,17 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
             f"{path} lacks {len(missing)} of the network's weights, such as {missing[0]}; "
             f"get its files again, or {wanted}",
         )
-    to_memory(network, device, source)
+    if smaller:
+        network.eval()
+        fit_to_cpu(network)
+    else:
+        to_memory(network, device, source)
     return Checkpoint(network, processor, device, dtype)
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error's message, or its type if it has none; without a final dot."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]
 
 
 def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
@@ -85,7 +102,11 @@ def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
         with memory_of(device):
             network.to(device).eval()
     except MemoryError as error:
-        raise InvalidInput("--model", f"{source.name} does not fit into the memory of {device}") from error
+        raise _too_large(source, device) from error
+
+
+def _too_large(source: ModelSource, device: torch.device) -> InvalidInput:
+    return InvalidInput("--model", f"{source.name} does not fit into the memory of {device}")
 
 
 def _check_files(path: Path) -> None:
@@ -95,5 +116,7 @@ def _check_files(path: Path) -> None:
 
 
 def _unusable(what: object, error: Exception) -> InvalidInput:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]
+    reason = reason_of(error)
+    if isinstance(error, ImportError) or "to be installed" in reason:  # transformers also raises ValueError for one
+        return InvalidInput("--model", f"{what} needs a package that is not installed ({reason})")
     return InvalidInput("--model", f"{what} cannot be loaded ({type(error).__name__}: {reason}); get its files again")

@@ -7,7 +7,7 @@ import torch
 
 from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import InvalidInput
-from tensorhop.models.sources import parse_device
+from tensorhop.models.sources import QUANTIZED, parse_device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -30,19 +30,19 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype that auto, float32, bfloat16 or float16 names.
+    """The dtype that auto, float32, bfloat16 or float16 names; what nf4 and int8 compute in is that of auto.
 
     On the CPU, auto is float32. On a GPU, it is bfloat16 if the GPU supports that natively, otherwise float16.
 
     Raises:
         InvalidInput: the name is unknown.
     """
-    if name == "auto":
+    if name == "auto" or name in QUANTIZED:
         if device.type == "cpu":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if name not in DTYPES:
-        raise InvalidInput("--dtype", f"is {name!r}; it must be auto, {', '.join(DTYPES)}")
+        raise InvalidInput("--dtype", f"is {name!r}; it must be auto, {', '.join([*DTYPES, *QUANTIZED])}")
     return DTYPES[name]
 
 

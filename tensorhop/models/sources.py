@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 
 from tensorhop.errors import InvalidInput
-from tensorhop.extras import groundingdino_command, models_command
+from tensorhop.extras import groundingdino_command, install_command, models_command
 from tensorhop.models.own_files import own_files
 from tensorhop.models.presets import PRESETS, ModelPreset
 
 EMBEDDED = "embedded"
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
-DTYPES = ("float32", "bfloat16", "float16")
+QUANTIZED = ("nf4", "int8")  # weights of 4 and 8 bits, by bitsandbytes
+DTYPES = ("float32", "bfloat16", "float16", *QUANTIZED)
+QUANTIZES = ("describe", "detect")  # the services that run such weights
 
 # The modules that a backend imports beyond those of a plain install.
 NEEDS = {
@@ -39,7 +41,7 @@ class ModelChoice:
 
     model: str = EMBEDDED  # or a preset, a hub id, a directory, an .onnx file
     device: str = "auto"  # auto, cpu, cuda or cuda:N; for .onnx files also tensorrt, tensorrt:N or openvino
-    dtype: str = "auto"  # auto, float32, bfloat16 or float16
+    dtype: str = "auto"  # auto, float32, bfloat16, float16, nf4 or int8
     revision: str = ""  # of a hub id: a branch, tag or commit
     trust_remote_code: bool = False  # run the Python code in a repository
     accept_license: bool = False  # fetch a preset whose license forbids commercial use
@@ -87,7 +89,7 @@ def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -
     """
     parse_device(choice.device)
     if choice.dtype not in ("auto", *DTYPES):
-        raise InvalidInput("--dtype", f"is {choice.dtype!r}; it must be auto, float32, bfloat16 or float16")
+        raise InvalidInput("--dtype", f"is {choice.dtype!r}; it must be auto, {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
     preset = PRESETS.get(choice.model)
     if preset and preset.service != service:
         raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
@@ -99,7 +101,7 @@ def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -
         backend, path = own_files(service, choice.model, backends) or _hub_id(service, choice.model)
     if backend not in backends:
         raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
-    _check_options(choice, backend, from_hub=bool(preset and preset.repo) or (not preset and path is None))
+    _check_options(service, choice, backend, from_hub=bool(preset and preset.repo) or (not preset and path is None))
     return backend, path
 
 
@@ -141,18 +143,25 @@ def find_model(service: str, choice: ModelChoice, backends: Collection[str]) -> 
     name = choice.model if preset or path else f"{choice.model} (a hub id: there is no such folder here)"
     install = groundingdino_command if backend == "groundingdino" else models_command
     check_installed(name, NEEDS[backend], install)
+    if choice.dtype in QUANTIZED:
+        check_installed(f"--dtype {choice.dtype}", ("accelerate", "bitsandbytes"), lambda: install_command("quantize"))
     if path is None:
         path, revision = _fetched(choice, preset)
     return ModelSource(choice, backend, path, revision, preset)
 
 
-def _check_options(choice: ModelChoice, backend: str, from_hub: bool) -> None:
+def _check_options(service: str, choice: ModelChoice, backend: str, from_hub: bool) -> None:
     """Raises InvalidInput: an option is given that the model cannot use."""
     rather = "leave it out, or name another --model"
     if parse_device(choice.device)[0] in ONNX_DEVICES and backend not in (EMBEDDED, "onnx"):
         raise InvalidInput("--device", f"is {choice.device}, which runs .onnx files, not {choice.model}; {rather}")
     if backend == EMBEDDED and choice.device not in ("auto", "cpu"):
         raise InvalidInput("--device", f"is {choice.device}, but the embedded model runs on the CPU; {rather}")
+    if choice.dtype in QUANTIZED and service not in QUANTIZES:
+        raise InvalidInput(
+            "--dtype",
+            f"is {choice.dtype}, which {' and '.join(QUANTIZES)} run, not {choice.model} in {service}; {rather}",
+        )
     if choice.dtype != "auto" and choice.dtype not in COMPUTES[backend]:
         computes = ", ".join(COMPUTES[backend]) or "the number type of its file"
         raise InvalidInput("--dtype", f"is {choice.dtype}, but {choice.model} computes in {computes}; {rather}")

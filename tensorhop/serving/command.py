@@ -30,7 +30,8 @@ Device = Annotated[
     ),
 ]
 Dtype = Annotated[
-    str, typer.Option(metavar="NAME", help="Run it with this number type: auto, float32, bfloat16 or float16.")
+    str,
+    typer.Option(metavar="NAME", help="Run it with this number type: auto, float32, bfloat16, float16, nf4 or int8."),
 ]
 Revision = Annotated[
     str,

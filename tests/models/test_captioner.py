@@ -11,7 +11,7 @@ from support import Serve, copied, out_of_memory
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from tensorhop.rpc.status import from_error
-from tensorhop.services.describe.captioner import one_line
+from tensorhop.services.describe.answers import one_line
 from tensorhop.services.describe.service import SERVICE
 from tensorhop.services.embedded.central import CentralObject
 from tensorhop.settings import current_settings

@@ -1,5 +1,6 @@
 """Checkpoints that cannot be served: one sentence says what is wrong with which, and nothing starts."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,25 @@ def test_devices_and_number_types_that_are_not_there(checkpoints: dict, monkeypa
     path = checkpoints["grounding-dino"]
     assert "--device is cuda, and this machine shows 0 GPUs" in refusal(DETECT, path, device="cuda")
     assert "--device is 'tpu'" in refusal(DETECT, path, device="tpu")
-    assert "--dtype is 'int8'; it must be auto, float32" in refusal(DETECT, path, dtype="int8")
+    assert "--dtype is 'int4'; it must be auto, float32" in refusal(DETECT, path, dtype="int4")
+
+
+def test_a_package_that_is_not_installed(chatters: dict, checkpoints: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("accelerate", "bitsandbytes"):
+        monkeypatch.setitem(sys.modules, name, None)
+    message = refusal(DESCRIBE, checkpoints["blip"], dtype="nf4")
+    assert "--dtype nf4 needs accelerate and bitsandbytes; install with: " in message
+    assert "bitsandbytes>=" in message
+    monkeypatch.setattr("transformers.models.smolvlm.processing_smolvlm.num2words", None)
+    message = refusal(DESCRIBE, chatters["smolvlm2"])
+    assert "needs a package that is not installed (Package `num2words` is required" in message
+
+    def wants_torchvision(*_: object, **__: object) -> None:
+        raise ValueError("it requires `torchvision` to be installed. Please install it.")
+
+    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", wants_torchvision)
+    message = refusal(DESCRIBE, checkpoints["blip"])
+    assert "needs a package that is not installed (it requires `torchvision`" in message
 
 
 def test_a_network_that_does_not_fit_the_device(checkpoints: dict, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +117,10 @@ def test_a_network_that_does_not_run_in_the_memory_there_is(checkpoints: dict, m
     assert "does not fit into memory: cpu is out of memory" in refusal(DETECT, checkpoints["grounding-dino"])
 
 
-def test_a_network_that_does_not_write_about_an_image_alone(checkpoints: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_does_not_write_about_a_photo(checkpoints: dict, monkeypatch: pytest.MonkeyPatch) -> None:
     def wants_text(*_: object, **__: object) -> None:
         raise ValueError("You have to specify text")
 
     monkeypatch.setattr("transformers.BlipProcessor.__call__", wants_text)
     message = refusal(DESCRIBE, checkpoints["blip"])
-    assert "is a blip network and does not write about an image alone (You have to specify text)" in message
+    assert "is a blip network and does not write about a photo (You have to specify text)" in message

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
-@pytest.mark.parametrize("extra", ["http", "models", "otel"])
+@pytest.mark.parametrize("extra", ["http", "models", "otel", "quantize"])
 def test_the_command_names_this_python_and_what_the_extra_needs(extra: str) -> None:
     words = shlex.split(install_command(extra))
     assert words[:4] == [sys.executable, "-m", "pip", "install"]

@@ -7,7 +7,7 @@ import pytest
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.presets import PRESETS
-from tensorhop.models.sources import DTYPES, EMBEDDED, ModelChoice, check_choice
+from tensorhop.models.sources import DTYPES, EMBEDDED, QUANTIZED, QUANTIZES, ModelChoice, check_choice
 from tensorhop.rpc.registry import models as services_with_model
 
 TORCH, ONNX = ["cpu", "cuda", "cuda:1"], ["tensorrt", "tensorrt:1", "openvino"]
@@ -83,6 +83,8 @@ def test_every_option_is_used_or_refused(service, folders):
         for option, values in VALUES.items():
             for value in values:
                 used = USED[kind].get(option, [])
+                if value in QUANTIZED and service not in QUANTIZES:
+                    used = []
                 choice = ModelChoice(model, **{option: value})
                 if used is True or value in used:
                     check_choice(service, choice, backends)
@@ -102,10 +104,10 @@ def test_what_is_no_device_is_refused_for_every_model(service, device, folders):
 
 
 @pytest.mark.parametrize("service", services_with_model())
-@pytest.mark.parametrize("dtype", ["fp16", "int8", "", "FP32", "half"])
+@pytest.mark.parametrize("dtype", ["fp16", "int4", "", "FP32", "half"])
 def test_what_is_no_dtype_is_refused_for_every_model(service, dtype, folders):
     for model in models_of(service, folders):
-        with pytest.raises(InvalidInput, match="must be auto, float32, bfloat16 or float16"):
+        with pytest.raises(InvalidInput, match="must be auto, float32, bfloat16, float16, nf4 or int8"):
             check_choice(service, ModelChoice(model, dtype=dtype), services_with_model()[service].models)
 
 

@@ -10,6 +10,7 @@ GROUNDING_DINO = f"{_HERE}.grounding_dino:GroundingDino"
 FAMILIES = {
     "grounding-dino": Family("GroundingDINO", GROUNDING_DINO),
     "mm-grounding-dino": Family("MM-GroundingDINO and LLMDet", GROUNDING_DINO),
+    "florence2": Family("Florence-2", f"{_HERE}.florence:Florence"),
 }
 
 

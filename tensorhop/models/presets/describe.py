@@ -22,7 +22,7 @@ def _preset(repo: str, licence: str = "", question: str = "", noncommercial: boo
 DESCRIBE: dict[str, ModelPreset] = {
     "blip-base": _preset("Salesforce/blip-image-captioning-base", BSD),
     "blip-large": _preset("Salesforce/blip-image-captioning-large", BSD),
-    "blip2-opt-2.7b": _preset("Salesforce/blip2-opt-2.7b", MIT),
+    "blip2-opt-2.7b": _preset("Salesforce/blip2-opt-2.7b", MIT, "Describe the main (central) object in this image"),
     "florence-2-base": _preset("florence-community/Florence-2-base", MIT, "<CAPTION>"),
     "florence-2-large": _preset("florence-community/Florence-2-large", MIT, "<CAPTION>"),
     "smolvlm2-256m": _preset("HuggingFaceTB/SmolVLM2-256M-Video-Instruct", APACHE, CENTRAL),
