@@ -1,5 +1,6 @@
 """Networks and their processors, loaded by transformers from a local directory, never from the internet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,24 @@ class Checkpoint:
         }
 
 
-def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
+def auto_processor(path: Path, options: dict[str, Any]) -> Any:
+    """A tokenizer and what prepares images, by transformers' AutoProcessor. Raises InvalidInput: a file is missing."""
+    _check_files(path)
+    return transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)
+
+
+def load(
+    source: ModelSource,
+    auto: Any,
+    wanted: str,
+    processor_of: Callable[[Path, dict[str, Any]], Any] = auto_processor,
+) -> Checkpoint:
     """Load a network and its processor.
 
     Args:
         auto: the class of transformers that picks the network for a config.json, such as AutoModelForImageTextToText.
         wanted: what to name instead, such as "a GroundingDINO"; for the error message.
+        processor_of: reads what prepares the network's input from a directory, with options of `from_pretrained`.
 
     Raises:
         InvalidInput: a file is missing, broken or does not fit the others; the
@@ -56,9 +69,10 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         config = transformers.AutoConfig.from_pretrained(path, **options)
     except Exception as error:  # a checkpoint can hold any files, so loading it can raise anything
         raise _unusable(path / "config.json", error) from error
-    _check_files(path)
     try:
-        processor = transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)
+        processor = processor_of(path, options)
+    except InvalidInput:
+        raise
     except Exception as error:
         raise _unusable(f"the processor in {path}", error) from error
     try:
