@@ -105,10 +105,11 @@ def omdet_turbo(out: Path) -> None:
         backbone_config=backbone,
         text_config={"model_type": "clip_text_model", **_text(tokenizer, 77)},
         image_size=SIDE,
+        apply_layernorm_after_vision_backbone=False,  # which is for timm's Swin
         text_projection_in_dim=32,
-        text_projection_out_dim=32,
+        text_projection_out_dim=16,
         task_encoder_hidden_dim=32,
-        class_embed_dim=32,
+        class_embed_dim=16,
         num_queries=20,
         encoder_hidden_dim=32,
         encoder_in_channels=[32, 64, 128],

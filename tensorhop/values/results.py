@@ -187,3 +187,4 @@ class Summary:
     seconds: float
     steps: list[StepSummary]
     alpha: str = ""  # how the photo's own alpha was used: "bound", "mask", or "" if the photo is opaque
+    detect_masks: int = 0  # for how many objects segment was left out, because detect made their masks
