@@ -51,7 +51,7 @@ def detect(request: CutoutRequest, phrases: list[str], steps: Steps, scope: Requ
 
     def build(shared: bool) -> Packet[Any]:
         image, payloads = request.image(scope, shared)
-        return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options), payloads)
+        return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options, masks=True), payloads)
 
     def ask() -> Packet[detect_pb2.DetectResponse]:
         return step.call("Detect", build, scope)

@@ -83,7 +83,10 @@ class DetectServicer:
         wanted, divided = divide(phrases, getattr(self.model, "parts", None))
         names = [name for name, _ in wanted]
         detections, warnings = self.batcher.one((image, names), key, context.add_callback)
-        detections = [replace(one, phrase_index=wanted[one.phrase_index][1]) for one in detections]
+        detections = [
+            replace(one, phrase_index=wanted[one.phrase_index][1], mask=one.mask if request.masks else None)
+            for one in detections
+        ]
         answer = Payloads()
         response = pb.DetectResponse(
             detections=[write_detection(one, answer) for one in detections],

@@ -40,7 +40,7 @@ class Checkpoint:
 
 def auto_processor(path: Path, options: dict[str, Any]) -> Any:
     """A tokenizer and what prepares images, by transformers' AutoProcessor. Raises InvalidInput: a file is missing."""
-    _check_files(path)
+    check_files(path)
     return transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)
 
 
@@ -102,7 +102,8 @@ def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
         raise InvalidInput("--model", f"{source.name} does not fit into the memory of {device}") from error
 
 
-def _check_files(path: Path) -> None:
+def check_files(path: Path) -> None:
+    """Raises InvalidInput: a directory holds no tokenizer, or nothing about the processor."""
     for what, names in (("tokenizer", _TOKENIZERS), ("processor configuration", _PROCESSORS)):
         if not any((path / name).is_file() for name in names):
             raise InvalidInput("--model", f"{path} holds no {what} ({' or '.join(names)}); get its files again")

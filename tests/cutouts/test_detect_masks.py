@@ -146,7 +146,8 @@ def test_a_client_of_detect_alone_gets_them(photo: np.ndarray, tmp_path: Path) -
     servicer = DetectServicer(Scripted(disc(REGION), None))
     server = Server(services()["detect"], servicer, f"unix:{tmp_path}/detect")
     with StepClient({"detect": server.address}) as steps:
-        first, second = steps.detect(photo, "cat").detections
+        first, second = steps.detect(photo, "cat", masks=True).detections
+        assert [one.mask for one in steps.detect(photo, "cat").detections] == [None, None]  # unless they are asked for
     server.stop(0).wait()
     assert first.mask is not None
     assert first.mask.region == REGION

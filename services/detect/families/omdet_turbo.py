@@ -15,7 +15,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.detect.families.detector import Prepared, ScoredBoxes, TransformersDetector, corners_of
 from tensorhop.services.detect.families.prompt import read_each
-from tensorhop.services.runtime.checkpoint import Checkpoint, load
+from tensorhop.services.runtime.checkpoint import Checkpoint, check_files, load
 from tensorhop.services.runtime.families import read_config
 from tensorhop.values.geometry import size_of
 
@@ -71,6 +71,7 @@ class OmDetTurbo(TransformersDetector[Prepared]):
 
 
 def _processor(path: Path, options: dict[str, Any]) -> SimpleNamespace:
+    check_files(path)
     return SimpleNamespace(
         tokenizer=transformers.AutoTokenizer.from_pretrained(path, **options),
         image_processor=transformers.AutoImageProcessor.from_pretrained(path, backend="pil", **options),

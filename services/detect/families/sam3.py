@@ -16,7 +16,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.detect.families.detector import Prepared, ScoredBoxes, TransformersDetector
 from tensorhop.services.detect.families.prompt import read_each
-from tensorhop.services.runtime.checkpoint import Checkpoint, load
+from tensorhop.services.runtime.checkpoint import Checkpoint, check_files, load
 from tensorhop.values.geometry import Region, Size, size_of
 from tensorhop.values.results import VISIBLE, Mask
 
@@ -83,6 +83,7 @@ def _processor(path: Path, options: dict[str, Any]) -> SimpleNamespace:
     SAM 3's own processor needs torchvision, which is no part of `make models`. It resizes in the same way: the pixels
     differ by at most one of 255 levels.
     """
+    check_files(path)
     return SimpleNamespace(
         tokenizer=transformers.AutoTokenizer.from_pretrained(path, **options),
         image_processor=ViTImageProcessorPil.from_pretrained(path, **options),
