@@ -31,7 +31,6 @@ from transformers import (
     RTDetrV2ForObjectDetection,
     Sam3Config,
     Sam3Model,
-    Sam3VideoConfig,
 )
 from transformers.models.detr.image_processing_pil_detr import DetrImageProcessorPil
 from transformers.models.owlv2.image_processing_pil_owlv2 import Owlv2ImageProcessorPil

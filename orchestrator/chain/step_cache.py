@@ -35,9 +35,7 @@ class StepCache:
     def _digest(self) -> bytes:
         return digest_of(self._photo)
 
-    def answer(
-        self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], Packet[M]]
-    ) -> Packet[M]:
+    def answer(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], Packet[M]]) -> Packet[M]:
         """A step's one answer for the photo, with what lies beside it.
 
         Args:

@@ -14,6 +14,7 @@ from tensorhop.values.phrases import list_parts
 
 FILE = Path(__file__).parent / "vocabulary.toml"
 
+
 @dataclass(frozen=True)
 class Concept:
     """A word and the classes it covers."""

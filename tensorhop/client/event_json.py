@@ -21,7 +21,7 @@ def event_json(event: object) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value with its dataclasses as dicts without pixels, its tuples as lists, and its floats rounded to four decimals."""
+    """A value: its dataclasses as dicts without pixels, tuples as lists, and floats rounded to four decimals."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in dataclasses.fields(value) if field.name not in _PIXELS]
         return {name: plain(getattr(value, name)) for name in names}

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import make_tiny_detectors
 import make_tiny_models
 import numpy as np
 import pytest
@@ -23,6 +24,12 @@ PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Directories by the names in tools/make_tiny_models.py."""
     return make_tiny_models.make(tmp_path_factory.mktemp("checkpoints"))
+
+
+@pytest.fixture(scope="session")
+def detectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Directories by the names in tools/make_tiny_detectors.py."""
+    return make_tiny_detectors.make(tmp_path_factory.mktemp("detectors"))
 
 
 @pytest.fixture(autouse=True)

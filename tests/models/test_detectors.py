@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import make_tiny_detectors
 import numpy as np
 import pytest
 import torch
+from make_tiny_detectors import LABELS, SIDE
 from PIL import Image
 from support import Serve, copied, out_of_memory
 from test_grounding_dino import ALL, ask, detected, fault_in
@@ -35,13 +35,7 @@ from tensorhop.wire.messages import corners
 PHRASES = ["Red cup", "cat", "hot dogs"]  # OWLv2, OmDet-Turbo and SAM 3 read them; the others know a label for each
 GROUNDED, CLOSED = ["owlv2", "omdet-turbo", "sam3"], ["rt-detrv2", "d-fine", "rf-detr"]
 each_family = pytest.mark.parametrize("name", [*GROUNDED, *CLOSED])
-SIDES = (make_tiny_detectors.SIDE, make_tiny_detectors.SIDE)
-
-
-@pytest.fixture(scope="session")
-def detectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Directories by the names in tools/make_tiny_detectors.py."""
-    return make_tiny_detectors.make(tmp_path_factory.mktemp("detectors"))
+SIDES = (SIDE, SIDE)
 
 
 Found = dict[str, Any]  # boxes, scores, and labels: which phrase
@@ -91,10 +85,8 @@ def closed_set(path: Path, image: np.ndarray) -> Found:
     else:
         processor = AutoImageProcessor.from_pretrained(path, backend="pil")
         inputs = processor(images=Image.fromarray(image), return_tensors="pt")
-    (found,) = processor.post_process_object_detection(
-        network(**inputs), threshold=-1, target_sizes=[image.shape[:2]]
-    )
-    phrase_of = {make_tiny_detectors.LABELS.index(label): index for index, label in enumerate(("cup", "cat", "hot dog"))}
+    (found,) = processor.post_process_object_detection(network(**inputs), threshold=-1, target_sizes=[image.shape[:2]])
+    phrase_of = {LABELS.index(label): index for index, label in enumerate(("cup", "cat", "hot dog"))}
     known = torch.tensor([int(label) in phrase_of for label in found["labels"]])
     found = {field: values[known] for field, values in found.items()}
     return {**found, "labels": torch.tensor([phrase_of[int(label)] for label in found["labels"]])}
@@ -126,9 +118,7 @@ BY_HAND: dict[str, Callable[[Path, np.ndarray], Found]] = {
 
 
 @each_family
-def test_the_service_finds_what_transformers_finds(
-    serve: Serve, detectors: dict, photos: list, name: str
-) -> None:
+def test_the_service_finds_what_transformers_finds(serve: Serve, detectors: dict, photos: list, name: str) -> None:
     address, _ = serve(SERVICE, detectors[name])
     for photo in photos[:2]:
         with torch.no_grad():
@@ -227,9 +217,7 @@ def test_a_phrase_that_is_too_long_loses_its_end(
     _, model = serve(SERVICE, detectors[name])
     phrase = "cat " * 80
     ((found, warnings),) = model.predict([photos[0]], [["cup", phrase]], **ALL)
-    assert warnings == [
-        f"The model reads {most} tokens of a phrase, and {phrase!r} has 82: its end was left out."
-    ]
+    assert warnings == [f"The model reads {most} tokens of a phrase, and {phrase!r} has 82: its end was left out."]
     assert {one.label for one in found} <= {"cup", phrase}
     ((_, warnings),) = model.predict([photos[0]], [["cat " * (most - 2)]], **ALL)
     assert warnings == []
@@ -363,4 +351,3 @@ def test_a_tokenizer_that_is_missing_is_named(detectors: dict, tmp_path: Path) -
         (path / "tokenizer.json").unlink()
         with pytest.raises(InvalidInput, match="no tokenizer"):
             SERVICE.load(ModelChoice(str(path), device="cpu"))
-

@@ -20,9 +20,9 @@ from tensorhop.services.runtime.families import read_config
 from tensorhop.values.geometry import size_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Labelled(Prepared):
-    phrase_of: np.ndarray = None  # type: ignore[assignment]  # for each label its phrase, or -1
+    phrase_of: np.ndarray  # labels, int: the phrase that names each, or -1
 
 
 class ClosedSet(TransformersDetector[_Labelled]):
@@ -58,7 +58,13 @@ class ClosedSet(TransformersDetector[_Labelled]):
             "it answers with the objects of labels that no phrase names."
             for index in unknown
         ]
-        return _Labelled(size_of(image), {"pixel_values": pixels}, warnings, frozenset(unknown), phrase_of)
+        return _Labelled(
+            size=size_of(image),
+            inputs={"pixel_values": pixels},
+            warnings=warnings,
+            unknown=frozenset(unknown),
+            phrase_of=phrase_of,
+        )
 
     def _scored(self, batch: Sequence[_Labelled], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
         answer = self._checkpoint.network(**inputs)

@@ -21,10 +21,10 @@ LONGEST = 16
 _PADDING = (124, 116, 104)  # ImageNet's mean colour, which the network sees as zero
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Prompted(Prepared):
-    padded: Size = Size(0, 0)  # of what the network sees of the photo
-    prompt: Prompt = Prompt((), (), 0)
+    padded: Size  # of what the network sees of the photo
+    prompt: Prompt
 
 
 class GroundingDino(TransformersDetector[_Prompted]):
@@ -55,7 +55,9 @@ class GroundingDino(TransformersDetector[_Prompted]):
             "token_type_ids": torch.zeros_like(ids),
             "attention_mask": torch.ones_like(ids),
         }
-        return _Prompted(size_of(image), inputs, prompt.warnings, padded=size_of(seen), prompt=prompt)
+        return _Prompted(
+            size=size_of(image), inputs=inputs, warnings=prompt.warnings, padded=size_of(seen), prompt=prompt
+        )
 
     def _scored(self, batch: Sequence[_Prompted], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
         answer = self._checkpoint.network(**inputs)

@@ -30,8 +30,8 @@ class Labels:
     def find(self, phrase: str) -> frozenset[int]:
         """The numbers of the labels that a phrase names; none if it names none.
 
-        A phrase is a label, or by the embedded vocabulary another word for one, such as "man" for "person". Otherwise it
-        names the label in it, such as "cup" in "a cup of tea", if it is no word of the vocabulary as a whole.
+        A phrase is a label, or by the embedded vocabulary another word for one, such as "man" for "person". Otherwise
+        it names the label in it, such as "cup" in "a cup of tea", if it is no word of the vocabulary as a whole.
         """
         if (whole := self._table.whole(phrase)) is not None:
             return whole

@@ -45,6 +45,4 @@ class Owlv2(TransformersDetector[Prepared]):
         found = self._checkpoint.processor.post_process_grounded_object_detection(
             answer, threshold=-1, target_sizes=[(item.size.height, item.size.width) for item in batch]
         )
-        return [
-            ScoredBoxes(*(one[name].cpu().numpy() for name in ("boxes", "labels", "scores"))) for one in found
-        ]
+        return [ScoredBoxes(*(one[name].cpu().numpy() for name in ("boxes", "labels", "scores"))) for one in found]

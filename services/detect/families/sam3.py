@@ -43,7 +43,7 @@ class Sam3(TransformersDetector[Prepared]):
     def _scored(self, batch: Sequence[Prepared], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
         network = self._checkpoint.network
         seen = network.get_vision_features(inputs["pixel_values"])
-        found = []  # for each phrase: corners (photos x boxes x 4), scores (photos x boxes), masks (photos x boxes x ...)
+        found = []  # for each phrase the corners, scores and coarse masks: photos x boxes x ... each
         for phrase in range(inputs["input_ids"].shape[1]):
             tokens = {name: inputs[name][:, phrase] for name in ("input_ids", "attention_mask")}
             answer = network(vision_embeds=seen, **tokens)
