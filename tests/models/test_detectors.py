@@ -23,13 +23,18 @@ from transformers import (
     Sam3VideoConfig,
 )
 
+from tensorhop.client.pipeline import PipelineClient
 from tensorhop.client.steps import StepClient
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
+from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.rpc.server import Server
 from tensorhop.services.detect.families import FAMILIES, detector
 from tensorhop.services.detect.service import SERVICE
 from tensorhop.v1 import fault_pb2
 from tensorhop.values.geometry import size_of
+from tensorhop.values.results import ObjectResult, Summary
 from tensorhop.wire.messages import corners
 
 PHRASES = ["Red cup", "cat", "hot dogs"]  # OWLv2, OmDet-Turbo and SAM 3 read them; the others know a label for each
@@ -79,9 +84,9 @@ def closed_set(path: Path, image: np.ndarray) -> Found:
     network = AutoModelForObjectDetection.from_pretrained(path).eval()
     if network.config.model_type == "rf_detr":
         processor = AutoImageProcessor.from_pretrained(path.parent / "rt-detrv2", backend="pil")
-        small = np.array(Image.fromarray(image).resize(SIDES, Image.Resampling.BILINEAR), np.float32) / 255
-        normal = (small - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-        inputs: Any = {"pixel_values": torch.from_numpy(normal.transpose(2, 0, 1)[None]).float()}
+        normal = (image / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+        pixels = torch.from_numpy(normal.transpose(2, 0, 1)[None]).float()
+        inputs: Any = {"pixel_values": torch.nn.functional.interpolate(pixels, SIDES, mode="bilinear")}
     else:
         processor = AutoImageProcessor.from_pretrained(path, backend="pil")
         inputs = processor(images=Image.fromarray(image), return_tensors="pt")
@@ -315,6 +320,22 @@ def _save(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     from safetensors.torch import save_file
 
     save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_the_chain_needs_no_segment(serve: Serve, detectors: dict, photos: list, servers: dict, tmp_path: Path) -> None:
+    """SAM 3 as detect, and no segment service: the objects are cut out, and the summary says why."""
+    told = {name: servers[name].address for name in ("describe", "postprocess")}
+    told |= {"detect": serve(SERVICE, detectors["sam3"])[0], "segment": f"unix:{tmp_path}/nobody"}
+    steps = Steps.connect(PIPELINE, told)
+    front = Server(PIPELINE, PIPELINE.make_servicer(steps), "127.0.0.1:0")
+    with PipelineClient(front.address) as client:
+        *events, summary = client.process(photos[1], phrases=["cat"], max_objects=2, score_threshold=0.0)
+    front.stop(0).wait()
+    steps.close()
+    assert isinstance(summary, Summary)
+    assert (summary.objects, summary.faults, summary.detect_masks) == (2, 0, 2)
+    assert [step.step for step in summary.steps] == ["detect", "postprocess"]
+    assert sum(isinstance(event, ObjectResult) for event in events) == 2
 
 
 # What is refused.

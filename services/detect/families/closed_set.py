@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 import torch
 import transformers
@@ -86,6 +87,18 @@ def _processor(path: Path, options: dict[str, Any]) -> Any:
     return transformers.AutoImageProcessor.from_pretrained(path, backend="pil", **options)
 
 
-def _rf_detr_processor(path: Path, options: dict[str, Any]) -> DetrImageProcessorPil:
-    """RF-DETR's own needs torchvision, which is no part of `make models`. DETR's prepares photos in the same way."""
-    return DetrImageProcessorPil.from_pretrained(path, **options)
+class _RfDetrImages(DetrImageProcessorPil):  # type: ignore[misc]
+    """RF-DETR's preparation of photos. Its own class needs torchvision, which is no part of `make models`.
+
+    It is DETR's but for the resizing, which is bilinear without a filter against aliasing.
+    """
+
+    def resize(self, image: np.ndarray, size: Any, resample: Any = None, **more: Any) -> np.ndarray:
+        height, width = super().resize(image, size, resample, **more).shape[-2:]
+        pixels = image.transpose(1, 2, 0).astype(np.float32)
+        resized: np.ndarray = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+        return resized.transpose(2, 0, 1)
+
+
+def _rf_detr_processor(path: Path, options: dict[str, Any]) -> _RfDetrImages:
+    return _RfDetrImages.from_pretrained(path, **options)

@@ -17,7 +17,7 @@ class Labels:
         by_word: dict[str, set[int]] = {}
         for index, name in known.items():
             for word in name.replace("_", " ").split("/"):
-                by_word.setdefault(word.strip(), set()).add(index)
+                by_word.setdefault(word.strip().lower(), set()).add(index)
         self._count = len(known)
         self._table = PhraseTable((word, frozenset(indices)) for word, indices in by_word.items())
         self._concepts = [

@@ -1,7 +1,7 @@
 """Detection of the objects that phrases name by OmDet-Turbo, run by transformers."""
 
-import importlib.util
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -11,8 +11,8 @@ import torch
 import transformers
 from PIL import Image
 
-from tensorhop.errors import InvalidInput
-from tensorhop.models.sources import ModelSource
+from tensorhop.extras import pip_install
+from tensorhop.models.sources import ModelSource, check_installed
 from tensorhop.services.detect.families.detector import Prepared, ScoredBoxes, TransformersDetector, corners_of
 from tensorhop.services.detect.families.prompt import read_each
 from tensorhop.services.runtime.checkpoint import Checkpoint, check_files, load
@@ -37,10 +37,9 @@ class OmDetTurbo(TransformersDetector[Prepared]):
     def _load(self, source: ModelSource) -> Checkpoint:
         config = read_config(source)
         backbone = config.get("backbone_config") or {"model_type": "timm_backbone"}  # transformers' default
-        if backbone.get("model_type") == "timm_backbone" and importlib.util.find_spec("timm") is None:
-            raise InvalidInput(
-                "--model", f"{source.name} needs timm for its backbone; install with: pip install timm, and torchvision"
-            )
+        if backbone.get("model_type") == "timm_backbone":
+            packages = ("timm", "torchvision")
+            check_installed(source.name, packages, partial(pip_install, *packages))
         return load(source, transformers.AutoModelForZeroShotObjectDetection, "an OmDet-Turbo", _processor)
 
     def _prepare(self, image: np.ndarray, phrases: Sequence[str]) -> Prepared:

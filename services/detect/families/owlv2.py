@@ -1,6 +1,5 @@
 """Detection of the objects that phrases name by OWLv2, run by transformers."""
 
-import importlib.util
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -9,8 +8,7 @@ import torch
 import transformers
 from PIL import Image
 
-from tensorhop.errors import InvalidInput
-from tensorhop.models.sources import ModelSource
+from tensorhop.models.sources import ModelSource, check_installed
 from tensorhop.services.detect.families.detector import Prepared, ScoredBoxes, TransformersDetector
 from tensorhop.services.detect.families.prompt import read_each
 from tensorhop.services.runtime.checkpoint import Checkpoint, load
@@ -27,8 +25,7 @@ class Owlv2(TransformersDetector[Prepared]):
     score_threshold: ClassVar[float] = 0.1  # its scores are low; transformers' default, too
 
     def _load(self, source: ModelSource) -> Checkpoint:
-        if importlib.util.find_spec("scipy") is None:  # the processor would find it missing at the first photo
-            raise InvalidInput("--model", f"{source.name} needs scipy; install with: pip install scipy")
+        check_installed(source.name, ["scipy"])  # the processor would find it missing at the first photo
         return load(source, transformers.AutoModelForZeroShotObjectDetection, "an OWLv2")
 
     def _prepare(self, image: np.ndarray, phrases: Sequence[str]) -> Prepared:

@@ -28,10 +28,11 @@ LEVEL = 1 / 255 / 0.224  # one level of a colour, as the networks see it
 def agree(found: list[Detection], expected: dict[str, np.ndarray]) -> np.ndarray:
     """The same boxes and scores, as near as pixels that differ by one level let them be; which of theirs each is."""
     assert len(found) == len(expected["scores"]) > 0
-    boxes = np.array([one.box for one in found])
-    partner: np.ndarray = np.abs(boxes[:, None] - expected["boxes"]).max(axis=2).argmin(axis=1)
+    boxes, scores = np.array([one.box for one in found]), np.array([one.score for one in found])
+    distance = np.abs(boxes[:, None] - expected["boxes"]).max(axis=2)
+    partner: np.ndarray = (distance + 100 * np.abs(scores[:, None] - expected["scores"])).argmin(axis=1)
     np.testing.assert_allclose(boxes, expected["boxes"][partner], atol=1.0)
-    np.testing.assert_allclose([one.score for one in found], expected["scores"][partner], atol=0.01)
+    np.testing.assert_allclose(scores, expected["scores"][partner], atol=0.01)
     assert [one.phrase_index for one in found] == list(expected["labels"][partner])
     return partner
 
