@@ -67,7 +67,7 @@ class ClosedSet(TransformersDetector[_Labelled]):
             phrase_of=phrase_of,
         )
 
-    def _scored(self, batch: Sequence[_Labelled], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
+    def _scored(self, batch: Sequence[_Labelled], inputs: dict[str, torch.Tensor], least: float) -> list[ScoredBoxes]:
         answer = self._checkpoint.network(**inputs)
         answer.logits, answer.pred_boxes = answer.logits.float(), answer.pred_boxes.float()
         found = RTDetrImageProcessorPil.post_process_object_detection(

@@ -71,8 +71,14 @@ class TransformersDetector(ABC, Generic[P]):
         """A photo (height x width x 3, uint8, sRGB) and at least one phrase. Raises InvalidInput."""
 
     @abstractmethod
-    def _scored(self, batch: Sequence[P], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
-        """Run the network on a batch: its photos, and their inputs stacked and on the network's device."""
+    def _scored(self, batch: Sequence[P], inputs: dict[str, torch.Tensor], least: float) -> list[ScoredBoxes]:
+        """Run the network on a batch.
+
+        Args:
+            batch: the photos.
+            inputs: theirs, stacked, on the network's device.
+            least: the least score, 0 to 1; boxes below it may be left out.
+        """
 
     def warm_up(self) -> None:
         self.predict([np.full((64, 64, 3), 127, np.uint8)], [["cat"]])
@@ -110,7 +116,7 @@ class TransformersDetector(ABC, Generic[P]):
                 items.append(self._prepare(image, asked))
             for batch in self._batches(items):
                 together = [items[index] for index in batch]
-                for index, boxes in zip(batch, self._run(together), strict=True):
+                for index, boxes in zip(batch, self._run(together, score_threshold), strict=True):
                     item = items[index]
                     found[index] = detections(item, phrases[index], boxes, score_threshold, iou_threshold)
         return [(found[index], item.warnings) for index, item in enumerate(items)]
@@ -123,10 +129,10 @@ class TransformersDetector(ABC, Generic[P]):
         most = self.largest_batch
         return [group[start : start + most] for group in groups.values() for start in range(0, len(group), most)]
 
-    def _run(self, batch: Sequence[P]) -> list[ScoredBoxes]:
+    def _run(self, batch: Sequence[P], least: float) -> list[ScoredBoxes]:
         inputs = {name: torch.stack([item.inputs[name] for item in batch]) for name in batch[0].inputs}
         with memory_of(self._checkpoint.device), torch.inference_mode():
-            return self._scored(batch, self._checkpoint.to_device(inputs))
+            return self._scored(batch, self._checkpoint.to_device(inputs), least)
 
 
 def detections(

@@ -59,7 +59,7 @@ class GroundingDino(TransformersDetector[_Prompted]):
             size=size_of(image), inputs=inputs, warnings=prompt.warnings, padded=size_of(seen), prompt=prompt
         )
 
-    def _scored(self, batch: Sequence[_Prompted], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
+    def _scored(self, batch: Sequence[_Prompted], inputs: dict[str, torch.Tensor], least: float) -> list[ScoredBoxes]:
         answer = self._checkpoint.network(**inputs)
         logits, boxes = answer.logits.float().cpu().numpy(), answer.pred_boxes.float().cpu().numpy()
         return [scored(item, *one) for item, *one in zip(batch, logits, boxes, strict=True)]

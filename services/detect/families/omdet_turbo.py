@@ -56,7 +56,7 @@ class OmDetTurbo(TransformersDetector[Prepared]):
         }
         return Prepared(size_of(image), inputs, warnings)
 
-    def _scored(self, batch: Sequence[Prepared], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
+    def _scored(self, batch: Sequence[Prepared], inputs: dict[str, torch.Tensor], least: float) -> list[ScoredBoxes]:
         count = inputs["classes_input_ids"].shape[1]
         rows = {name: tensor.flatten(0, 1) for name, tensor in inputs.items() if name.startswith("classes_")}
         structure = torch.full((len(batch),), count, device=self._checkpoint.device)

@@ -35,7 +35,7 @@ class Owlv2(TransformersDetector[Prepared]):
         inputs = {"pixel_values": pixels.float(), **{name: tokens[name] for name in ("input_ids", "attention_mask")}}
         return Prepared(size_of(image), inputs, warnings)
 
-    def _scored(self, batch: Sequence[Prepared], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
+    def _scored(self, batch: Sequence[Prepared], inputs: dict[str, torch.Tensor], least: float) -> list[ScoredBoxes]:
         tokens = {name: inputs[name].flatten(0, 1) for name in ("input_ids", "attention_mask")}  # a row a phrase
         answer = self._checkpoint.network(pixel_values=inputs["pixel_values"], **tokens)
         answer.logits, answer.pred_boxes = answer.logits.float(), answer.pred_boxes.float()

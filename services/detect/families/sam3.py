@@ -40,36 +40,42 @@ class Sam3(TransformersDetector[Prepared]):
         inputs = {"pixel_values": pixels, **{name: tokens[name] for name in ("input_ids", "attention_mask")}}
         return Prepared(size_of(image), inputs, warnings)
 
-    def _scored(self, batch: Sequence[Prepared], inputs: dict[str, torch.Tensor]) -> list[ScoredBoxes]:
+    def _scored(self, batch: Sequence[Prepared], inputs: dict[str, torch.Tensor], least: float) -> list[ScoredBoxes]:
         network = self._checkpoint.network
         seen = network.get_vision_features(inputs["pixel_values"])
-        found = []  # for each phrase the corners, scores and coarse masks: photos x boxes x ... each
+        found: list[list[list[np.ndarray]]] = [[] for _ in batch]  # for each phrase the corners, scores, coarse masks
         for phrase in range(inputs["input_ids"].shape[1]):
             tokens = {name: inputs[name][:, phrase] for name in ("input_ids", "attention_mask")}
             answer = network(vision_embeds=seen, **tokens)
             scores = answer.pred_logits.float().sigmoid() * answer.presence_logits.float().sigmoid()
-            masks = answer.pred_masks.float().sigmoid()
-            found.append([tensor.cpu().numpy() for tensor in (answer.pred_boxes.float(), scores, masks)])
-        corners, scores, masks = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
-        phrases = np.repeat(np.arange(len(found)), corners.shape[1] // len(found))
-        return [
-            ScoredBoxes(
-                corners[place] * np.tile(np.array(item.size, np.float32), 2),
-                phrases,
-                scores[place],
-                partial(_mask, masks[place], item.size),
-            )
-            for place, item in enumerate(batch)
-        ]
+            for place, own in enumerate(scores):
+                kept = own >= least  # a phrase's coarse masks of all boxes would be 17 MB
+                masks = (255 * answer.pred_masks[place][kept].float().sigmoid()).round().to(torch.uint8)
+                boxes = answer.pred_boxes[place][kept].float()
+                found[place].append([tensor.cpu().numpy() for tensor in (boxes, own[kept], masks)])
+        return [_joined(item.size, parts) for item, parts in zip(batch, found, strict=True)]
+
+
+def _joined(size: Size, parts: list[list[np.ndarray]]) -> ScoredBoxes:
+    """The boxes of all phrases in a photo of that size.
+
+    Args:
+        parts: for each phrase its boxes' corners (n x 4, float32, as fractions of the photo), scores (n, float32) and
+            coarse masks (n x height x width, uint8).
+    """
+    corners, scores, masks = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    phrases = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    return ScoredBoxes(corners * np.tile(np.array(size, np.float32), 2), phrases, scores, partial(_mask, masks, size))
 
 
 def _mask(coarse: np.ndarray, size: Size, box: int) -> Mask | None:
     """The mask of a box in a photo of that size; None if it is empty.
 
     Args:
-        coarse: boxes x height x width, float32, 0 to 1: the probability of each place of a coarse map.
+        coarse: boxes x height x width, uint8: the probability of each place of a coarse map, times 255.
     """
-    alpha = np.rint(255 * cv2.resize(coarse[box], size, interpolation=cv2.INTER_LINEAR)).astype(np.uint8)
+    resized: np.ndarray = cv2.resize(coarse[box].astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+    alpha = np.rint(resized).astype(np.uint8)
     x, y, width, height = cv2.boundingRect((alpha > VISIBLE * 255).astype(np.uint8))
     if not width:
         return None
