@@ -100,6 +100,7 @@ SCHEMAS: dict[str, Schema] = {
             "seconds": NUMBER,
             "steps": array(ref("Step")),
             "alpha": {"type": "string", "enum": ["", "bound", "mask"]},
+            "detect_masks": WHOLE,
         }
     ),
     "Result": record(

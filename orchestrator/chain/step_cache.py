@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 
 from tensorhop.errors import InvalidInput
 from tensorhop.observe import metrics
@@ -35,8 +35,8 @@ class StepCache:
     def _digest(self) -> bytes:
         return digest_of(self._photo)
 
-    def message(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], M]) -> M:
-        """A step's one answer for the photo.
+    def answer(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], Packet[M]]) -> Packet[M]:
+        """A step's one answer for the photo, with what lies beside it.
 
         Args:
             parameters: all else that it depends on.
@@ -51,15 +51,15 @@ class StepCache:
                 metrics.cache_miss(step.name)
                 try:
                     answer = ask()
-                    claim.keep(answer.SerializeToString())
+                    claim.keep(encode(answer))
                     return answer
                 finally:
                     claim.give_up()
             value = self._value(claim)
             if value is not None:
                 try:
-                    answer = kind.FromString(value)
-                except DecodeError:
+                    answer = decode(kind, value)
+                except InvalidInput:
                     return ask()  # somebody else wrote into the store
                 self._note(step)
                 return answer

@@ -55,6 +55,7 @@ def process(packet: Packet[pb.ProcessRequest], steps: Steps, scope: RequestScope
         seconds=scope.seconds(),
         steps=scope.steps(steps),
         alpha=request.alpha_use,
+        detect_masks=len(request.detected.keys() - request.known.keys()),
     )
     yield Packet(summary, Payloads())
 

@@ -65,6 +65,7 @@ class CutoutRequest:
     max_parallel: int
     cache: StepCache  # what is known already of its answers
     known: dict[int, Mask] = field(default_factory=dict)  # masks that the photo's alpha is, by the object's place
+    detected: dict[int, Mask] = field(default_factory=dict)  # masks that detect made with its boxes, likewise
     images: dict[bool, tuple[image_pb2.Image, Payloads]] = field(default_factory=dict)
 
     @property

@@ -38,39 +38,45 @@ def describe(request: CutoutRequest, steps: Steps, scope: RequestScope) -> pb.De
         image, payloads = request.image(scope, shared)
         return Packet(describe_pb2.DescribeRequest(image=image, options=options), payloads)
 
-    def ask() -> describe_pb2.DescribeResponse:
-        answer: describe_pb2.DescribeResponse = step.call("Describe", build, scope).message
-        return answer
+    def ask() -> Packet[describe_pb2.DescribeResponse]:
+        return step.call("Describe", build, scope)
 
-    answer = request.cache.message(step, [canonical(options)], describe_pb2.DescribeResponse, ask)
+    answer, _ = request.cache.answer(step, [canonical(options)], describe_pb2.DescribeResponse, ask)
     return pb.Description(text=answer.text, score=answer.score, region=answer.region)
 
 
 def detect(request: CutoutRequest, phrases: list[str], steps: Steps, scope: RequestScope) -> pb.Detections:
-    """Where the objects are that the phrases name, best first."""
+    """Where the objects are that the phrases name, best first. Masks that come with them go to the request."""
     step, options = steps["detect"], write_detect(request.detect)
 
     def build(shared: bool) -> Packet[Any]:
         image, payloads = request.image(scope, shared)
-        return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options), payloads)
+        return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options, masks=True), payloads)
 
-    def ask() -> detect_pb2.DetectResponse:
-        answer: detect_pb2.DetectResponse = step.call("Detect", build, scope).message
-        return answer
+    def ask() -> Packet[detect_pb2.DetectResponse]:
+        return step.call("Detect", build, scope)
 
     parameters = [canonical(options), *(phrase.encode() for phrase in phrases)]
-    answer = request.cache.message(step, parameters, detect_pb2.DetectResponse, ask)
+    answer, payloads = request.cache.answer(step, parameters, detect_pb2.DetectResponse, ask)
     found, most, warnings = len(answer.detections), request.max_objects, list(answer.warnings)
     if found > most:
         warnings.append(f"{found} objects were found, and max_objects is {most}: the best {most} are cut out.")
-    return pb.Detections(detections=answer.detections[:most], warnings=warnings)
+    detections = pb.Detections(detections=answer.detections[:most], warnings=warnings)
+    for place, one in enumerate(detections.detections):
+        if one.HasField("mask"):
+            request.detected[place] = read_mask(one.mask, payloads, request.size, f"detections[{place}].mask")
+            one.ClearField("mask")  # it goes on with the object
+    return detections
 
 
 def segment(
     request: CutoutRequest, objects: list[detect_pb2.Detection], steps: Steps, scope: RequestScope
 ) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
-    """Index and mask, or fault, of each object; the caller's own masks if there are any. The alpha bounds all."""
-    masks = dict(enumerate(request.masks)) or request.known
+    """Index and mask, or fault, of each object. The alpha bounds all.
+
+    The caller's own masks come before those that the photo's alpha is, those before detect's, and those before segment.
+    """
+    masks = dict(enumerate(request.masks)) or {**request.detected, **request.known}
     outcomes = chain(masks.items(), segmented(request, objects, masks, steps, scope))
     for index, outcome in outcomes:
         yield index, bounded(outcome, request.alpha) if isinstance(outcome, Mask) else outcome

@@ -108,6 +108,7 @@ class Reporter:
             case Summary():
                 models = dict.fromkeys(step.model for step in event.steps if step.model)
                 count = f"{event.objects} cut-out{'' if event.objects == 1 else 's'}"
+                count += f" ({event.detect_masks} with detect's mask)" if event.detect_masks else ""
                 self.line("done", f"{count}, models: {', '.join(models) or 'none needed'}", event.seconds)
         if not task.line:
             self.write(task, {**event_json(event), **({"file": file} if file else {})})

@@ -32,7 +32,7 @@ class Detector(Model, Protocol):
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
     ) -> list[tuple[list[Detection], list[str]]]:
-        """The detections in each photo, best first, and warnings.
+        """The detections in each photo, best first, and warnings. A model may give each its mask, with uint8 alpha.
 
         Args:
             images: height x width x 3 each, uint8, sRGB.
@@ -83,11 +83,17 @@ class DetectServicer:
         wanted, divided = divide(phrases, getattr(self.model, "parts", None))
         names = [name for name, _ in wanted]
         detections, warnings = self.batcher.one((image, names), key, context.add_callback)
-        detections = [replace(one, phrase_index=wanted[one.phrase_index][1]) for one in detections]
+        detections = [
+            replace(one, phrase_index=wanted[one.phrase_index][1], mask=one.mask if request.masks else None)
+            for one in detections
+        ]
+        answer = Payloads()
         response = pb.DetectResponse(
-            detections=map(write_detection, detections), warnings=divided + warnings, model=write_model(self.model)
+            detections=[write_detection(one, answer) for one in detections],
+            warnings=divided + warnings,
+            model=write_model(self.model),
         )
-        return Packet(response, Payloads())
+        return Packet(response, answer)
 
     def _predict(
         self, items: Sequence[tuple[np.ndarray, list[str]]], key: Key

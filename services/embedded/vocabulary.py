@@ -1,7 +1,6 @@
 """The vocabulary of the embedded models: from phrases to classes of the network, and back."""
 
 import functools
-import re
 import threading
 import tomllib
 from dataclasses import dataclass
@@ -10,24 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tensorhop.services.embedded.phrase_table import PhraseTable
 from tensorhop.values.phrases import list_parts
 
 FILE = Path(__file__).parent / "vocabulary.toml"
-
-_ARTICLES = {
-    "a", "an", "the", "this", "these", "those", "my", "your", "his", "her", "its", "our", "their", "some", "one",
-}  # fmt: skip
-# The words after one of these say where the object is or what is with it: "a dog with a hat".
-_PREPOSITIONS = {
-    "with", "on", "in", "at", "by", "from", "near", "under", "behind", "beside", "above", "against", "between", "next",
-    "wearing", "holding", "sitting", "standing", "lying", "looking", "and", "for", "inside", "without", "that", "which",
-}  # fmt: skip
-_IRREGULAR = {
-    "people": "person", "men": "man", "women": "woman", "children": "child", "mice": "mouse", "geese": "goose",
-    "oxen": "ox", "knives": "knife", "wolves": "wolf", "leaves": "leaf", "loaves": "loaf", "shelves": "shelf",
-    "calves": "calf", "scarves": "scarf", "wives": "wife", "feet": "foot", "teeth": "tooth", "fungi": "fungus",
-    "cacti": "cactus", "firemen": "fireman", "policemen": "policeman",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,9 +77,7 @@ class Vocabulary:
             (word, self._groups[name]) for name, group in table["groups"].items() for word in group.get("words", [])
         ]
         single = [(word, _concept(word, members)) for word, members in classes.items()]
-        self._phrases: dict[str, Concept] = {}
-        for word, concept in [*self._groups.items(), *said.items(), *others, *single]:
-            self._phrases.setdefault(_key(word), concept)
+        self._phrases = PhraseTable([*self._groups.items(), *said.items(), *others, *single])
 
     def group(self, word: str) -> Concept:
         """The group of that name; it must exist."""
@@ -102,18 +85,11 @@ class Vocabulary:
 
     def find(self, phrase: str) -> Concept | None:
         """The concept that a phrase names: "coffee mug" for "the red coffee mugs on a table"; None if unknown."""
-        words = _words(phrase)
-        if (whole := self._find(words)) or not words:
-            return whole
-        cut = next((place for place, word in enumerate(words) if place and word in _PREPOSITIONS), len(words))
-        after, words = words[cut:], words[:cut]
-        # "a glass of wine", "a bunch of bananas": the whole if it is known, else the contents, else the container.
-        if "of" in words:
-            place = words.index("of")
-            return self._find(words) or self._shorten(words[place + 1 :]) or self._shorten(words[:place])
-        doing = next((place for place, word in enumerate(words) if place and word.endswith("ing")), 0)
-        found = self._shorten(words) or self._shorten(words[:doing])  # "a dog running"
-        return found or (self._shorten(after) if after[:1] == ["and"] else None)  # "a black and white cat"
+        return self._phrases.find(phrase)
+
+    def whole(self, phrase: str) -> Concept | None:
+        """The concept of a phrase that is a word of the vocabulary, or its plural; None if it is not."""
+        return self._phrases.whole(phrase)
 
     def parts(self, phrase: str) -> list[str]:
         """The phrases that a phrase lists, such as "cup" and "spoon" for "cup and spoon"; otherwise itself.
@@ -121,7 +97,7 @@ class Vocabulary:
         It stays one if it is known as a whole, or if its first part is not known: "black and white cat".
         """
         parts = list_parts(phrase)
-        return parts if len(parts) > 1 and not self._find(_words(phrase)) and self.find(parts[0]) else [phrase]
+        return parts if len(parts) > 1 and not self.whole(phrase) and self.find(parts[0]) else [phrase]
 
     def rival(self, concept: Concept, probabilities: np.ndarray) -> np.ndarray:
         """The probability of the likeliest everyday word that shares no class with a concept.
@@ -135,22 +111,6 @@ class Vocabulary:
         by_word = probabilities @ self._by_word
         by_word[..., (self._by_word[concept.classes] > 0).any(axis=0)] = 0
         return by_word.max(axis=-1)
-
-    def _shorten(self, words: list[str]) -> Concept | None:
-        """The concept of the longest known ending of the words. In English, adjectives stand before the noun."""
-        return next((found for start in range(len(words)) if (found := self._find(words[start:]))), None)
-
-    def _find(self, words: list[str]) -> Concept | None:
-        if not words:
-            return None
-        return next(
-            (
-                self._phrases[key]
-                for last in _singulars(words[-1])
-                if (key := _key(" ".join([*words[:-1], last]))) in self._phrases
-            ),
-            None,
-        )
 
     def _members(self, group: dict[str, Any]) -> list[int]:
         members: set[int] = set()
@@ -176,24 +136,3 @@ def _load() -> Vocabulary:
 
 def _concept(word: str, members: list[int], sayable: bool = True) -> Concept:
     return Concept(word, np.array(members, np.intp), sayable)
-
-
-def _words(phrase: str) -> list[str]:
-    return [word for word in re.findall(r"[\w'-]+", phrase.lower().replace("\u2019", "'")) if word not in _ARTICLES]
-
-
-def _key(phrase: str) -> str:
-    """The key of a phrase in a table: "T-shirt", "t shirt" and "tshirt" have the same one."""
-    return re.sub(r"[^\w]", "", phrase.lower())
-
-
-def _singulars(word: str) -> list[str]:
-    """The word, then the words that it can be the plural of."""
-    found = [word, _IRREGULAR.get(word, word)]
-    if word.endswith("ies"):
-        found.append(word[:-3] + "y")
-    if word.endswith("es"):
-        found.append(word[:-2])
-    if word.endswith("s") and not word.endswith("ss"):
-        found.append(word[:-1])
-    return found

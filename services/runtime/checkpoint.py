@@ -1,5 +1,6 @@
 """Networks and their processors, loaded by transformers from a local directory, never from the internet."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,16 +40,23 @@ class Checkpoint:
         }
 
 
-def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
+def load(
+    source: ModelSource,
+    auto: Any,
+    wanted: str,
+    processor_of: Callable[[Path, dict[str, Any]], Any] | None = None,
+) -> Checkpoint:
     """Load a network and its processor.
 
     Args:
         auto: the class of transformers that picks the network for a config.json, such as AutoModelForImageTextToText.
         wanted: what to name instead, such as "a GroundingDINO"; for the error message.
+        processor_of: reads what prepares the network's input from a directory, with options of `from_pretrained`;
+            transformers' own way if not given.
 
     Raises:
-        InvalidInput: a file is missing, broken or does not fit the others; the
-            device or dtype is not available; or the device has too little memory.
+        InvalidInput: a file is missing, broken or does not fit the others; the device or dtype is not available; or the
+            device has too little memory.
     """
     device = choose_device(source.choice.device)
     dtype = choose_dtype(source.choice.dtype, device)
@@ -58,9 +66,14 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         config = transformers.AutoConfig.from_pretrained(path, **options)
     except Exception as error:  # a checkpoint can hold any files, so loading it can raise anything
         raise _unusable(path / "config.json", error) from error
-    _check_files(path)
     try:
-        processor = load_processor(path, config, **options)
+        if processor_of:
+            processor = processor_of(path, options)
+        else:
+            check_files(path)
+            processor = load_processor(path, config, **options)
+    except InvalidInput:
+        raise
     except Exception as error:
         raise _unusable(f"the processor in {path}", error) from error
     smaller = loading_options(source.choice.dtype, dtype, device)
@@ -109,7 +122,8 @@ def _too_large(source: ModelSource, device: torch.device) -> InvalidInput:
     return InvalidInput("--model", f"{source.name} does not fit into the memory of {device}")
 
 
-def _check_files(path: Path) -> None:
+def check_files(path: Path) -> None:
+    """Raises InvalidInput: a directory holds no tokenizer, or nothing about the processor."""
     for what, names in (("tokenizer", _TOKENIZERS), ("processor configuration", _PROCESSORS)):
         if not any((path / name).is_file() for name in names):
             raise InvalidInput("--model", f"{path} holds no {what} ({' or '.join(names)}); get its files again")

@@ -3,13 +3,15 @@
 import dataclasses
 from typing import Any
 
+_PIXELS = ("mask", "picture", "file", "cutout", "shadow")
+
 
 def event_json(event: object) -> dict[str, Any]:
     """An event as a JSON object, without pixels and files. The detection's fields stand beside the event's own."""
     row: dict[str, Any] = {"event": type(event).__name__.removeprefix("Object").lower().replace("result", "object")}
     for field in dataclasses.fields(event):  # type: ignore[arg-type]
         value = getattr(event, field.name)
-        if field.name in ("mask", "picture", "file", "cutout", "shadow"):
+        if field.name in _PIXELS:
             continue
         if field.name == "detection":
             row |= plain(value)
@@ -19,9 +21,10 @@ def event_json(event: object) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value with its dataclasses as dicts, its tuples as lists, and its floats rounded to four decimals."""
+    """A value: its dataclasses as dicts without pixels, tuples as lists, and floats rounded to four decimals."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        names = [field.name for field in dataclasses.fields(value) if field.name not in _PIXELS]
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, tuple | list):
         return [plain(one) for one in value]
     return round(value, 4) if isinstance(value, float) else value

@@ -30,7 +30,7 @@ Event = Description | Detections | ObjectResult | ObjectFault | Summary
 
 
 def _read_detections(message: pipeline_pb2.Detections, payloads: Payloads) -> Detections:
-    return Detections([read_detection(detection) for detection in message.detections], list(message.warnings))
+    return Detections([read_detection(detection, payloads) for detection in message.detections], list(message.warnings))
 
 
 def _read_mask(message: pipeline_pb2.ObjectResult | pipeline_pb2.ObjectFault, payloads: Payloads) -> Mask | None:
@@ -43,7 +43,7 @@ def _read_result(message: pipeline_pb2.ObjectResult, payloads: Payloads) -> Obje
     picture = message.picture
     pixels = to_array(picture.tensor, payloads, "picture.tensor") if picture.HasField("tensor") else None
     return ObjectResult(
-        detection=read_detection(message.detection),
+        detection=read_detection(message.detection, payloads),
         picture=None if pixels is None else Layer(pixels, read_region(picture.region)),
         file=bytes(payloads.get(picture.encoded)) if picture.HasField("encoded") else None,
         placement=read_placement(message.placement),
@@ -58,7 +58,7 @@ def _read_result(message: pipeline_pb2.ObjectResult, payloads: Payloads) -> Obje
 def _read_fault(message: pipeline_pb2.ObjectFault, payloads: Payloads) -> ObjectFault:
     fault = message.fault
     return ObjectFault(
-        detection=read_detection(message.detection),
+        detection=read_detection(message.detection, payloads),
         step=service_of(fault),
         code=code_name(fault),
         field=fault.field,
@@ -90,7 +90,15 @@ def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
         for step in message.steps
     ]
     alpha = pipeline_pb2.AlphaUse.Name(message.alpha).removeprefix("ALPHA_USE_").lower() if message.alpha else ""
-    return Summary(read_size(message.photo), message.objects, message.faults, message.seconds, steps, alpha)
+    return Summary(
+        photo=read_size(message.photo),
+        objects=message.objects,
+        faults=message.faults,
+        seconds=message.seconds,
+        steps=steps,
+        alpha=alpha,
+        detect_masks=message.detect_masks,
+    )
 
 
 EVENTS: Mapping[str, Callable[..., Event]] = {

@@ -119,6 +119,7 @@ class StepClient:
         order: Order = "rgb",
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
+        masks: bool = False,
         timeout: float | None = None,
     ) -> Detections:
         """Where the objects are that phrases name, best first. Takes and raises what `describe` does, and:
@@ -127,15 +128,19 @@ class StepClient:
             phrases: what to look for; a text is one phrase.
             score_threshold: the least score of a detection, 0 to 1. Default: the model's.
             iou_threshold: overlap above which the worse of two detections is dropped, 0 to 1. Default: the model's.
+            masks: answer each detection's `mask` too, if the model makes masks with its boxes. `mask.alpha` is uint8,
+                height x width of `mask.region`, its place in the photo.
         """
         payloads = Payloads()
         request = detect_pb2.DetectRequest(
             image=write_picture(image, payloads, order),
             phrases=to_phrases(phrases),
             options=write_detect(DetectOptions(score_threshold, iou_threshold)),
+            masks=masks,
         )
-        ((answer, _),) = self._call("detect", "Detect", request, payloads, timeout)
-        return Detections([read_detection(detection) for detection in answer.detections], list(answer.warnings))
+        ((answer, received),) = self._call("detect", "Detect", request, payloads, timeout)
+        found = [read_detection(detection, received) for detection in answer.detections]
+        return Detections(found, list(answer.warnings))
 
     def segment(
         self,

@@ -22,18 +22,6 @@ class Description:
 
 
 @dataclass(frozen=True)
-class Detection:
-    """One object that was found."""
-
-    index: int  # rank by score, from 0
-    label: str  # the phrase, as the caller wrote it
-    phrase_index: int  # which of the caller's phrases that is, from 0
-    score: float  # confidence, 0 to 1
-    box: Box
-    unknown_phrase: bool = False  # the model does not know the phrase: an object that stands out, whatever it may be
-
-
-@dataclass(frozen=True)
 class Mask:
     """How much of each pixel belongs to an object."""
 
@@ -93,6 +81,19 @@ class Mask:
         if self.region == Region.of(photo) and self.alpha.size and self.alpha.min() == scale:
             return f"{field} covers the whole photo, so nothing will be cut away."
         return ""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One object that was found."""
+
+    index: int  # rank by score, from 0
+    label: str  # the phrase, as the caller wrote it
+    phrase_index: int  # which of the caller's phrases that is, from 0
+    score: float  # confidence, 0 to 1
+    box: Box
+    unknown_phrase: bool = False  # the model does not know the phrase: an object that stands out, whatever it may be
+    mask: Mask | None = field(default=None, compare=False, repr=False)  # if the model makes masks with its boxes
 
 
 @dataclass(frozen=True)
@@ -186,3 +187,4 @@ class Summary:
     seconds: float
     steps: list[StepSummary]
     alpha: str = ""  # how the photo's own alpha was used: "bound", "mask", or "" if the photo is opaque
+    detect_masks: int = 0  # for how many objects segment was left out, because detect made their masks

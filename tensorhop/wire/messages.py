@@ -184,9 +184,17 @@ def read_size(message: image_pb2.Size) -> Size:
     return Size(message.width, message.height)
 
 
-def read_detection(message: detect_pb2.Detection) -> Detection:
-    box = corners(message.box)
-    return Detection(message.index, message.label, message.phrase_index, message.score, box, message.unknown_phrase)
+def read_detection(message: detect_pb2.Detection, payloads: Payloads) -> Detection:
+    alpha = to_array(message.mask.alpha, payloads, "mask.alpha") if message.HasField("mask") else None
+    return Detection(
+        index=message.index,
+        label=message.label,
+        phrase_index=message.phrase_index,
+        score=message.score,
+        box=corners(message.box),
+        unknown_phrase=message.unknown_phrase,
+        mask=None if alpha is None else Mask(alpha, read_region(message.mask.region)),
+    )
 
 
 def read_description(message: pipeline_pb2.Description) -> Description:
@@ -223,7 +231,8 @@ def write_mask(mask: Mask, payloads: Payloads) -> image_pb2.Mask:
     return image_pb2.Mask(alpha=to_tensor(mask.alpha, payloads), region=write_region(mask.region))
 
 
-def write_detection(detection: Detection) -> detect_pb2.Detection:
+def write_detection(detection: Detection, payloads: Payloads) -> detect_pb2.Detection:
+    """The message of a detection; the bytes of its mask, if there is one, go to the payloads."""
     return detect_pb2.Detection(
         index=detection.index,
         label=detection.label,
@@ -231,6 +240,7 @@ def write_detection(detection: Detection) -> detect_pb2.Detection:
         score=detection.score,
         box=write_box(detection.box),
         unknown_phrase=detection.unknown_phrase,
+        mask=write_mask(detection.mask, payloads) if detection.mask else None,
     )
 
 

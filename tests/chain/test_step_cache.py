@@ -17,6 +17,8 @@ from tensorhop.rpc.server import Server
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Region, Size
 from tensorhop.values.results import Mask, ObjectResult, Summary
+from tensorhop.wire.codec import Packet
+from tensorhop.wire.payloads import Payloads
 
 NUMBERS = count(1)
 BOX, OTHER = (150.0, 40.0, 330.0, 250.0), (20.0, 20.0, 200.0, 200.0)
@@ -172,8 +174,8 @@ def test_nonsense_in_the_store_is_computed_anew(client: PipelineClient) -> None:
 
     store = Memory(1000, 60)
     seen = step_cache.StepCache(Cache(store), np.zeros((2, 2, 3), np.uint8), Scope())  # type: ignore[arg-type]
-    answer = DetectResponse(warnings=["w"])
-    assert seen.message(Stage(), [], DetectResponse, lambda: answer) == answer  # type: ignore[arg-type]
+    answer = Packet(DetectResponse(warnings=["w"]), Payloads())
+    assert seen.answer(Stage(), [], DetectResponse, lambda: answer).message == answer.message  # type: ignore[arg-type]
     (key,) = store._entries
     store.put(key, b"\xff\xff")
-    assert seen.message(Stage(), [], DetectResponse, lambda: answer) == answer  # type: ignore[arg-type]
+    assert seen.answer(Stage(), [], DetectResponse, lambda: answer).message == answer.message  # type: ignore[arg-type]

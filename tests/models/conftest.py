@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import make_tiny_chatters
+import make_tiny_detectors
 import make_tiny_models
 import numpy as np
 import pytest
@@ -30,6 +31,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def chatters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Directories by the names in tools/make_tiny_chatters.py."""
     return make_tiny_chatters.make(tmp_path_factory.mktemp("chatters"))
+
+
+@pytest.fixture(scope="session")
+def detectors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Directories by the names in tools/make_tiny_detectors.py."""
+    return make_tiny_detectors.make(tmp_path_factory.mktemp("detectors"))
 
 
 @pytest.fixture(autouse=True)

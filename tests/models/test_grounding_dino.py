@@ -100,7 +100,7 @@ def test_a_batch_finds_what_each_alone_finds(
     alone = [detected(model, image, asked, **ALL) for image, asked in zip(images, phrases, strict=True)]
     monkeypatch.setattr(model, "largest_batch", 4)
     run, together = model._run, []
-    monkeypatch.setattr(model, "_run", lambda batch: together.append(len(batch)) or run(batch))
+    monkeypatch.setattr(model, "_run", lambda batch, least: together.append(len(batch)) or run(batch, least))
     for (found, _), expected in zip(model.predict(images, phrases, **ALL), alone, strict=True):
         assert [one.label for one in found] == [one.label for one in expected]
         for one, other in zip(found, expected, strict=True):

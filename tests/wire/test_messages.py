@@ -314,9 +314,9 @@ def test_round_trips():
     placement = Placement(Size(640, 480), 0.1, -3.7, 12.25)
     assert messages.read_placement(messages.write_placement(placement)) == placement
     detection = Detection(3, "a cat", 1, 0.5, Box(0.5, 1, 2, 3), unknown_phrase=True)
-    assert messages.read_detection(messages.write_detection(detection)) == detection
+    assert messages.read_detection(messages.write_detection(detection, Payloads()), Payloads()) == detection
     without_phrase = Detection(0, "", -1, 1.0, Box(0, 0, 1, 1))
-    assert messages.read_detection(messages.write_detection(without_phrase)) == without_phrase
+    assert messages.read_detection(messages.write_detection(without_phrase, Payloads()), Payloads()) == without_phrase
 
 
 def test_a_description_is_read():

@@ -55,3 +55,23 @@ def read(tokenizer: Any, phrases: Sequence[str], delimiters: Collection[int], mo
         spans.append(slice(len(ids), len(ids) + len(tokens)))
         ids += [*tokens, dot]
     return Prompt((*ids, tokenizer.sep_token_id), tuple(spans), len(phrases) - len(spans))
+
+
+def read_each(tokenizer: Any, phrases: Sequence[str], most: int) -> tuple[dict[str, Any], list[str]]:
+    """Phrases as rows of tokens, each alone and padded to the same length.
+
+    Args:
+        tokenizer: CLIP's.
+        most: how many tokens the network reads of a phrase, those at its ends included; the rest is left out.
+
+    Returns:
+        The tokenizer's tensors, phrases x `most`, and a warning for each phrase that was too long.
+    """
+    rows = tokenizer(list(phrases), padding="max_length", truncation=True, max_length=most, return_tensors="pt")
+    lengths = [len(ids) for ids in tokenizer(list(phrases))["input_ids"]]
+    warnings = [
+        f"The model reads {most} tokens of a phrase, and {phrase!r} has {length}: its end was left out."
+        for phrase, length in zip(phrases, lengths, strict=True)
+        if length > most
+    ]
+    return dict(rows), warnings

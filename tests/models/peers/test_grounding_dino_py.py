@@ -65,7 +65,7 @@ def test_it_finds_what_transformers_finds_in_small(
 ) -> None:
     narrow = np.ascontiguousarray(photos[1][:20])
     for photo in [*photos, narrow]:
-        agree(*(ask(serve(SERVICE, path, revision="small")[0], photo, phrases, **ALL) for path in (theirs, small)))
+        agree(*(ask(serve(SERVICE, path, dtype="float32")[0], photo, phrases, **ALL) for path in (theirs, small)))
 
 
 @torch.inference_mode()
@@ -79,7 +79,7 @@ def test_it_finds_what_their_code_finds(serve: Serve, theirs: Path, photos: list
         network = build_model(SimpleNamespace(**VALUES)).eval()
     content = torch.load(theirs / "tiny.pth", weights_only=True)
     network.load_state_dict(clean_state_dict(content["model"]), strict=False)
-    _, model = serve(SERVICE, theirs, revision="small")
+    _, model = serve(SERVICE, theirs, dtype="float32")
     caption = "red cup. cat. wooden table."
     tokens = tokenizer(caption)["input_ids"]
     words = [index for index, token in enumerate(tokens) if token not in network.specical_tokens]
@@ -117,7 +117,7 @@ def test_photos_are_prepared_as_theirs_are(serve: Serve, theirs: Path, photos: l
 
 
 def test_the_answer_names_the_model(serve: Serve, theirs: Path, photos: list, small_sides: None) -> None:
-    address, _ = serve(SERVICE, theirs, revision="small")
+    address, _ = serve(SERVICE, theirs, dtype="float32")
     model = ask(address, photos[0], ["cat"]).model
     assert model.name == str(theirs)
     assert model.digest == hashlib.sha256((theirs / "tiny.pth").read_bytes()).hexdigest()
@@ -126,7 +126,7 @@ def test_the_answer_names_the_model(serve: Serve, theirs: Path, photos: list, sm
 def test_a_batch_finds_what_each_alone_finds(
     serve: Serve, theirs: Path, photos: list, small_sides: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, model = serve(SERVICE, theirs, revision="small")
+    _, model = serve(SERVICE, theirs, dtype="float32")
     images, phrases = [photos[0], photos[0][:, ::-1].copy(), photos[1]], [["cat"], ["dog"], ["red cup", "table"]]
     alone = [detected(model, *one, **ALL) for one in zip(images, phrases, strict=True)]
     monkeypatch.setattr(model, "largest_batch", 4)
@@ -138,7 +138,7 @@ def test_a_batch_finds_what_each_alone_finds(
 def test_out_of_memory_fails_one_request(
     serve: Serve, theirs: Path, photos: list, small_sides: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, model = serve(SERVICE, theirs, revision="small")
+    address, model = serve(SERVICE, theirs, dtype="float32")
     with monkeypatch.context() as patch:
         patch.setattr(model._checkpoint.network._network, "forward", out_of_memory)
         fault = fault_in(address, photos[0], PHRASES)
@@ -150,7 +150,7 @@ def test_out_of_memory_fails_one_request(
 def test_a_phrase_of_which_nothing_is_read(
     serve: Serve, theirs: Path, photos: list, small_sides: None, phrase: str
 ) -> None:
-    address, _ = serve(SERVICE, theirs, revision="small")
+    address, _ = serve(SERVICE, theirs, dtype="float32")
     with pytest.raises(grpc.RpcError) as caught:
         ask(address, photos[0], ["cat", phrase])
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
