@@ -1,6 +1,6 @@
 """Networks and their processors, loaded by transformers from a local directory, never from the internet."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ transformers.logging.disable_progress_bar()
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network that is ready to run, and what prepares its input."""
+    """A network that is ready to run, and what prepares its input; None where the service does."""
 
     network: Any
     processor: Any
@@ -48,21 +48,29 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         InvalidInput: a file is missing, broken or does not fit the others; the
             device or dtype is not available; or the device has too little memory.
     """
-    device = choose_device(source.choice.device)
-    dtype = choose_dtype(source.choice.dtype, device)
-    options = {"local_files_only": True, "trust_remote_code": source.choice.trust_remote_code}
     path = source.path
-    try:
-        config = transformers.AutoConfig.from_pretrained(path, **options)
-    except Exception as error:  # a checkpoint can hold any files, so loading it can raise anything
-        raise _unusable(path / "config.json", error) from error
+    _read_config(source)
     _check_files(path)
     try:
-        processor = transformers.AutoProcessor.from_pretrained(path, backend="pil", **options)
+        processor = transformers.AutoProcessor.from_pretrained(path, backend="pil", **_options(source))
     except Exception as error:
         raise _unusable(f"the processor in {path}", error) from error
+    return replace(load_network(source, auto, wanted), processor=processor)
+
+
+def load_network(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
+    """Load a network alone, for a service that prepares its input without a processor of transformers.
+
+    Takes and raises what `load` does.
+    """
+    device = choose_device(source.choice.device)
+    dtype = choose_dtype(source.choice.dtype, device)
+    path = source.path
+    config = _read_config(source)
     try:
-        network, found = auto.from_pretrained(path, config=config, dtype=dtype, output_loading_info=True, **options)
+        network, found = auto.from_pretrained(
+            path, config=config, dtype=dtype, output_loading_info=True, **_options(source)
+        )
     except Exception as error:
         raise _unusable(f"the network in {path}", error) from error
     if missing := sorted(found["missing_keys"]):
@@ -72,7 +80,7 @@ def load(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
             f"get its files again, or {wanted}",
         )
     to_memory(network, device, source)
-    return Checkpoint(network, processor, device, dtype)
+    return Checkpoint(network, None, device, dtype)
 
 
 def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
@@ -86,6 +94,18 @@ def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:
             network.to(device).eval()
     except MemoryError as error:
         raise InvalidInput("--model", f"{source.name} does not fit into the memory of {device}") from error
+
+
+def _options(source: ModelSource) -> dict[str, bool]:
+    """What transformers is told of every file: that it is on this machine, and whether code beside it may run."""
+    return {"local_files_only": True, "trust_remote_code": source.choice.trust_remote_code}
+
+
+def _read_config(source: ModelSource) -> Any:
+    try:
+        return transformers.AutoConfig.from_pretrained(source.path, **_options(source))
+    except Exception as error:  # a checkpoint can hold any files, so loading it can raise anything
+        raise _unusable(source.path / "config.json", error) from error
 
 
 def _check_files(path: Path) -> None:
