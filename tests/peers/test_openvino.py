@@ -39,17 +39,7 @@ def test_masks_are_those_of_the_cpu():
 
 @pytest.mark.parametrize("device", ["cuda", "tensorrt"])
 def test_a_device_that_this_wheel_lacks_is_refused_before_it_serves(device):
-    command = [
-        sys.executable,
-        "-m",
-        "tensorhop.orchestrator",
-        "serve",
-        "segment",
-        "--model",
-        str(NETWORK),
-        "--device",
-        device,
-    ]
+    command = [sys.executable, "-m", "tensorhop.orchestrator", "serve", "segment", "--model", str(NETWORK), "--device", device]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode != 0
     assert "onnxruntime-gpu" in " ".join(done.stderr.split())
