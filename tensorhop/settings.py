@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     cache_seconds: Seconds = Field(3600, ge=1, le=INT32)
     # The folder under which Image.path may name files; empty turns paths off.
     allow_path: str = ""
+    # The network that draws shadows of the kind "learned", an .onnx file, or empty for none; and the range of its
+    # colours, "0,1" or "-1,1", or empty for what the file says, or else 0,1.
+    shadow_model: str = ""
+    shadow_model_range: str = ""
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.
     max_queue: int = Field(512, ge=1, le=INT32)
     # Milliseconds that a batch which is not full waits for more; 0 starts at once.

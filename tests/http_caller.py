@@ -33,13 +33,18 @@ def oval(size: tuple[int, int] = (300, 451), middle: tuple[int, int] = (200, 150
     return cv2.imencode(".png", alpha)[1].tobytes()
 
 
-def form(fields: dict[str, Any] | None = None, image: bytes | None = CAT, masks: Sequence[bytes] = ()) -> bytes:
+def form(
+    fields: dict[str, Any] | None = None,
+    image: bytes | None = CAT,
+    masks: Sequence[bytes] = (),
+    files: dict[str, bytes] | None = None,
+) -> bytes:
     """A multipart form; a list is a field that is given several times."""
     parts = []
     for name, given in (fields or {}).items():
         start = f'Content-Disposition: form-data; name="{name}"\r\n\r\n'
         parts += [f"{start}{value}".encode() for value in (given if isinstance(given, list) else [given])]
-    for name, data in [("image", image), *(("masks", mask) for mask in masks)]:
+    for name, data in [("image", image), *(("masks", mask) for mask in masks), *(files or {}).items()]:
         if data is not None:
             parts.append(f'Content-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n'.encode() + data)
     mark = f"--{BOUNDARY}\r\n".encode()

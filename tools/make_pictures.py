@@ -2,7 +2,7 @@
 
 docs/pictures/row.jpg, the README's: photo, boxes, cut-out, edge at 4x before and after decontamination.
 docs/pictures/sheet.jpg, the contact sheet: every photo's mask, cut-out on three backgrounds, edge, and eight shadows of
-each of two kinds.
+each of two kinds; of a third, if there is a network for it: TENSORHOP_SHADOW_MODEL=shadow.onnx.
 
 python tools/make_pictures.py
 """
@@ -19,6 +19,7 @@ from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.orchestrator.run.overview import draw_overview
 from tensorhop.rpc.registry import ports
+from tensorhop.settings import current_settings
 from tensorhop.values.compositing import compose
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Region, size_of
@@ -50,6 +51,7 @@ class Example:
     after: np.ndarray
     shadows: dict[int, np.ndarray]  # bearing -> RGBA of the canvas
     backdrops: dict[int, np.ndarray]
+    learned: dict[int, np.ndarray]  # none without a network
 
 
 def make_example(client: PipelineClient, name: str, bearings: Iterable[int] = ()) -> Example:
@@ -74,6 +76,7 @@ def make_example(client: PipelineClient, name: str, bearings: Iterable[int] = ()
         finished(Finish(center=False, shadow="none")),
         {rot: finished(Finish(rot=rot)) for rot in bearings},
         {rot: finished(Finish(shadow="backdrop", rot=rot)) for rot in bearings},
+        {rot: finished(Finish(shadow="learned", rot=rot)) for rot in bearings if current_settings().shadow_model},
     )
 
 
@@ -171,6 +174,7 @@ def strips(example: Example) -> list[Image.Image]:
     around = middle([cutout, *example.shadows.values()])
     cutout = cutout[around]
     before, after = zoomed(example, 56)
+    learned = {f"learned, {rot}°": on(WHITE, picture) for rot, picture in example.learned.items()}
     return [
         strip(
             {
@@ -185,12 +189,14 @@ def strips(example: Example) -> list[Image.Image]:
         ),
         strip({f"{rot}°{BEARINGS[rot]}": on(WHITE, shadow[around]) for rot, shadow in example.shadows.items()}),
         strip({f"backdrop, {rot}°": backdrop[..., :3] for rot, backdrop in example.backdrops.items()}),
+        *([strip(learned)] if learned else []),
     ]
 
 
 def make_sheet(examples: Iterable[Example]) -> Image.Image:
-    pieces = [piece for example in examples for piece in strips(example)]
-    gaps = [GAP, GAP, 3 * GAP] * (len(pieces) // 3)
+    groups = [strips(example) for example in examples]
+    pieces = [piece for group in groups for piece in group]
+    gaps = [gap for group in groups for gap in [GAP] * (len(group) - 1) + [3 * GAP]]
     sheet = Image.new("RGB", (WIDTH, 2 * GAP + sum(piece.height for piece in pieces) + sum(gaps)), WHITE)
     y = GAP
     for piece, gap in zip(pieces, gaps, strict=True):

@@ -152,14 +152,15 @@ def request_body(most: int) -> Schema:
     }
     masks = array(record({"encoded": BASE64}))
     file = {**BYTES, "maxLength": most}  # OpenAPI: of binary content, the number of bytes
-    form = {**options, "image": file, "masks": array(file)}
+    form = {**options, "image": file, "masks": array(file), "background_image": file}
     types = {"contentType": ", ".join(image_types())}
-    members = {**options, "image": image, "masks": masks}
+    members = {**options, "image": image, "masks": masks, "background_image": record({"encoded": BASE64})}
+    more = ("masks", "background_image")
     return {
         "required": True,
         "content": {
-            FORM: {"schema": record(form, *options, "masks"), "encoding": {"image": types, "masks": types}},
-            JSON: {"schema": record(members, *options, "masks")},
+            FORM: {"schema": record(form, *options, *more), "encoding": dict.fromkeys(("image", *more), types)},
+            JSON: {"schema": record(members, *options, *more)},
             TENSOR: {"schema": file},
         },
     }

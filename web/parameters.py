@@ -10,6 +10,7 @@ from tensorhop.options.kinds import BOOLEAN, SECONDS, TEXT
 from tensorhop.options.table import OPTIONS, Option
 from tensorhop.values.output_options import Output
 
+FILES = ("image", "masks", "background_image")  # pictures, which are in no table
 OWN = [
     Option("description", "phrases", TEXT, "Look for this one phrase: the name that older clients use."),
     Option("continue_on_error", "", BOOLEAN, "Go on after an object has failed; otherwise the request fails.", True),
@@ -53,7 +54,9 @@ def _add(found: dict[str, Any], name: str, given: Any, text: bool) -> None:
     option = PARAMETERS.get(name)
     if option is None:
         known = ", ".join(PARAMETERS)
-        raise InvalidInput(name[:100] or "parameter", f"is no parameter; known are image, masks, {known}")
+        raise InvalidInput(
+            name[:100] or "parameter", f"is no parameter; known are image, masks, background_image, {known}"
+        )
     kind = option.kind
     if option.name in found and not kind.many:
         raise InvalidInput(name, "is given more than once")

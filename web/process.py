@@ -90,7 +90,7 @@ class Process:
                 received.image,
                 **wanted.keywords,
                 masks=received.masks,
-                output=wanted.output,
+                output=replace(wanted.output, background_image=received.background_image),
                 return_masks=wanted.return_masks,
                 request_id=wanted.request_id or request.headers.get(REQUEST_ID, "") or request.state.request_id,
                 timeout=max(0.0, timeout - (time.monotonic() - started)),

@@ -23,7 +23,7 @@ from tensorhop.settings import LEAST_RATE, Settings
 from tensorhop.v1 import tensor_pb2
 from tensorhop.values.images import decode_mask
 from tensorhop.values.images.formats import readable_formats
-from tensorhop.web.parameters import read
+from tensorhop.web.parameters import FILES, read
 from tensorhop.web.problem import Refused
 from tensorhop.wire.image_source import read_pixels
 from tensorhop.wire.payloads import Payloads
@@ -45,6 +45,7 @@ class Upload:
     image: np.ndarray | bytes
     values: dict[str, Any]  # by parameter
     masks: list[np.ndarray] = field(default_factory=list)
+    background_image: bytes | None = None
 
 
 def most_bytes(settings: Settings) -> int:
@@ -100,7 +101,7 @@ class Uploads:
         body = Body(request, self._settings, caller, self._bytes)
         try:
             if kind == FORM:
-                return await _form(request, aiter(body), self._settings.max_boxes + 2)
+                return await _form(request, aiter(body), self._settings.max_boxes + 3)
             read_body = _json if kind == JSON else _tensor
             return await asyncio.to_thread(read_body, request, b"".join([chunk async for chunk in body]))
         finally:
@@ -172,17 +173,20 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], max_files
     texts = [(name, value) for name, value in items if isinstance(value, str)]
     files = [(name, await value.read()) for name, value in items if isinstance(value, UploadFile)]
     for name, _ in texts:
-        if name in ("image", "masks"):
+        if name in FILES:
             raise InvalidInput(name, "is text; send it as a file (curl: -F image=@photo.jpg)")
     for name, _ in files:
-        if name not in ("image", "masks"):
-            raise InvalidInput(name[:100] or "form", "is a file; image and masks are the only files")
+        if name not in FILES:
+            raise InvalidInput(name[:100] or "form", f"is a file; the only files are {', '.join(FILES)}")
     images = [data for name, data in files if name == "image"]
     if len(images) != 1:
         raise InvalidInput("image", f"{NO_IMAGE}" if not images else f"came {len(images)} times; give one")
     masks = [data for name, data in files if name == "masks"]
+    backgrounds = [data for name, data in files if name == "background_image"]
+    if len(backgrounds) > 1:
+        raise InvalidInput("background_image", f"came {len(backgrounds)} times; give one")
     values = read([*request.query_params.multi_items(), *texts])
-    return Upload(images[0], values, await asyncio.to_thread(_decode, masks))
+    return Upload(images[0], values, await asyncio.to_thread(_decode, masks), *backgrounds)
 
 
 def _decode(masks: list[bytes]) -> list[np.ndarray]:
@@ -220,6 +224,7 @@ def _json(request: Request, body: bytes) -> Upload:
     if not isinstance(members, dict):
         raise InvalidInput("request", "is no JSON object")
     image, masks = members.pop("image", None), members.pop("masks", [])
+    background = _background(members.pop("background_image")) if "background_image" in members else None
     if not isinstance(image, dict):
         raise InvalidInput("image", f'{NO_IMAGE}: {{"encoded": base64}}, or {{"dtype", "shape", "data": base64}}')
     if not isinstance(masks, list) or not all(isinstance(mask, dict) for mask in masks):
@@ -228,7 +233,13 @@ def _json(request: Request, body: bytes) -> Upload:
         raise InvalidInput("masks", f"has {', '.join(sorted(unknown))[:100]}; a mask has encoded alone")
     files = [_base64(mask.get("encoded"), f"masks[{index}].encoded") for index, mask in enumerate(masks)]
     values = read(request.query_params.multi_items(), members)
-    return Upload(_image(image), values, _decode(files))
+    return Upload(_image(image), values, _decode(files), background)
+
+
+def _background(background: Any) -> bytes:
+    if not isinstance(background, dict) or background.keys() != {"encoded"}:
+        raise InvalidInput("background_image", 'is no {"encoded": base64}')
+    return _base64(background["encoded"], "background_image.encoded")
 
 
 def _image(image: dict[str, Any]) -> np.ndarray | bytes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import grpc
+from google.protobuf.message import Message
 
 from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
@@ -33,6 +34,12 @@ INFO_TIMEOUT = 1.0
 PROBLEM_TIMEOUT = 1.0
 
 Build = Callable[[bool], Packet[Any]]  # makes a request; told whether its tensors may go by shared memory
+
+
+def model_of(answer: Message) -> model_pb2.Model | None:
+    """The model that an answer names; None if it names none."""
+    names_one = "model" in answer.DESCRIPTOR.fields_by_name and answer.HasField("model")
+    return answer.model if names_one else None  # type: ignore[attr-defined]
 
 
 class Step:
@@ -121,7 +128,7 @@ class Step:
         try:
             with Carrying(slots):
                 for answer in map(readable, call):
-                    model = getattr(answer.message, "model", None)
+                    model = model_of(answer.message)
                     yield answer
             code, self.transport = grpc.StatusCode.OK, transport
         except grpc.RpcError as error:

@@ -13,6 +13,13 @@ from tensorhop.serving.options import add_options
 
 # Where a run knows the default better than the table.
 SHOWN_DEFAULTS = {"format": "as --out or --name ends, else png"}
+# Where a run takes more than the table says: help and metavar.
+TAKES_MORE = {
+    "background": (
+        "Put the object on a colour (CSS name, #rgb, #rrggbb, transparent), or on this picture.",
+        "COLOUR|FILE",
+    )
+}
 
 
 def photo_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,11 +32,12 @@ def typer_option(option: Option) -> Any:
     """An option's type as typer takes it."""
     kind = option.kind
     declared: Any = StrEnum(option.name, kind.choices) if kind.choices else list[str] if kind.many else kind.type
+    text, metavar = TAKES_MORE.get(option.name, (option.help, option.metavar or kind.metavar))
     shown = typer.Option(
         option.flags,
-        help=option.help,
+        help=text,
         rich_help_panel=option.panel,
-        metavar=option.metavar or kind.metavar,
+        metavar=metavar,
         show_default=SHOWN_DEFAULTS.get(option.name) or shown_default(option),
         min=option.least,
     )

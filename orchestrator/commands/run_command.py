@@ -12,12 +12,31 @@ from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.serving.options import add_options
-from tensorhop.serving.settings_options import sharing_client_options
+from tensorhop.serving.settings_options import SHADOW, sharing_client_options, use_shadow
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that name models to a command, which gets what was given of them as `models`."""
-    return add_options(command, run_options.MODELS, lambda given: {"models": given})
+    return add_options(command, run_options.MODELS | SHADOW, lambda given: {"models": given})
+
+
+def take_shadow_model(models: dict[str, Any], values: dict[str, Any], endpoint: str | None) -> None:
+    """Have the services that start here draw shadows with the network that is named. Its shadow is the default then.
+
+    Raises typer.BadParameter: no such file, a learned shadow without a network, or a network for services elsewhere.
+    """
+    from tensorhop.settings import current_settings
+
+    given = {name: models[name] for name in SHADOW if name in models}
+    if endpoint and given:
+        raise typer.BadParameter(
+            "--shadow-model is for services that start here; those of --endpoint run theirs already"
+        )
+    if given:
+        use_shadow(given)
+        values.setdefault("shadow", "learned")
+    if not endpoint and values.get("shadow") == "learned" and not current_settings().shadow_model:
+        raise typer.BadParameter("--shadow learned needs the network that draws it: --shadow-model FILE.onnx")
 
 
 @sharing_client_options
@@ -48,6 +67,7 @@ def run_command(
 
     3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
+    take_shadow_model(models, values, endpoint)
     from tensorhop.orchestrator.launch.loading import begin_loading
     from tensorhop.orchestrator.launch.model_choices import model_choices
 

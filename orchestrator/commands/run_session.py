@@ -173,7 +173,10 @@ def manifest_tasks(
     """A task a line of the manifest; what a line does not say, the command line does. Raises WrongUse: no such file."""
 
     def plan_line(line: Line) -> PhotoRequest:
-        return photo_request(chosen.under(line.options), destination, phrases=line.phrases or phrases, boxes=line.boxes)
+        # A file that the command line names is not relative to the manifest.
+        own = folder if "background" in line.options.values() else Path()
+        options = chosen.under(line.options)
+        return photo_request(options, destination, phrases=line.phrases or phrases, boxes=line.boxes, folder=own)
 
     folder, file = Path() if manifest == STDIN else Path(manifest).parent, open_manifest(manifest)
 

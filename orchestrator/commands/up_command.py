@@ -13,7 +13,7 @@ from tensorhop.orchestrator.commands.serve_command import missing_http, start_ht
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.registry import HTTP, ports
 from tensorhop.serving.command import AcceptLicense, TrustRemoteCode, default_address, start_observing
-from tensorhop.serving.settings_options import pipeline_options
+from tensorhop.serving.settings_options import all_server_options
 
 if TYPE_CHECKING:
     from tensorhop.serving.shutdown import Stoppable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STARTED = (*PIPELINE.calls, PIPELINE.name, HTTP)  # in this order, unless --only names others
 
 
-@pipeline_options
+@all_server_options
 def up(
     host: Annotated[str, option("Listen on this host name or address.", metavar="HOST")] = "localhost",
     only: Annotated[

@@ -157,7 +157,7 @@ def finish_object(
     layers.append(read_layer(answer.cutout, received, "cutout"))
     payloads = Payloads()
     canvas = Region.of(read_placement(answer.placement).canvas)
-    picture = make_picture(layers, canvas, request.output, payloads, scope.caller)
+    picture = make_picture(layers, canvas, request.output, payloads, scope.caller, request.background)
     result = pb.ObjectResult(detection=detection, placement=answer.placement, picture=picture, warnings=answer.warnings)
     if request.return_masks:
         result.mask.CopyFrom(write_mask(mask, payloads))
@@ -172,18 +172,25 @@ def finish_object(
 
 
 def make_picture(
-    layers: Sequence[Layer], canvas: Region, output: Output, payloads: Payloads, caller: Caller = ()
+    layers: Sequence[Layer],
+    canvas: Region,
+    output: Output,
+    payloads: Payloads,
+    caller: Caller = (),
+    background: Layer | None = None,
 ) -> pb.Picture:
-    """The object over its shadow, as the caller wants it."""
+    """The object over its shadow, over the background picture if there is one, as the caller wants it."""
+    if background:
+        layers = [background, *layers]
     picture = pb.Picture()
     region = canvas
     if output.encoding != "tensor":
         with ENCODERS.turn(caller):
-            picture.encoded = payloads.put(encode_layers(layers, canvas, output))
+            picture.encoded = payloads.put(encode_layers(layers, canvas, output, background is None))
     elif output.colour:
         picture.tensor.CopyFrom(to_tensor(flatten(compose(layers, canvas), output.colour), payloads))
     else:
-        region = layers[0].region.union(layers[-1].region)
+        region = canvas if background else layers[0].region.union(layers[-1].region)
         picture.tensor.CopyFrom(to_tensor(compose(layers, region), payloads))
     picture.region.CopyFrom(write_region(region))
     return picture

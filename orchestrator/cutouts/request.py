@@ -11,15 +11,16 @@ from tensorhop.orchestrator.chain.step_cache import StepCache
 from tensorhop.settings import current_settings
 from tensorhop.v1 import detect_pb2, image_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
+from tensorhop.values.compositing import fit_picture
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.values.detect_options import DetectOptions
 from tensorhop.values.finish_options import BACKDROP, Finish
-from tensorhop.values.geometry import Box, Size, size_of
+from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.output_options import Output
 from tensorhop.values.phrases import split_phrase
-from tensorhop.values.results import Mask
+from tensorhop.values.results import Layer, Mask
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.image_source import read_photo
+from tensorhop.wire.image_source import read_image, read_photo
 from tensorhop.wire.messages import (
     check_count,
     read_boxes,
@@ -55,6 +56,7 @@ class CutoutRequest:
     detect: DetectOptions
     finish: Finish
     output: Output
+    background: Layer | None  # the picture behind the object, as the canvas shows it
     return_masks: bool
     return_layers: bool
     merge: bool
@@ -83,17 +85,18 @@ class CutoutRequest:
         return self.images[shared]
 
 
-def with_backdrop(finish: Finish, output: Output) -> tuple[Finish, Output]:
+def with_backdrop(finish: Finish, output: Output, on_picture: bool = False) -> tuple[Finish, Output]:
     """One colour for a backdrop and for the output's background, whichever was given.
 
-    Where the backdrop is not what lies behind, nothing may be brighter than it: it is white.
+    Where the backdrop is not what lies behind, as with a picture, nothing may be brighter than it: it is white.
     """
     if finish.shadow != "backdrop":
         return finish, output
-    if not output.background:
+    if not output.background and not on_picture:
         return finish, replace(output, background=finish.backdrop or BACKDROP)
     if not finish.backdrop:
-        finish = replace(finish, backdrop="white" if output.colour is None else output.background)
+        plain = not on_picture and output.colour is not None
+        finish = replace(finish, backdrop=output.background if plain else "white")
     return finish, output
 
 
@@ -129,8 +132,16 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
     finish, output = read_finish(request.finish), read_output(request.output)
     if finish.refine is None:  # masks that segment made are refined; the caller's own, and the photo's, are not
         finish = replace(finish, refine=not masks and source.alpha is None)
-    finish, output = with_backdrop(finish, output)
-    output.check_canvas(finish.canvas if finish.center else size_of(photo))
+    on_picture = request.output.HasField("background_image")
+    finish, output = with_backdrop(finish, output, on_picture)
+    canvas = Size(*finish.canvas) if finish.center else size_of(photo)
+    output.check_canvas(canvas)
+    background = None
+    if on_picture:
+        pixels = read_image(request.output.background_image, payloads, "output.background_image")
+        background = fit_picture(pixels, canvas, output.background_fit)
+        if background.region == Region.of(canvas) and not output.background:
+            output = replace(output, background="white")  # none of it is seen, but the picture has no alpha then
     return CutoutRequest(
         photo=photo,
         alpha=source.alpha,
@@ -142,6 +153,7 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
         detect=detect,
         finish=finish,
         output=output,
+        background=background,
         return_masks=request.output.masks,
         return_layers=request.output.layers,
         merge=request.merge,

@@ -3,7 +3,8 @@
 import dataclasses
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +19,11 @@ from tensorhop.orchestrator.run.files import MAX_LABEL, TEMPLATE, WrongUse, chec
 from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.own_files import PhotoFiles, Rights
 from tensorhop.orchestrator.run.own_options import OVERLAY
+from tensorhop.values.colours import read_colour
 from tensorhop.values.detect_options import DetectOptions
 from tensorhop.values.geometry import Box
+from tensorhop.values.images import decode_image
+from tensorhop.values.output_options import TRANSPARENT
 from tensorhop.values.results import Detection
 
 # Options that are lists belong to a photo itself: in a manifest they are beside its options.
@@ -147,23 +151,33 @@ def photo_request(
     boxes: Sequence[Sequence[float]] = (),
     masks: Sequence[np.ndarray] = (),
     mask_files: Sequence[str] = (),
+    folder: Path = Path(),
 ) -> PhotoRequest:
     """The request that the options make.
 
+    Args:
+        folder: what the background's file is relative to.
+
     Raises:
-        WrongUse: they contradict each other.
+        WrongUse: they contradict each other, or the background's file cannot be read or is no picture.
         InvalidInput: a value is out of its range.
     """
     values = {name: read_option(PHOTO_OPTIONS[name], value) for name, value in chosen.values().items()}
     check_canvas_options(values)
     if encoding := encoding_of_names(destination, values.get("format")):
         values["format"] = encoding
+    picture = background_file(values.get("background", ""), folder)
+    if picture:
+        del values["background"]
     overlay = values.get("overlay", not destination.single)
     request = default_arguments() | process_arguments(values)
     DetectOptions(request.get("score_threshold"), request.get("iou_threshold")).check("detect")
     request["describe"].check("describe")
     request["finish"].check()
     request["output"].check()
+    if picture:
+        destination.rights.read(picture)
+        request["output"] = replace(request["output"], background_image=read_background(picture))
     template = destination.template or TEMPLATE + suffix_of(request["output"].encoding)
     check_template(template)
     request |= {
@@ -184,6 +198,35 @@ def read_option(option: Option, value: Any) -> Any:
         raise WrongUse(f"{option.flags} {value!r} is not {option.kind.metavar}; give {option.kind.expects}") from error
 
 
+def background_file(text: str, folder: Path) -> Path | None:
+    """The file that --background names; None for a colour, which goes first: a file beside it has ./ before its name.
+
+    Raises WrongUse: it is neither.
+    """
+    if text in ("", TRANSPARENT):
+        return None
+    try:
+        read_colour(text, "--background")
+    except InvalidInput as error:
+        path = folder / text
+        if path.is_file() or path.suffix:
+            return path
+        raise WrongUse(f"{error}, transparent, or the file of a picture") from error
+    return None
+
+
+@lru_cache(4)  # the lines of a manifest mostly share it
+def read_background(path: Path) -> bytes:
+    """Raises WrongUse: the file cannot be read or is no picture."""
+    try:
+        data = path.read_bytes()
+        decode_image(data, f"--background {path}")
+    except (OSError, ValueError) as error:
+        reason = f"--background {path}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        raise WrongUse(reason) from error
+    return data
+
+
 def check_canvas_options(values: dict[str, Any]) -> None:
     """Raises WrongUse: a canvas for an object that stays where it is."""
     if values.get("center") is False and (lost := values.keys() & {"canvas", "fill", "max_scale"}):
@@ -202,6 +245,8 @@ def encoding_of_names(destination: Destination, given: str | None) -> str | None
 
 def request_json(value: Any) -> Any:
     """A value of a request as JSON gives it back."""
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes {blake3(value).hexdigest()}"
     if isinstance(value, np.ndarray):
         shape = "x".join(map(str, value.shape))
         return f"{value.dtype} {shape} {blake3(np.ascontiguousarray(value).data).hexdigest()}"

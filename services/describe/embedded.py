@@ -79,14 +79,8 @@ class EmbeddedDescriber:
 
     def _describe(self, image: np.ndarray, look: str) -> Description:
         whole = Box(0.0, 0.0, float(image.shape[1]), float(image.shape[0]))
-        seen = self._central.look(image) if look == "central_object" else None
-        central = Central(whole, 1.0) if seen is None else self._central.find(image, seen)
+        central = self._central.find(image) if look == "central_object" else Central(whole, 1.0)
         text, probability = self.name_of(self._classifier.objects(image, [central.box])[0])
-        if text == UNSURE and seen is not None:
-            wider = self._central.find_again(image, seen)
-            if wider.box != central.box:
-                central = wider
-                text, probability = self.name_of(self._classifier.objects(image, [central.box])[0])
         if central.strength < _FAINT:
             text, probability = UNSURE, min(probability, central.strength)
         return Description(text, float32(probability), central.box.region().intersect(Region.of(size_of(image))))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tensorhop.services.embedded.components import components
-from tensorhop.services.embedded.saliency import SALIENT, Saliency, look_again, shows_little
+from tensorhop.services.embedded.saliency import SALIENT, Saliency
 from tensorhop.values.geometry import Box
 
 _REACH = 0.35  # of the photo's size: at this distance from the middle, an object's weight falls to 1/e
@@ -30,28 +30,13 @@ class CentralObject:
     def __init__(self) -> None:
         self._saliency = Saliency()
 
-    def look(self, photo: np.ndarray) -> np.ndarray:
-        """The saliency of a photo (height x width x 3, uint8, sRGB): 320 x 320, float32."""
-        return self._saliency.predict_small(photo)
-
-    def find(self, photo: np.ndarray, look: np.ndarray | None = None) -> Central:
-        """Find the central object of a photo (height x width x 3, uint8, sRGB).
-
-        Args:
-            look: what `look` gave for the photo.
-        """
-        return _central(self.look(photo) if look is None else look, photo)
-
-    def find_again(self, photo: np.ndarray, look: np.ndarray) -> Central:
-        """Find the central object with another look, if the first one showed little: perhaps a part of it."""
-        return _central(look_again(self._saliency, photo, look) if shows_little(look) else look, photo)
-
-
-def _central(saliency: np.ndarray, photo: np.ndarray) -> Central:
-    whole = Box(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))
-    found = components(saliency, SALIENT, whole)
-    central = max(found, key=lambda thing: thing.mass * _nearness(thing.box, whole), default=None)
-    return Central(central.box if central else whole, float(saliency.max()))
+    def find(self, photo: np.ndarray) -> Central:
+        """Find the central object of a photo (height x width x 3, uint8, sRGB)."""
+        whole = Box(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))
+        saliency = self._saliency.predict_small(photo)
+        found = components(saliency, SALIENT, whole)
+        central = max(found, key=lambda thing: thing.mass * _nearness(thing.box, whole), default=None)
+        return Central(central.box if central else whole, float(saliency.max()))
 
 
 def _nearness(box: Box, whole: Box) -> float:

@@ -19,6 +19,7 @@ _MEAN, _DEVIATION = (np.array(each, np.float32) for each in (U2NET.mean, U2NET.s
 # If less than this fraction of a photo is salient, it is looked at again with a border: the network was trained on
 # objects with something around them, and may see no more than the eye of a cat that fills the frame.
 _LITTLE = 0.06
+_CLEAR = 0.9  # the mean saliency of what is salient, from which on a small object counts as clear
 _BORDER = 0.1  # of the photo's width and height, at each side: its outermost pixels, repeated
 
 _SAMPLE = 512  # pixels: the side of the square from a photo's middle that is checked for noise
@@ -82,8 +83,12 @@ def look_at(network: Looks, image: np.ndarray) -> np.ndarray:
 
 
 def shows_little(look: np.ndarray) -> bool:
-    """Whether so little of a picture is salient (320 x 320, float32) that another look may show more."""
-    return bool(np.count_nonzero(look >= SALIENT) < _LITTLE * look.size)
+    """Whether so little of a picture is salient (320 x 320, float32), and so faintly, that another look may show more.
+
+    A small object on a plain ground is clear; an eye that is taken for the object is not.
+    """
+    salient = look[look >= SALIENT]
+    return salient.size < _LITTLE * look.size and (not salient.size or float(salient.mean()) < _CLEAR)
 
 
 def look_again(network: Looks, image: np.ndarray, look: np.ndarray) -> np.ndarray:

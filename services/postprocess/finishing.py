@@ -18,6 +18,7 @@ from tensorhop.services.postprocess.center import (
     visible_box,
 )
 from tensorhop.services.postprocess.decontaminate import estimate_foreground
+from tensorhop.services.postprocess.learned.drawing import Draw, draw_learned
 from tensorhop.services.postprocess.reduction import Piece
 from tensorhop.services.postprocess.refine import is_coarse, refine_edges
 from tensorhop.services.postprocess.shadow import draw, fitting_length, reach
@@ -26,22 +27,26 @@ from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.results import SOLID, Cutout, Layer, Mask, Placement
 
-NOT_SOLID = "The object has no pixel with an alpha of 0.5 or more, so it casts no shadow on the backdrop."
+NOT_SOLID = "The object has no pixel with an alpha of 0.5 or more, so it casts no shadow."
+NO_NETWORK = "is SHADOW_KIND_LEARNED, but there is no network here; start postprocess with --shadow-model FILE.onnx"
 
 
-def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout:
+def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish, learned: Draw | None = None) -> Cutout:
     """Finish one object.
 
     Args:
         crop: uint8, height x width x 3, sRGB: the photo's pixels of mask.region.
         mask: the object's; alpha uint8 0 to 255 or float32 0 to 1.
         photo: size of the whole photo.
+        learned: the network that draws shadows of the kind "learned".
 
     Raises:
         InvalidInput: the sizes do not fit, alpha is outside its range or nowhere above 0.05, the kind of shadow is
-            unknown, or another choice is out of its range.
+            unknown or needs a network that is not there, or another choice is out of its range.
     """
     check(crop, mask, photo, options)
+    if options.shadow == "learned" and learned is None:
+        raise InvalidInput("finish.shadow.kind", NO_NETWORK)
     piece = Piece.of(crop, mask, photo, partial(largest_scale, options))
     if options.refine and piece.wanted > 1 and is_coarse(piece.opacity, piece.wanted):
         piece = piece.in_blocks(weighted=False)
@@ -55,7 +60,7 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
         color, opacity, refined = piece.crop, piece.alpha, piece.opacity
 
     kind, length, softness = options.shadow, options.lamp_length, options.lamp_softness
-    solid = None if kind in ("none", "backdrop") else Solid.of(refined, piece.region, piece.photo)
+    solid = None if kind in ("none", "backdrop", "learned") else Solid.of(refined, piece.region, piece.photo)
     if not options.center:
         placement = in_place(photo)
         own = trimmed(opacity)
@@ -76,11 +81,18 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish) -> Cutout
                 *(max(pair) for pair in zip(wanted[:2], widest[:2], strict=True)),
                 *(min(pair) for pair in zip(wanted[2:], widest[2:], strict=True)),
             )
+        elif kind == "learned":
+            reached = widest  # where the network will draw is not known
         placement = centered(piece.box, reached, options.canvas, options.fill, most)
         cutout, placement = nudged(resampled(with_alpha(color, opacity), piece.region, placement), placement)
         cutout = trimmed_layer(cutout)
-    if kind == "backdrop":
-        shadow = draw_backdrop(cutout, placement.canvas, options) if refined.max() >= SOLID else None
+    if kind in ("backdrop", "learned"):
+        shadow = None
+        if refined.max() >= SOLID:
+            if learned and kind == "learned":
+                shadow = draw_learned(cutout, placement.canvas, options.rot, learned)
+            else:
+                shadow = draw_backdrop(cutout, placement.canvas, options)
         warnings = [] if shadow else [NOT_SOLID]
         return Cutout(cutout, trimmed_layer(shadow) if shadow else None, piece.of_photo(placement), warnings)
     shadow = draw(solid, placement, kind, options.rot, length, softness, options.opacity) if solid else None

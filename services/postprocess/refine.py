@@ -19,6 +19,8 @@ A mask that has the photo's resolution, such as a binary one or a full-sized mat
 import cv2
 import numpy as np
 
+from tensorhop.services.embedded.edge_alignment import relief
+
 CRISP = 0.2  # from this `detail` on, a mask has the photo's resolution
 STEP = 0.004  # differences below that are 8-bit rounding
 CELLS = 4  # samples across a ramp from which colours are learned
@@ -174,21 +176,6 @@ def discriminants(image: np.ndarray, mask: np.ndarray, near: np.ndarray, cells: 
     trust = np.zeros_like(mask)
     trust[cell] = sharpenable / (1 / distance + CONTRADICTION * contradiction**2)
     return line, trust
-
-
-def relief(mask: np.ndarray, cells: float) -> np.ndarray:
-    """How far a mask is from its own average over a ramp, around each pixel.
-
-    Args:
-        mask: float32, height x width, 0 to 1.
-        cells: the width of the mask's ramps, in pixels of `mask`.
-
-    Returns:
-        float32, height x width: 0 on slopes and plains, about 0.1 at edges.
-    """
-    kernel = (2 * max(1, round(cells / 2)) + 1,) * 2
-    rest = mask - cv2.blur(mask, kernel)
-    return np.sqrt(np.maximum(cv2.blur(rest * rest, kernel), 0))
 
 
 def sampled(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -8,4 +8,5 @@ SERVICE = Service(
     summary="Center, decontaminate and shadow one object.",
     contract="tensorhop.v1.postprocess_pb2:PostprocessService",
     servicer="tensorhop.services.postprocess.servicer:PostprocessServicer",
+    settings=("shadow_model", "shadow_model_range"),
 )

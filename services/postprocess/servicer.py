@@ -1,22 +1,38 @@
 """PostprocessService: an object's pixels and mask in, a finished cut-out out."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import grpc
 
 from tensorhop.cpu_count import cpu_count
 from tensorhop.rpc.batching import Batcher
 from tensorhop.services.postprocess.finishing import finish
+from tensorhop.settings import current_settings
 from tensorhop.v1 import postprocess_pb2 as pb
 from tensorhop.values.images import check_size
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.image_source import read_image
-from tensorhop.wire.messages import read_finish, read_mask, read_size, write_layer, write_placement
+from tensorhop.wire.messages import read_finish, read_mask, read_size, write_layer, write_model, write_placement
 from tensorhop.wire.payloads import Payloads
+
+if TYPE_CHECKING:
+    from tensorhop.services.postprocess.learned.network import OnnxShadow
 
 
 class PostprocessServicer:
+    """
+    Raises:
+        InvalidInput: the shadow model that the settings name cannot be used.
+    """
+
     def __init__(self) -> None:
+        self.model = shadow_model()
+        model, self._draw = self.model, None
+        if model is not None:
+            self._draw = Batcher("shadow model", lambda pictures, _: model.predict(pictures), model.largest_batch).one
         # Objects side by side on as many cores as there are; more would only wait for each other.
-        self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0])], largest=1, workers=cpu_count())
+        self.batcher = Batcher("postprocess", lambda items, _: [finish(*items[0])], 1, workers=cpu_count())
 
     def Postprocess(
         self, packet: Packet[pb.PostprocessRequest], context: grpc.ServicerContext
@@ -26,7 +42,7 @@ class PostprocessServicer:
         photo = read_size(request.photo)
         check_size(photo.width, photo.height, "photo")
         mask = read_mask(request.mask, payloads, photo)
-        item = (read_image(request.crop, payloads, "crop"), mask, photo, options)
+        item = (read_image(request.crop, payloads, "crop"), mask, photo, options, self._draw)
         cutout = self.batcher.one(item, None, context.add_callback)
         answer = Payloads.lent(request.lent)
         response = pb.PostprocessResponse(
@@ -34,5 +50,20 @@ class PostprocessServicer:
             shadow=write_layer(cutout.shadow, answer) if cutout.shadow else None,
             placement=write_placement(cutout.placement),
             warnings=cutout.warnings,
+            model=write_model(self.model) if self.model and options.shadow == "learned" else None,
         )
         return Packet(response, answer)
+
+
+def shadow_model() -> "OnnxShadow | None":
+    """The network that the operator named, run once; None if none is named. Raises InvalidInput: it cannot be used."""
+    settings = current_settings()
+    if not settings.shadow_model:
+        return None
+    from tensorhop.services.postprocess.learned.network import (
+        OnnxShadow,  # here, because nothing else needs ONNX Runtime
+    )
+
+    model = OnnxShadow(Path(settings.shadow_model), settings.shadow_model_range)
+    model.warm_up()
+    return model

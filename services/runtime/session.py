@@ -27,13 +27,14 @@ CPU = "CPUExecutionProvider"
 _NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")  # of ONNX Runtime's arena, the CPU, CUDA
 
 
-def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.InferenceSession:
+def open_session(model: bytes | Path, device: str = "cpu", option: str = "--model") -> onnxruntime.InferenceSession:
     """A session of a network, ready to run.
 
     Args:
         model: an .onnx file or its bytes.
         device: auto, cpu, cuda, cuda:N, tensorrt, tensorrt:N or openvino; auto takes a GPU if this build of ONNX
             Runtime sees one.
+        option: by which the operator named the file.
 
     Raises:
         InvalidInput: ONNX Runtime cannot run the file, or the device does not exist.
@@ -48,7 +49,7 @@ def open_session(model: bytes | Path, device: str = "cpu") -> onnxruntime.Infere
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = cpu_count()
     options.inter_op_num_threads = 1
-    with loading(model if isinstance(model, Path) else "the network"):
+    with loading(model if isinstance(model, Path) else "the network", option):
         session = onnxruntime.InferenceSession(
             model if isinstance(model, bytes) else str(model), options, providers=wanted
         )
@@ -128,16 +129,16 @@ def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray
 
 
 @contextmanager
-def loading(name: object) -> Iterator[None]:
+def loading(name: object, option: str = "--model") -> Iterator[None]:
     """Turn every error into InvalidInput while a network is loaded or run for the first time: the file is the cause."""
     try:
         yield
     except InvalidInput:
         raise
     except MemoryError as error:
-        raise InvalidInput("--model", f"{name} cannot be loaded: {error}") from error
+        raise InvalidInput(option, f"{name} cannot be loaded: {error}") from error
     except Exception as error:  # ONNX Runtime's exceptions share no other base class
         reason = " ".join(str(error).split()).rpartition(" : ")[2]  # one line, without ONNX Runtime's codes
         raise InvalidInput(
-            "--model", f"{name} cannot be run by ONNX Runtime ({reason}); is it a whole .onnx file?"
+            option, f"{name} cannot be run by ONNX Runtime ({reason}); is it a whole .onnx file?"
         ) from error

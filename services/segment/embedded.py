@@ -8,7 +8,8 @@ import numpy as np
 from tensorhop.services.embedded import weights
 from tensorhop.services.embedded.edge_alignment import align_edges
 from tensorhop.services.embedded.pixels import crop, resized, square
-from tensorhop.services.embedded.saliency import SIZE, Saliency, look_again, look_at, shows_little
+from tensorhop.services.embedded.saliency import SIZE, Saliency, look_again, shows_little
+from tensorhop.services.segment.holes import find_holes
 from tensorhop.services.segment.instances import (
     CORE,
     SEEN_AGAIN,
@@ -31,7 +32,6 @@ _MOST = 0.75  # a core with at least this fraction inside the box is the object'
 # The second view is taken if the first has at least this many soft pixels for each salient one. Where it has fewer, the
 # network is sure of what it saw, and another view hardly changes the mask: `make compare-views` has the numbers.
 _UNSURE = 0.1
-_WIDER_LOOKS = 2  # at an object that its view cuts: the first moves the cut sides out, the second mostly shows all
 _SMALL = 0.01  # of the largest core's area: smaller cores are dropped
 
 
@@ -81,44 +81,58 @@ class EmbeddedSegmenter:
 
     def _segment(self, photo: np.ndarray, box: Box, neighbours: Sequence[Box] | None = None) -> Mask:
         """The mask of the object in a box; of the whole object if neighbours are given, however many."""
-        size = size_of(photo)
-        view = box.padded(_PADDING).region().intersect(Region.of(size))
-        first = self._saliency.predict_small(crop(photo, view))
-        looks = {view: look_again(self._saliency, crop(photo, view), first) if shows_little(first) else first}
-        unsure = shows_little(looks[view]) if looks[view] is not first else is_unsure(first)
-        if unsure and (second := square(box, _SQUARE_PADDING, size)) != view:
-            looks[second] = self._saliency.predict_small(crop(photo, second))
-        frame, saliency = together(looks)
-        if neighbours is None:
-            core, others = split_instances(saliency, to_canvas(box, frame, size_of(saliency)), _MOST, _SMALL)
-        else:
-            core, others = grown(photo, box, neighbours, frame, saliency)
-            for _ in range(_WIDER_LOOKS):
-                if (more := wider(core, frame, size)) is None:
-                    break
-                seen, again = together({more: look_at(self._saliency, crop(photo, more))})
-                wide, rest = grown(photo, box, neighbours, seen, again)
-                if pixels(wide, seen) < SEEN_AGAIN * pixels(core, frame):
-                    break
-                frame, saliency, core, others = seen, again, wide, rest
+        frame, saliency = together(self._looks(photo, box, neighbours))
+        core, others = cores(photo, box, neighbours, frame, saliency)
         canvas = size_of(saliency)
+        picture = resized(crop(photo, frame), canvas)
+        saliency = saliency * (1 - find_holes(core, saliency, picture))
         mask = np.clip((saliency - _CLEAR) / (_OPAQUE - _CLEAR), 0, 1)
         upscaling = max(canvas) / max(SIZE)
         if upscaling > 1:
-            mask = align_edges(mask, resized(crop(photo, frame), canvas), upscaling)
+            mask = align_edges(mask, picture, upscaling)
         alpha = np.rint(mask * 255).astype(np.uint8)
         alpha[~_object_pixels(core, others, alpha > 0)] = 0
         return trimmed_mask(resized(alpha, frame.size), frame)
 
+    def _looks(self, photo: np.ndarray, box: Box, neighbours: Sequence[Box] | None) -> dict[Region, np.ndarray]:
+        """The network's answers for views of a box, which together show the object: two runs at most.
 
-def grown(
-    photo: np.ndarray, box: Box, neighbours: Sequence[Box], frame: Region, saliency: np.ndarray
+        The second run goes where it shows most. In a detector's box: more of the photo if the first view cuts the
+        object, or a border if it shows little. In any box: a square view if the network is unsure.
+        """
+        size = size_of(photo)
+        view = box.padded(_PADDING).region().intersect(Region.of(size))
+        first = self._saliency.predict_small(crop(photo, view))
+        if neighbours is not None:
+            core, _ = cores(photo, box, neighbours, view, first)
+            if more := wider(core, view, size):
+                again = self._saliency.predict_small(crop(photo, more))
+                wide, _ = cores(photo, box, neighbours, more, again)
+                return {more: again} if pixels(wide, more) >= SEEN_AGAIN * pixels(core, view) else {view: first}
+            if shows_little(first):
+                return {view: look_again(self._saliency, crop(photo, view), first)}
+        if is_unsure(first) and (second := square(box, _SQUARE_PADDING, size)) != view:
+            return {view: first, second: self._saliency.predict_small(crop(photo, second))}
+        return {view: first}
+
+
+def cores(
+    photo: np.ndarray, box: Box, neighbours: Sequence[Box] | None, frame: Region, saliency: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`split_grown` for a frame of a photo, of which `saliency` (height x width, float32) is a map of any size."""
+    """The cores of the object in a box, and of everything else, in a frame of a photo.
+
+    Args:
+        neighbours: the boxes of other objects if the box may show a part of its object, however many.
+        saliency: of the frame, height x width of any size, float32.
+    """
     canvas = size_of(saliency)
+    here = to_canvas(box, frame, canvas)
+    if neighbours is None:
+        return split_instances(saliency, here, _MOST, _SMALL)
     picture = resized(crop(photo, frame), canvas) if neighbours else np.empty((0, 0, 3), np.uint8)
-    others = [to_canvas(other, frame, canvas) for other in neighbours]
-    return split_grown(saliency, to_canvas(box, frame, canvas), others, picture, _MOST, _SMALL)
+    return split_grown(
+        saliency, here, [to_canvas(other, frame, canvas) for other in neighbours], picture, _MOST, _SMALL
+    )
 
 
 def pixels(area: np.ndarray, frame: Region) -> float:

@@ -11,6 +11,7 @@ from tensorhop.values.results import Mask
 
 CORE = 0.5  # from this saliency on, a pixel surely belongs to an object
 SEEN_AGAIN = 0.5  # a wider look that shows less than this of the object does not count
+SURE = 0.85  # an object reaches out of a detector's box only where its mean saliency is at least this
 SLACK = 0.05  # fraction of the box's sides by which objects may reach beyond it
 _SAME = 0.8  # boxes with a larger intersection over union show the same object
 _NESTED = 0.7  # a box with at least this fraction inside another one shows a part of that one's object
@@ -51,8 +52,9 @@ def split_grown(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The cores of the whole object of which a detector's box may show a part, and the cores of everything else.
 
-    Of a core that reaches far out of the box, the object keeps all that no neck divides from the part inside. Where a
-    neighbour's box holds a part of the same core, the two meet at an edge of the picture.
+    Of a core that reaches out of the box, the object keeps all that no neck divides from the part inside. Where a
+    neighbour's box holds a part of the same core, the two meet at an edge of the picture. The detector is believed
+    rather than a saliency that is unsure: the ground under an object is often half salient, and would come and go.
 
     Args:
         saliency, box, most, small: as for `split_instances`.
@@ -72,7 +74,10 @@ def split_grown(
             continue
         area = labels == label
         claimed = _claimed(area, box, rivals, picture) if rivals else None
-        core |= joined(area, area & inside) if claimed is None else claimed
+        part = joined(area, area & inside) if claimed is None else claimed
+        beyond = part & ~inside
+        unsure = beyond.any() and saliency[beyond].mean() < SURE
+        core |= part & inside if unsure else part
     left = np.bincount(labels[core], minlength=areas.size)
     core &= (left >= small * left.max(initial=0))[labels]
     return core, (labels > 0) & ~core

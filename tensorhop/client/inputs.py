@@ -25,13 +25,14 @@ Picture = "np.ndarray | bytes | bytearray | memoryview | Image | str | PathLike[
 MaskInput = "Mask | np.ndarray | Image"
 
 
-def write_picture(picture: Any, payloads: Payloads, order: Order = "rgb") -> image_pb2.Image:
+def write_picture(picture: Any, payloads: Payloads, order: Order = "rgb", field: str = "image") -> image_pb2.Image:
     """The image message of a picture.
 
     Args:
         picture: pixels, uint8: height x width x 3 (colour), x 4 (colour and alpha), x 1 or height x width (grey); the
             bytes of an image file; a picture of Pillow; or the path of a local image file.
         order: of the channels of pixels; "bgr" is OpenCV's.
+        field: what an error names.
 
     Raises:
         InvalidInput: an array of another shape or dtype, something else than these, or another order.
@@ -40,17 +41,17 @@ def write_picture(picture: Any, payloads: Payloads, order: Order = "rgb") -> ima
     if order not in ("rgb", "bgr"):
         raise InvalidInput("order", f"is {order!r}; it must be 'rgb' or, as OpenCV has it, 'bgr'")
     if isinstance(picture, np.ndarray):
-        return _write_pixels(picture, payloads, order)
+        return _write_pixels(picture, payloads, order, field)
     if order == "bgr":
         raise InvalidInput("order", "is 'bgr', which is for arrays only; files and pictures of Pillow say theirs")
     if isinstance(picture, bytes | bytearray | memoryview):
         return image_pb2.Image(encoded=payloads.put(memoryview(picture).cast("B")))
     if _is_pillow(picture):
-        return _write_pillow(picture, payloads)
+        return _write_pillow(picture, payloads, field)
     if isinstance(picture, str | PathLike):
         return image_pb2.Image(encoded=payloads.put(Path(fspath(picture)).read_bytes()))
     raise InvalidInput(
-        "image",
+        field,
         f"is a {type(picture).__name__}; give a numpy array (uint8, height x width x 3, RGB), a file's bytes, a "
         "picture of Pillow, or a path",
     )
@@ -111,16 +112,16 @@ def to_phrases(phrases: str | Sequence[str]) -> list[str]:
     return found
 
 
-def _write_pixels(pixels: np.ndarray, payloads: Payloads, order: Order) -> image_pb2.Image:
+def _write_pixels(pixels: np.ndarray, payloads: Payloads, order: Order, field: str) -> image_pb2.Image:
     shape = list(pixels.shape)
     if pixels.dtype != np.uint8:
         hint = "; multiply by 255 and convert it" if pixels.dtype.kind == "f" else ""
-        raise InvalidInput("image", f"is an array of {pixels.dtype}; an image is uint8, 0 to 255{hint}")
+        raise InvalidInput(field, f"is an array of {pixels.dtype}; an image is uint8, 0 to 255{hint}")
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
         hint = "; this one looks like channels first: transpose(1, 2, 0)" if shape[0] in (1, 3, 4) else ""
-        raise InvalidInput("image", f"has shape {shape}; it must be height x width x 3 (or 4, or 1){hint}")
+        raise InvalidInput(field, f"has shape {shape}; it must be height x width x 3 (or 4, or 1){hint}")
     if pixels.shape[2] == 1:
         pixels = np.repeat(pixels, 3, axis=2)
     if order == "bgr":
@@ -137,9 +138,9 @@ def _is_pillow(value: object) -> bool:
     return any(f"{kind.__module__}.{kind.__name__}" == "PIL.Image.Image" for kind in type(value).__mro__)
 
 
-def _write_pillow(picture: "Image", payloads: Payloads) -> image_pb2.Image:
+def _write_pillow(picture: "Image", payloads: Payloads, field: str) -> image_pb2.Image:
     from tensorhop.values.images import to_srgb, upright
 
-    image, alpha = to_srgb(upright(picture), "image")
+    image, alpha = to_srgb(upright(picture), field)
     pixels = np.asarray(image)
-    return _write_pixels(pixels if alpha is None else np.dstack([pixels, alpha]), payloads, "rgb")
+    return _write_pixels(pixels if alpha is None else np.dstack([pixels, alpha]), payloads, "rgb", field)

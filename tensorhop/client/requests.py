@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
+
 from tensorhop.client.inputs import Order, to_phrases, write_given_mask, write_picture
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.values.describe_options import DescribeOptions
@@ -52,7 +54,7 @@ def process_request(
     Args:
         image: pixels (uint8, height x width x 3, RGB; grey and RGBA are taken too), the bytes of an image file, a
             picture of Pillow, or the path of a local file.
-        order: of the channels of an array: "rgb", or "bgr" as OpenCV has it.
+        order: of the channels of an array: "rgb", or "bgr" as OpenCV has it; of the output's background too.
         phrases: what to look for; a text is one phrase. Skips describe. Together with boxes or masks: their labels, one
             each.
         boxes: x0, y0, x1, y1 in pixels of the upright photo. Skips describe and detect.
@@ -67,7 +69,7 @@ def process_request(
         cache: use the step cache. Otherwise everything is computed anew.
         describe: the part of the photo that describe sees, and its prompt and generation if its model supports them.
         finish: how to center, decontaminate and shadow each object.
-        output: how to send pictures: as arrays, or encoded as image files.
+        output: how to send pictures: as arrays, or encoded as image files; and what lies behind the object.
         return_masks: send each object's mask too: `event.mask.alpha` is an array, `event.mask.region` its place.
         return_layers: send the object and its shadow as separate layers too.
         request_id: the request's id in logs. Default: the pipeline makes one.
@@ -101,6 +103,10 @@ def process_request(
         no_cache=not cache,
         ordered=ordered,
     )
+    if output.background_image is not None:
+        own = order if isinstance(output.background_image, np.ndarray) else "rgb"
+        picture = write_picture(output.background_image, payloads, own, "output.background_image")
+        request.output.background_image.CopyFrom(picture)
     request.output.masks, request.output.layers = return_masks, return_layers
     return Packet(request, payloads), timeout
 

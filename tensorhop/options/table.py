@@ -10,7 +10,7 @@ from tensorhop.options.kinds import BOOLEAN, BOXES, NUMBER, SIZE, TEXT, TEXTS, W
 from tensorhop.values.describe_options import LOOKS, MAX_NEW_TOKENS, NUM_BEAMS
 from tensorhop.values.finish_options import PROFILES, SHADOWS, Finish
 from tensorhop.values.finish_presets import FINISH_PRESETS
-from tensorhop.values.output_options import ENCODINGS, PNG_LEVEL, QUALITY
+from tensorhop.values.output_options import ENCODINGS, FITS, PNG_LEVEL, QUALITY
 
 LOOK, FINISH, OUTPUT = "What to look for", "Finish", "Output"  # panels of --help
 FILE_FORMATS = tuple(name for name in ENCODINGS if name != "tensor")
@@ -181,8 +181,8 @@ OPTIONS = [
         "shadow",
         "finish.shadow.kind",
         choice(SHADOWS),
-        "Draw no shadow, a soft one where the object stands, that and the one it casts, or the one on a light backdrop "
-        "that the object lies on.",
+        "Draw no shadow, a soft one where the object stands, that and the one it casts, the one on a light backdrop "
+        "that the object lies on, or what a network draws (--shadow-model).",
         DEFAULT.shadow,
         FINISH,
         argument="shadow",
@@ -281,10 +281,18 @@ OPTIONS = [
         "background",
         "output.background",
         TEXT,
-        "Put the object on this: a CSS colour name, #rgb or #rrggbb, or transparent.",
+        "Put the object on this colour: a CSS colour name, #rgb or #rrggbb, or transparent.",
         panel=OUTPUT,
         default_text="light grey for a backdrop, else none, or white for jpeg",
         metavar="COLOUR",
+    ),
+    Option(
+        "background_fit",
+        "output.background_fit",
+        choice(FITS),
+        "Have a background picture cover the canvas, or be wholly on it.",
+        FITS[0],
+        OUTPUT,
     ),
     Option(
         "ordered",

@@ -33,6 +33,7 @@ class Service:
     summary: str = ""  # one sentence for --help
     # What makes the model of each backend, such as its class: "tensorhop.services.detect.embedded:EmbeddedDetector".
     models: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()  # names of those that this service alone reads: options of its command
     calls: tuple[str, ...] = ()  # for a chain: the names of the services that it calls, in its order
 
     @property

@@ -65,7 +65,7 @@ def serve_command(service: Service) -> Callable[..., None]:
     def command_without_model(listen: Listen = None) -> None:
         serve(service, listen)
 
-    chosen = server_options(command if service.models else command_without_model)
+    chosen = server_options(command if service.models else command_without_model, service.settings)
     chosen.__doc__ = help_of(service)
     return chosen
 

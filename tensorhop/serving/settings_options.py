@@ -1,6 +1,6 @@
 """The options that become settings of the process, and of its children, by the commands that have them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,6 +73,17 @@ PIPELINE = SERVER | {
         ),
     ]
 }
+SHADOW = {
+    "shadow_model": _path("Let this network draw the shadows of the kind learned: an .onnx file.", "FILE", None),
+    "shadow_model_range": Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW,HIGH",
+            help="Give that network colours from 0,1 or -1,1, and take its answer for the same.",
+            show_default="as its file says, or else 0,1",
+        ),
+    ],
+}
 FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
     "require_client_cert": True,
@@ -82,9 +93,18 @@ FLAG_VALUES = {  # by setting, what its flag makes of it
 }
 
 
-def server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of servers to a command."""
-    return _with(command, SERVER)
+def server_options(command: Callable[..., None], own: Sequence[str] = ()) -> Callable[..., None]:
+    """Add the options of servers to a command.
+
+    Args:
+        own: the settings that one service alone reads.
+    """
+    return _with(command, SERVER | {name: SHADOW[name] for name in own})
+
+
+def all_server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a pipeline's server and of all its services to a command."""
+    return _with(command, PIPELINE | SHADOW)
 
 
 def pipeline_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -111,6 +131,8 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
         except InvalidInput as error:
             raise typer.BadParameter(str(error)) from error
         check(settings, client="require_client_cert" not in options)
+        if "shadow_model" in options:
+            check_shadow(settings)
         use_settings(settings)
         return {}
 
@@ -140,6 +162,24 @@ def check(settings: "Settings", client: bool) -> None:
             check_server(settings)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def use_shadow(given: dict[str, Any]) -> None:
+    """Add options of SHADOW to the settings of this process. Raises typer.BadParameter as `check_shadow` does."""
+    from tensorhop.settings import current_settings, use_settings
+
+    settings = current_settings().model_copy(update={name: _value(name, value) for name, value in given.items()})
+    check_shadow(settings)
+    use_settings(settings)
+
+
+def check_shadow(settings: "Settings") -> None:
+    """Raises typer.BadParameter: the shadow model is no file, or there is a range without one."""
+    file = settings.shadow_model
+    if file and not Path(file).is_file():
+        raise typer.BadParameter(f"--shadow-model names {file}, which is no file; name an .onnx file")
+    if settings.shadow_model_range and not file:
+        raise typer.BadParameter("--shadow-model-range is given without --shadow-model")
 
 
 def check_server(settings: "Settings") -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from PIL import Image
 
-from tensorhop.values.geometry import Region
+from tensorhop.values.geometry import Box, Region, Size, size_of
 from tensorhop.values.results import Layer
 
 FAINTEST, OPAQUE = 0x01000000, 0xFF000000  # the least numbers of RGBA, little-endian, whose alpha is 1, and 255
@@ -53,6 +54,33 @@ def flatten(pixels: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
     canvas[:] = (*colour, 255)
     lay_over(pixels, canvas)
     return canvas
+
+
+def fit_picture(pixels: np.ndarray, canvas: Size, fit: str) -> Layer:
+    """A picture as the lowest layer of a canvas, in its own proportions, resampled once (Lanczos).
+
+    Args:
+        pixels: uint8, height x width x 3, sRGB.
+        fit: "cover": the picture's middle, as much as the canvas shows; "contain": all of it, in the canvas's middle.
+
+    Returns:
+        Opaque RGBA, uint8: the whole canvas for "cover".
+    """
+    own = size_of(pixels)
+    scales = canvas.width / own.width, canvas.height / own.height
+    scale = max(scales) if fit == "cover" else min(scales)
+    width, height = (max(1, min(most, round(scale * side))) for side, most in zip(own, canvas, strict=True))
+    seen = Box(0, 0, *own) if fit == "contain" else middle(own, canvas.width / scale, canvas.height / scale)
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, box=seen)
+    x, y = (canvas.width - width) // 2, (canvas.height - height) // 2
+    return Layer(np.asarray(resized.convert("RGBA")), Region(x, y, x + width, y + height))
+
+
+def middle(size: Size, width: float, height: float) -> Box:
+    """The middle of a picture, no larger than the picture."""
+    width, height = min(width, size.width), min(height, size.height)
+    x, y = (size.width - width) / 2, (size.height - height) / 2
+    return Box(x, y, x + width, y + height)
 
 
 def lay_over(above: np.ndarray, below: np.ndarray) -> None:

@@ -23,7 +23,7 @@ QUANTIZATION = 0xDB  # the marker of a JPEG segment that holds a quantization ta
 BETTER = 10  # added to the quality as long as the background does not decode exactly
 
 
-def encode_layers(layers: Sequence[Layer], canvas: Region, output: Output) -> bytes:
+def encode_layers(layers: Sequence[Layer], canvas: Region, output: Output, lossless: bool = True) -> bytes:
     """The picture that `compose` makes of a canvas, as an image file.
 
     A PNG of the fastest level is composited and compressed strip by strip, so its canvas is never whole in memory.
@@ -31,11 +31,11 @@ def encode_layers(layers: Sequence[Layer], canvas: Region, output: Output) -> by
     Args:
         layers: straight-alpha RGBA, uint8; the bottom layer first.
         canvas: the pixels that the file holds; not empty.
-        output: as for `encode_picture`.
+        output, lossless: as for `encode_picture`.
     """
     colour = output.colour
     if output.encoding != "png" or (output.png_level or PNG_LEVEL) != PNG_LEVEL:
-        return encode_picture(compose(layers, canvas), output)
+        return encode_picture(compose(layers, canvas), output, lossless)
 
     def strip(first: int, last: int) -> np.ndarray:
         pixels = compose(layers, Region(canvas.x0, canvas.y0 + first, canvas.x1, canvas.y0 + last))
@@ -46,13 +46,14 @@ def encode_layers(layers: Sequence[Layer], canvas: Region, output: Output) -> by
     return fast_png(strips, canvas.size, channels)
 
 
-def encode_picture(pixels: np.ndarray, output: Output) -> bytes:
+def encode_picture(pixels: np.ndarray, output: Output, lossless: bool = True) -> bytes:
     """A picture as an image file.
 
     Args:
         pixels: straight-alpha RGBA, uint8, height x width x 4.
         output: already checked; its encoding is not "tensor". Where alpha is 0, PNG and WebP hold exactly its
             background. For JPEG, see `encode_jpeg`.
+        lossless: whether a WebP over a background is; its background is a plain colour.
     """
     colour, quality = output.colour, output.quality or QUALITY
     if output.encoding == "jpeg":
@@ -62,23 +63,23 @@ def encode_picture(pixels: np.ndarray, output: Output) -> bytes:
         pixels = flatten(pixels, colour)[..., :3]
     if output.encoding == "png":
         return encode_png(pixels, output.png_level or PNG_LEVEL)
-    return encode_webp(pixels, quality)
+    return encode_webp(pixels, quality, lossless)
 
 
-def encode_webp(pixels: np.ndarray, quality: int = QUALITY) -> bytes:
+def encode_webp(pixels: np.ndarray, quality: int = QUALITY, lossless: bool = True) -> bytes:
     """A WebP file of pixels.
 
-    A lossy WebP halves the resolution of colours, so the background around an object would change. Therefore opaque
-    pictures are encoded without loss.
+    A lossy WebP halves the resolution of colours, so a plain background around an object would change. Therefore opaque
+    pictures are encoded without loss, unless their background is a picture itself.
 
     Args:
-        pixels: uint8, height x width x 3 (RGB, lossless) or height x width x 4 (RGBA: lossy colours, lossless alpha).
+        pixels: uint8, height x width x 3 (RGB) or height x width x 4 (RGBA: lossy colours, lossless alpha).
         quality: 1 to 100, of lossy colours.
+        lossless: of RGB.
     """
     file = io.BytesIO()
-    opaque = pixels.shape[2] == 3
     image = Image.fromarray(np.ascontiguousarray(pixels))
-    if opaque:
+    if lossless and pixels.shape[2] == 3:
         image.save(file, "WEBP", lossless=True, quality=50, method=2, icc_profile=SRGB)  # here, the effort
     else:
         image.save(file, "WEBP", quality=quality, alpha_quality=100, method=4, icc_profile=SRGB)
@@ -105,7 +106,7 @@ def encode_jpeg(pixels: np.ndarray, background: np.ndarray, colour: Colour, qual
         that lie in a block of 8 x 8 pixels without the object.
     """
     extreme = all(channel in (0, 255) for channel in colour)
-    if not extreme:
+    if not extreme or not background.any():
         return jpeg(pixels, quality, (1, 1))
     outwards = np.where(np.array(colour) == 255, 1, -1)
     picture = cv2.LUT(pixels, narrowed(np.arange(256)))

@@ -7,7 +7,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.values.colours import Colour, read_colour
 from tensorhop.values.geometry import Size
 
-SHADOWS = ("none", "contact", "cast", "backdrop")
+SHADOWS = ("none", "contact", "cast", "backdrop", "learned")
 PROFILES = ("slab", "round")  # of an object on a backdrop
 CANVAS = Size(1024, 1024)
 FILL, MAX_SCALE = 0.8, 2.0

@@ -1,6 +1,7 @@
 """How a finished picture is sent: the caller's choices, their defaults and their ranges."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tensorhop.errors import InvalidInput
 from tensorhop.values.colours import Colour, read_colour
@@ -8,6 +9,7 @@ from tensorhop.values.geometry import Size
 
 ENCODINGS = ("png", "webp", "jpeg", "tensor")
 QUALITY = 90  # of WebP and JPEG files
+FITS = ("cover", "contain")  # of a background picture, as CSS's object-fit has them
 LOSSY = ("webp", "jpeg")
 PNG_LEVEL = 1  # of PNG files, of PNG_LEVELS: the fastest
 PNG_LEVELS = range(1, 10)
@@ -25,6 +27,10 @@ class Output:
     # the backdrop's colour for a shadow on a backdrop.
     background: str = ""
     png_level: int | None = None  # 1 (fastest) to 9 (smallest), for PNG only; default PNG_LEVEL
+    # A picture behind the object, above the background's colour, as PipelineClient.process takes an image; and one of
+    # FITS: it covers the canvas, or all of it is on the canvas.
+    background_image: Any = None
+    background_fit: str = "cover"
 
     def check(self) -> None:
         """Raises InvalidInput: the encoding, quality, level or colour is unknown or does not fit."""
@@ -40,6 +46,8 @@ class Output:
             raise InvalidInput("output.png_level", f"is {self.png_level}, but only png has one, not {self.encoding}")
         if self.png_level is not None and self.png_level not in PNG_LEVELS:
             raise InvalidInput("output.png_level", f"is {self.png_level}; it must be from 1 to 9")
+        if self.background_fit not in FITS:
+            raise InvalidInput("output.background_fit", f"is {self.background_fit!r}; known are {', '.join(FITS)}")
         self.colour  # noqa: B018  (raises)
 
     def check_canvas(self, canvas: Size) -> None:

@@ -157,13 +157,19 @@ def given(message: Message, *names: str) -> dict[str, Any]:
 
 
 def read_output(message: pipeline_pb2.Output) -> Output:
-    """The caller's choices over the defaults. Raises InvalidInput as `Output.check` does."""
+    """The caller's choices over the defaults, without a picture. Raises InvalidInput as `Output.check` does."""
     if message.encoding not in pipeline_pb2.Encoding.values():
         known = ", ".join(pipeline_pb2.Encoding.keys())
         raise InvalidInput("output.encoding", f"is {message.encoding}; known are {known}")
     chosen = given(message, "quality", "png_level")
     if message.encoding:
         chosen["encoding"] = pipeline_pb2.Encoding.Name(message.encoding).removeprefix("ENCODING_").lower()
+    if message.background_fit not in pipeline_pb2.BackgroundFit.values():
+        known = ", ".join(pipeline_pb2.BackgroundFit.keys())
+        raise InvalidInput("output.background_fit", f"is {message.background_fit}; known are {known}")
+    if message.background_fit:
+        name = pipeline_pb2.BackgroundFit.Name(message.background_fit)
+        chosen["background_fit"] = name.removeprefix("BACKGROUND_FIT_").lower()
     output = Output(background=message.background, **chosen)
     output.check()
     return output
@@ -262,11 +268,13 @@ def write_finish(finish: Finish) -> postprocess_pb2.Finish:
 
 
 def write_output(output: Output) -> pipeline_pb2.Output:
+    """The message of the choices, without a picture."""
     return pipeline_pb2.Output(
         encoding=f"ENCODING_{output.encoding.upper()}",
         quality=output.quality,
         background=output.background,
         png_level=output.png_level,
+        background_fit=f"BACKGROUND_FIT_{output.background_fit.upper()}",
     )
 
 

@@ -128,6 +128,47 @@ def test_the_dial_turns_the_shadow_on_a_backdrop(finished: WebDriver) -> None:
     assert finished.find_element(By.ID, "no-ground").text == "Transparent"
 
 
+def test_the_dial_turns_a_learned_shadow_and_a_server_without_a_network_says_so(finished: WebDriver) -> None:
+    press(finished, "shadow=learned")
+    settle(finished)
+    assert finished.find_element(By.ID, "dial").get_attribute("aria-disabled") == "false"
+    assert "--shadow-model" in finished.find_element(By.CSS_SELECTOR, "#cards .failed .hint").text
+    finished.execute_script(RECORD)
+    keys(finished, "ArrowRight", 9)
+    settle(finished)
+    sent = finished.execute_script("return window.sent.map(({ body }) => [body.get('shadow'), body.get('rot')])")
+    assert sent == [["learned", "105"]]
+    press(finished, "shadow=cast")
+    settle(finished)
+    assert not finished.find_elements(By.CSS_SELECTOR, "#cards .failed")
+
+
+def test_a_picture_lies_behind(finished: WebDriver, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20), (10, 200, 30)).save(tmp_path / "studio.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    press(finished, "ground=picture", "format=png")
+    file = finished.find_element(By.ID, "ground-file")
+    assert file.is_displayed()
+    settle(finished)
+    before = pictures(finished)
+    finished.execute_script(RECORD)
+    file.send_keys(str(tmp_path / "studio.png"))
+    until(lambda: finished.execute_script("return window.sent.length"), "a request")
+    settle(finished)
+    sent = finished.execute_script(
+        "return window.sent.map(({ body }) => [body.get('background_image').name, body.get('background_fit')])"
+    )
+    assert sent == [["studio.png", "cover"]]
+    assert not set(before) & set(pictures(finished))
+    assert steps(finished) == ONLY_POSTPROCESS
+    file.send_keys(str(tmp_path / "broken.png"))
+    until(lambda: finished.find_element(By.ID, "problem").is_displayed(), "a problem")
+    assert text(finished, "problem-title") == "The background cannot be used"
+    press(finished, "ground=")
+    settle(finished)
+    assert not file.is_displayed()
+
+
 def test_the_last_choice_wins(finished: WebDriver) -> None:
     press(finished, "format=webp", "shadow=none", "center=false")
     settle(finished)

@@ -51,6 +51,8 @@ GIVEN = {
     "metrics": ["localhost:9100"],
     "log_format": ["json"],
     "cache": ["none"],
+    "shadow_model": [__file__],  # any file: nothing is loaded here
+    "shadow_model_range": ["-1,1", "--shadow-model", __file__],
 }
 
 

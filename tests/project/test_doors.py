@@ -6,6 +6,7 @@ fields but those that are left out. So a new field fails this test until every d
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,14 @@ SAMPLES: dict[str, Any] = {
     "shadow_softness": 0.125, "shadow_opacity": 0.5,
     "shadow_thickness": 0.25, "shadow_profile": "round", "shadow_bounce": 0.5,
     "shadow_backdrop": "#ddd", "format": "webp", "quality": 80, "background": "#abc",
+    "background_fit": "contain",
     "ordered": True, "cache": False,
 }  # fmt: skip
 # A canvas is for an object that is centered, and a level for another format: they are asked for apart.
 APART = {"center": False, "format": "png", "png_level": 6}
+# A background picture: on the command line and in a manifest, a file in the place of a colour.
+BEHIND = (PHOTOS / "coffee.jpg").read_bytes()
+BY_FILE = APART | {"background": str(PHOTOS / "coffee.jpg")}
 LEFT_OUT = {
     "client": {},
     "command line": {"request_id": "the pipeline names each photo's request; a run has many"},
@@ -118,7 +123,9 @@ def by_client(pipeline: str, tmp_path: Path) -> None:
         for samples in (SAMPLES, APART):
             values = {one.name: one.kind.from_json(samples[one.name]) for one in OPTIONS if one.name in samples}
             more: dict[str, Any] = {"masks": [mask], "request_id": "mine", "return_masks": True, "return_layers": True}
-            list(client.process(CAT, **process_arguments(values), **more))
+            arguments = process_arguments(values)
+            arguments["output"] = replace(arguments["output"], background_image=BEHIND)
+            list(client.process(CAT, **arguments, **more))
 
 
 def by_command_line(pipeline: str, tmp_path: Path) -> None:
@@ -127,7 +134,7 @@ def by_command_line(pipeline: str, tmp_path: Path) -> None:
     command = ["run", str(PHOTOS / "cat.jpg"), "--endpoint", pipeline, "-o", str(tmp_path)]
     run_ok([*command, "--no-overlay"])
     run_ok([*command, "--mask", str(mask), "--save-steps", str(tmp_path), *words(SAMPLES)])
-    run_ok([*command, *words(APART)])
+    run_ok([*command, *words(BY_FILE)])
 
 
 def words(samples: dict[str, Any]) -> list[str]:
@@ -154,7 +161,7 @@ def by_manifest(pipeline: str, tmp_path: Path) -> None:
     lines = [
         {"image": str(PHOTOS / "cat.jpg")},
         {"image": str(PHOTOS / "cat.jpg"), **lists, "options": options},
-        {"image": str(PHOTOS / "cat.jpg"), "options": APART},
+        {"image": str(PHOTOS / "cat.jpg"), "options": BY_FILE},
     ]
     path = tmp_path / "lines.jsonl"
     path.write_text("\n".join(map(json.dumps, lines)))
@@ -169,7 +176,9 @@ def by_http(pipeline: str, tmp_path: Path) -> None:
         answers = [
             post(http.address),
             post(http.address, {**named, "request_id": "mine", "return_masks": "true"}, masks=[oval()]),
-            post(http.address, {name: texts(value) for name, value in APART.items()}),
+            post(
+                http.address, {name: texts(value) for name, value in APART.items()}, files={"background_image": BEHIND}
+            ),
         ]
     finally:
         http.stop(1).wait()

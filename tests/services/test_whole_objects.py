@@ -1,12 +1,17 @@
 """A detector's box may show a part: masks grow to the whole object, and not into its neighbours."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
 
 from tensorhop.models.presets import U2NET
+from tensorhop.services.detect.embedded import EmbeddedDetector
+from tensorhop.services.embedded.central import CentralObject
 from tensorhop.services.embedded.necks import joined
-from tensorhop.services.embedded.saliency import look_at
+from tensorhop.services.embedded.network import Network
+from tensorhop.services.embedded.saliency import look_at, shows_little
 from tensorhop.services.segment.embedded import EmbeddedSegmenter
 from tensorhop.services.segment.instances import split_grown, wider
 from tensorhop.services.segment.saliency_masks import segment
@@ -119,3 +124,58 @@ def test_the_callers_box_bounds_and_a_detectors_box_does_not(coffee: np.ndarray)
     (grown,) = segmenter.predict_grown([coffee], [box], [[]])
     assert bounded.region.y1 < 275
     assert grown.region.y1 > 370
+
+
+def blank(photo: np.ndarray) -> np.ndarray:
+    return np.full_like(photo, 128)
+
+
+def faint(photo: np.ndarray) -> np.ndarray:
+    """A grey, small copy of a photo: the network sees little of its object."""
+    grey = cv2.cvtColor(cv2.resize(photo, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB)
+
+
+@pytest.mark.parametrize("change", [np.array, np.fliplr, faint, blank])
+@pytest.mark.parametrize("box", [(0.0, 0.0, 1.0, 1.0), (0.3, 0.1, 0.6, 0.5), (0.1, 0.3, 0.7, 0.4)])
+def test_the_runs_of_the_network_are_bounded(
+    change: Callable[[np.ndarray], np.ndarray],
+    box: tuple[float, float, float, float],
+    cat: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two for a box, as there were before boxes grew; one for the central object; for detect's first look, two."""
+    photo = np.ascontiguousarray(change(cat))
+    height, width = photo.shape[:2]
+    part = Box(box[0] * width, box[1] * height, box[2] * width, box[3] * height)
+    runs, own = [], Network.run
+    monkeypatch.setattr(Network, "run", lambda network, tensor: (runs.append(network), own(network, tensor))[1])
+
+    def counted(step: Callable[[], object]) -> int:
+        runs.clear()
+        step()
+        return len(runs)
+
+    segmenter = EmbeddedSegmenter()
+    assert counted(lambda: segmenter.predict([photo], [part])) <= 2
+    assert counted(lambda: segmenter.predict_grown([photo], [part], [[]])) <= 2
+    assert counted(lambda: CentralObject().find(photo)) == 1
+    assert counted(lambda: EmbeddedDetector().predict([photo], [["thingamajig"]])) <= 2
+
+
+def test_what_the_network_is_unsure_of_does_not_come_with_an_object() -> None:
+    """A rocket on its pad: the pad's saliency goes up and down with the photo's compression."""
+    rocket, pad = drawn((90, 20, 110, 170)), drawn((40, 170, 160, 190))
+    for unsure in (0.45, 0.55, 0.8):
+        saliency = np.where(rocket, 1, np.where(pad, unsure, 0)).astype(np.float32)
+        core, _ = split_grown(saliency, Box(90, 20, 110, 165), [], PICTURE, 0.75)
+        assert 0.95 < core.sum() / rocket.sum() < 1.05
+    core, _ = split_grown((rocket | pad).astype(np.float32), Box(90, 20, 110, 165), [], PICTURE, 0.75)
+    assert core[pad].all(), "what is surely salient comes along"
+
+
+@pytest.mark.parametrize(("saliency", "again"), [(0.95, False), (0.6, True)])
+def test_a_small_object_that_is_clear_is_not_looked_at_again(saliency: float, again: bool) -> None:
+    look = np.zeros((320, 320), np.float32)
+    look[100:140, 100:140] = saliency
+    assert shows_little(look) == again

@@ -1,9 +1,10 @@
 """Source-over, checked against the formula in double precision."""
 
 import numpy as np
+import pytest
 
-from tensorhop.values.compositing import compose, flatten
-from tensorhop.values.geometry import Region
+from tensorhop.values.compositing import compose, fit_picture, flatten
+from tensorhop.values.geometry import Region, Size
 from tensorhop.values.results import Layer
 
 
@@ -81,3 +82,33 @@ def test_flat_is_opaque_and_follows_the_formula() -> None:
     assert (flat[..., 3] == 255).all()
     assert (flat[pixels[..., 3] == 0][:, :3] == (10, 200, 255)).all()
     assert np.array_equal(flat[pixels[..., 3] == 255], pixels[pixels[..., 3] == 255])
+
+
+@pytest.mark.parametrize(
+    ("own", "canvas", "contained"),
+    [
+        ((40, 20), (80, 80), (0, 20, 80, 60)),
+        ((20, 40), (80, 80), (20, 0, 60, 80)),
+        ((7, 3), (70, 30), (0, 0, 70, 30)),
+        ((1, 1), (9, 4), (2, 0, 6, 4)),
+        ((5000, 2), (64, 64), (0, 31, 64, 32)),
+        ((100, 100), (1, 1), (0, 0, 1, 1)),
+        ((3, 4000), (50, 2), (24, 0, 25, 2)),
+    ],
+)
+def test_a_picture_covers_the_canvas_or_is_contained_in_it(
+    own: tuple[int, int], canvas: tuple[int, int], contained: tuple[int, int, int, int]
+) -> None:
+    pixels = np.full((own[1], own[0], 3), (9, 80, 200), np.uint8)
+    cover, contain = (fit_picture(pixels, Size(*canvas), fit) for fit in ("cover", "contain"))
+    assert cover.region == Region(0, 0, *canvas)
+    assert contain.region == Region(*contained)
+    for found in (cover, contain):
+        assert found.pixels.shape == (*found.region.size[::-1], 4)
+        assert (found.pixels == (9, 80, 200, 255)).all()
+
+
+def test_a_picture_of_the_canvas_s_size_stays_as_it_is() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (30, 50, 3), np.uint8)
+    for fit in ("cover", "contain"):
+        assert np.array_equal(fit_picture(pixels, Size(50, 30), fit).pixels[..., :3], pixels)

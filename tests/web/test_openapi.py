@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from tensorhop.settings import Settings
 from tensorhop.web.openapi import describe
-from tensorhop.web.parameters import PARAMETERS
+from tensorhop.web.parameters import FILES, PARAMETERS
 
 STEPS = ["describe", "detect", "segment", "postprocess"]
 MOST = Settings().max_upload_bytes
@@ -65,11 +65,14 @@ def test_every_parameter_is_described_for_every_way_in() -> None:
     assert {one["name"] for one in POST["parameters"] if one["in"] == "query"} == names
     for kind in ("multipart/form-data", "application/json"):
         schema = POST["requestBody"]["content"][kind]["schema"]
-        assert schema["properties"].keys() == names | {"image", "masks"}
+        assert schema["properties"].keys() == names | {*FILES}
         assert schema["required"] == ["image"]
 
 
-@pytest.mark.parametrize("member", [{"boxes": [[20, 10, 440, 300]]}, {"canvas": "64x48"}, {"rot": "120"}, {"x": 1}])
+@pytest.mark.parametrize(
+    "member",
+    [{"boxes": [[20, 10, 440, 300]]}, {"canvas": "64x48"}, {"rot": "120"}, {"x": 1}, {"background_image": None}],
+)
 def test_the_schema_and_the_server_refuse_the_same(http: str, member: dict) -> None:
     request = {"image": {"encoded": base64.b64encode(CAT).decode()}, "max_objects": 0, **member}
     schema = POST["requestBody"]["content"]["application/json"]["schema"]

@@ -265,7 +265,7 @@ def test_the_canvas_has_a_limit_that_can_be_set(limit):
 def test_an_unknown_shadow_is_refused():
     assert refusal(Finish(shadow="long").check) == (
         "finish.shadow",
-        "finish.shadow is 'long'; known are none, contact, cast, backdrop",
+        "finish.shadow is 'long'; known are none, contact, cast, backdrop, learned",
     )
 
 
@@ -292,6 +292,7 @@ def test_the_contract_has_every_encoding():
     ("output", "field", "said"),
     [
         ({"encoding": 99}, "output.encoding", "is 99; known are ENCODING_"),
+        ({"background_fit": 9}, "output.background_fit", "is 9; known are BACKGROUND_FIT_"),
         ({"encoding": "ENCODING_JPEG", "quality": 0}, "output.quality", "from 1 to 100"),
         ({"quality": 50}, "output.quality", "not png"),
         ({"background": "whitish"}, "output.background", "is 'whitish'; give a CSS colour name, #rgb or #rrggbb"),

@@ -39,9 +39,11 @@ function phrases() {
 }
 
 function options() {
-  const { shadow, format, center } = Object.fromEntries(new FormData(finish));
+  const { shadow, format, center, fit, ground: chosen } = Object.fromEntries(new FormData(finish));
   const wanted = { phrases: phrases(), shadow, rot: dial.value, format, center };
-  const background = finish.elements.ground.value === "colour" ? get("colour").value : finish.elements.ground.value;
+  const [picture] = get("ground-file").files;
+  if (chosen === "picture") return picture ? { ...wanted, background_image: picture, background_fit: fit } : wanted;
+  const background = chosen === "colour" ? get("colour").value : chosen;
   return background ? { ...wanted, background } : wanted;
 }
 
@@ -67,8 +69,9 @@ finish.addEventListener("input", ({ target }) => {
   grounds[0].disabled = jpeg;
   get("jpeg-hint").hidden = !jpeg;
   get("colour-row").hidden = grounds.value !== "colour";
+  get("picture-row").hidden = grounds.value !== "picture";
   get("no-ground").textContent = shadow === "backdrop" ? "Light grey" : "Transparent";
-  dial.enable(shadow === "cast" || shadow === "backdrop");
+  dial.enable(["cast", "backdrop", "learned"].includes(shadow));
   again(target.id === "colour" ? CALM : 0);
 });
 

@@ -23,6 +23,9 @@ export function explain(problem, file) {
   if (/^image\b/.test(field)) {
     return say(`${nameOf(file)} cannot be used`, `${about(nameOf(file), detail, field)} Choose another photo.`, once);
   }
+  if (/^output\.background_image\b/.test(field)) {
+    return say("The background cannot be used", `${about("The picture", detail, field)} Choose another one.`, once);
+  }
   return general(problem, say, once);
 }
 

@@ -1,0 +1,1 @@
+"""A learned shadow: the network, and the layer that its picture becomes."""
