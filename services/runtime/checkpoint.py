@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import transformers
+from transformers.image_processing_base import ImageProcessingMixin
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
@@ -81,6 +82,28 @@ def load_network(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
         )
     to_memory(network, device, source)
     return Checkpoint(network, None, device, dtype)
+
+
+def read_normalization(
+    path: Path, mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of RGB values from 0 to 1, as a checkpoint's image processor has them.
+
+    Args:
+        mean, std: where it does not state them.
+
+    Raises:
+        InvalidInput: the checkpoint has no configuration of an image processor, or it cannot be read.
+    """
+    try:
+        stated, _ = ImageProcessingMixin.get_image_processor_dict(path, local_files_only=True)
+        return tuple(map(float, stated.get("image_mean", mean))), tuple(map(float, stated.get("image_std", std)))
+    except Exception as error:
+        raise InvalidInput(
+            "--model",
+            f"{path} holds no processor configuration that can be read ({' or '.join(_PROCESSORS)}); "
+            "get its files again",
+        ) from error
 
 
 def to_memory(network: Any, device: torch.device, source: ModelSource) -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from tensorhop.errors import InvalidInput
-from tensorhop.models.presets import BIREFNET, PRESETS, OnnxFormat
+from tensorhop.models.presets import BIREFNET, OnnxFormat
+from tensorhop.models.presets.segment import SEGMENT
 from tensorhop.values.geometry import Size
 
 _DIVISOR = 32  # pixels
@@ -14,7 +15,7 @@ FILE = "preprocessor_config.json"  # as transformers and transformers.js write i
 
 def known_format(path: Path) -> OnnxFormat | None:
     """The format of a published file, known by its name, such as u2netp.onnx; None for another file."""
-    for name, preset in PRESETS.items():
+    for name, preset in SEGMENT.items():
         if preset.onnx and not preset.own_code and path.stem.lower() in (name, Path(preset.url).stem.lower()):
             return preset.onnx
     return None
@@ -23,7 +24,7 @@ def known_format(path: Path) -> OnnxFormat | None:
 def format_of_repository(*names: str) -> OnnxFormat | None:
     """The format of a published network, known by the name of its repository, such as BiRefNet_HR; None for others."""
     wanted = {name.rpartition("/")[2].lower() for name in names}
-    for preset in PRESETS.values():
+    for preset in SEGMENT.values():
         if preset.onnx and preset.own_code and preset.repo.rpartition("/")[2].lower() in wanted:
             return preset.onnx
     return None

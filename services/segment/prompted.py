@@ -10,12 +10,12 @@ import torch
 import transformers
 from blake3 import blake3
 from cachetools import LRUCache
-from transformers.image_processing_base import ImageProcessingMixin
 
 from tensorhop.errors import InvalidInput
 from tensorhop.extras import pip_install
+from tensorhop.models.presets.preset import IMAGENET_MEAN, IMAGENET_STD
 from tensorhop.models.sources import ModelSource, check_installed
-from tensorhop.services.runtime.checkpoint import load_network
+from tensorhop.services.runtime.checkpoint import load_network, read_normalization
 from tensorhop.services.runtime.device import memory_of
 from tensorhop.services.runtime.families import read_config
 from tensorhop.services.segment.instances import trimmed_mask
@@ -26,7 +26,6 @@ from tensorhop.values.results import Mask
 BOXES = 16  # that the decoder takes at once, about 20 MB each; not measured on a GPU
 KEPT_BYTES = 256 * 2**20  # of all embeddings that are kept: sixteen photos of SAM 2 in float32
 _PADDING = 0.2  # fraction of the box's sides by which a mask may reach beyond the box
-_IMAGENET = {"image_mean": (0.485, 0.456, 0.406), "image_std": (0.229, 0.224, 0.225)}
 
 Embedding = dict[str, Any]  # what the network calls its parts, and one or several tensors
 
@@ -55,7 +54,8 @@ class PromptedSegmenter:
         checkpoint = load_network(source, transformers.AutoModelForMaskGeneration, "name another SAM")
         self._network, self._device, self._dtype = checkpoint.network, checkpoint.device, checkpoint.dtype
         side = self._network.config.prompt_encoder_config.image_size
-        self.input_format = read_input_format(source, side, keeps_ratio=kind in ("sam", "sam_hq"))
+        mean, std = read_normalization(source.path, IMAGENET_MEAN, IMAGENET_STD)
+        self.input_format = InputFormat(side, kind in ("sam", "sam_hq"), mean, std)
         self.largest_batch = BOXES
         self._kept: LRUCache[Any, Embedding] = LRUCache(KEPT_BYTES, getsizeof=bytes_of)
         self._turn = threading.Lock()  # for what is kept; two runs at once are no faster
@@ -132,21 +132,3 @@ class PromptedSegmenter:
 def bytes_of(embedding: Embedding) -> int:
     """How much memory the tensors of an embedding take."""
     return sum(tensor.nbytes for part in embedding.values() for tensor in (part if isinstance(part, list) else [part]))
-
-
-def read_input_format(source: ModelSource, side: int, keeps_ratio: bool) -> InputFormat:
-    """The format of the network's input; mean and deviation are ImageNet's where the checkpoint states no others.
-
-    Raises:
-        InvalidInput: the checkpoint has no configuration of an image processor, or it cannot be read.
-    """
-    try:
-        stated, _ = ImageProcessingMixin.get_image_processor_dict(source.path, local_files_only=True)
-        mean, std = (tuple(map(float, stated.get(name, usual))) for name, usual in _IMAGENET.items())
-    except Exception as error:
-        raise InvalidInput(
-            "--model",
-            f"{source.path} holds no processor configuration that can be read (processor_config.json or "
-            "preprocessor_config.json); get its files again",
-        ) from error
-    return InputFormat(side, keeps_ratio, mean, std)

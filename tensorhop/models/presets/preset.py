@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class OnnxFormat:
-    """The formats of the input and the output of a segmentation network, mostly in an .onnx file."""
+    """The formats of the input and the output of a segmentation or matting network, mostly in an .onnx file."""
 
     size: tuple[int, int]  # height, width of the input in pixels; if the file states them, the file's are used
     mean: tuple[float, float, float]  # of RGB values from 0 to 1
@@ -28,7 +28,7 @@ class ModelPreset:
     own_code: bool = False  # whether it is run by the Python code in the repository
     url: str = ""  # of the file, if it is not in a repository
     checksum: str = ""  # of the file at `url`, as its publisher states it: "md5:..." or "sha256:..."
-    onnx: OnnxFormat | None = None  # of a segmentation network
+    onnx: OnnxFormat | None = None  # of a segmentation or matting network
     question: str = ""  # what a network that describes photos is asked, if the caller asks nothing
     size: int | None = None  # of the weights' files in bytes
     licence: str = ""  # an SPDX name, or "LicenseRef-" and a name
