@@ -115,21 +115,21 @@ def sam2(out: Path) -> None:
 
 
 def edgetam(out: Path) -> None:
-    """EdgeTAM (Zhou et al. 2025, arXiv:2501.07256), on a small network of timm in place of RepViT."""
+    """EdgeTAM (Zhou et al. 2025, arXiv:2501.07256)."""
+    small = {"embed_dim": [8, 16, 24, 32], "depth": [1, 1, 1, 1]}
     vision = {
         "backbone_config": {
             "model_type": "timm_wrapper",
-            "architecture": "mobilenetv3_small_050",
-            "do_pooling": True,
-            "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
+            "architecture": "repvit_m1",
+            "num_classes": 2,  # of a head that is left out
+            "model_args": {"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3], **small},
         },
-        "backbone_channel_list": [48, 24, 16, 16],
-        "backbone_feature_sizes": [[SIDE // 2] * 2, [SIDE // 4] * 2, [SIDE // 8] * 2],
+        "backbone_channel_list": [32, 24, 16, 8],
+        "backbone_feature_sizes": _SIZES,
         "fpn_hidden_size": WIDTH,
     }
-    prompts = {**_PROMPTS, "patch_size": 8}
-    config = EdgeTamConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=_DECODER)
-    _save(out, EdgeTamModel(config), 0.15)
+    config = EdgeTamConfig(vision_config=vision, prompt_encoder_config=_PROMPTS, mask_decoder_config=_DECODER)
+    _save(out, EdgeTamModel(config), 0.3)
     _sam2_processor(out)
 
 

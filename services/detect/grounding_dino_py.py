@@ -15,7 +15,7 @@ from transformers.models.grounding_dino.image_processing_pil_grounding_dino impo
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.detect import assignments
-from tensorhop.services.detect.grounding_dino import GroundingDino
+from tensorhop.services.detect.families.grounding_dino import GroundingDino
 from tensorhop.services.runtime.checkpoint import Checkpoint, to_memory
 from tensorhop.services.runtime.device import choose_device
 
