@@ -16,6 +16,7 @@ from tensorhop.serving.command import AcceptLicense
 TITLES = ("--model", "runs on", "from", "license", "size", "here")
 LICENSE = TITLES.index("license")
 EMBEDDED_LICENSE = "Apache-2.0"
+EMBEDDED_RUNS_ON = {"postprocess": "no network"}
 
 models = typer.Typer(help="See and fetch the models that services run.", no_args_is_help=True)
 
@@ -41,7 +42,7 @@ def list_command(
         raise typer.BadParameter(f"no model has the license {unknown[0]!r}; known are {names}", param_hint="--license")
     console = open_console()
     for step in services_with_model():
-        rows = [[EMBEDDED, "ONNX", "this package", EMBEDDED_LICENSE, "", "yes"]]
+        rows = [[EMBEDDED, EMBEDDED_RUNS_ON.get(step, "ONNX"), "this package", EMBEDDED_LICENSE, "", "yes"]]
         for name, preset in PRESETS.items():
             if preset.service == step:
                 runs_on = "ONNX" if preset.backend == "onnx" else "PyTorch"

@@ -34,16 +34,14 @@ class InputFormat:
         its ratio, otherwise of Sam2ImageProcessor, which needs torchvision.
         """
         width, height = self.seen(size_of(photo))
+        mean, std = (torch.tensor(three)[:, None, None] for three in (self.mean, self.std))
         if self.keeps_ratio:
-            small = Image.fromarray(photo).resize((width, height), Image.Resampling.BILINEAR)
-            scaled = (np.asarray(small).transpose(2, 0, 1) * (1 / 255)).astype(np.float32)
-            mean, std = (np.array(three, np.float32)[:, None, None] for three in (self.mean, self.std))
-            tensor = torch.from_numpy((scaled - mean) / std)[None]
-            return pad(tensor, (0, self.side - width, 0, self.side - height))
+            small = np.array(Image.fromarray(photo).resize((width, height), Image.Resampling.BILINEAR))
+            scaled = torch.from_numpy((small.transpose(2, 0, 1) * (1 / 255)).astype(np.float32))
+            return pad((scaled - mean) / std, (0, self.side - width, 0, self.side - height))[None]
         pixels = torch.from_numpy(np.array(photo.transpose(2, 0, 1)))[None]  # a copy: the photo cannot be written to
-        small = interpolate(pixels, (height, width), mode="bilinear", antialias=True).float()
-        mean, std = (torch.tensor(three)[:, None, None] * 255 for three in (self.mean, self.std))
-        return (small - mean) / std
+        resized = interpolate(pixels, (height, width), mode="bilinear", antialias=True).float()
+        return (resized - mean * 255) / (std * 255)
 
     def prompts(self, boxes: Sequence[Box], photo: Size) -> torch.Tensor:
         """Boxes in pixels of a photo as the network takes them: 1 x boxes x 4, float32, in pixels of the square."""

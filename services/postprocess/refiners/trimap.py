@@ -35,7 +35,7 @@ def make_trimap(alpha: np.ndarray) -> np.ndarray:
     edge = cv2.morphologyEx(inside, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     reach = max(2, round(REACH * max(alpha.shape)), round(ramp(alpha)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)
-    unknown = cv2.dilate(soft | edge, disc)
+    unknown = cv2.dilate(cv2.bitwise_or(soft, edge), disc)
     return np.where(unknown, np.float32(UNKNOWN), inside.astype(np.float32))
 
 
