@@ -62,12 +62,12 @@ class Instant:
 
 @contextlib.contextmanager
 def instant() -> Iterator[dict[str, Server]]:
-    """The services with models that answer at once; postprocess has none, and is as it is."""
+    """The services, with models that answer at once; postprocess is as it is."""
     servers = {}
     for name, service in services().items():
         if not service.calls:
-            known = service.models and name in PIPELINE.calls
-            servers[name] = Server(service, service.make_servicer(Instant(name)) if known else service.load(), HOST)
+            played = hasattr(Instant, name)
+            servers[name] = Server(service, service.make_servicer(Instant(name)) if played else service.load(), HOST)
     steps = Steps.connect(PIPELINE, {name: server.address for name, server in servers.items()})
     servers[PIPELINE.name] = Server(PIPELINE, PIPELINE.make_servicer(steps), HOST)
     try:

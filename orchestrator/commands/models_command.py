@@ -15,6 +15,7 @@ from tensorhop.serving.command import AcceptLicense
 
 TITLES = ("--model", "runs on", "from", "license", "size", "here")
 EMBEDDED_LICENSE = "Apache-2.0"
+EMBEDDED_RUNS_ON = {"postprocess": "no network"}
 
 models = typer.Typer(help="See and fetch the models that services run.", no_args_is_help=True)
 
@@ -44,7 +45,8 @@ def list_command(
 
     console = open_console()
     for step in services_with_model():
-        rows = [[EMBEDDED, "ONNX", "this package", EMBEDDED_LICENSE, "", "yes"]] if is_wanted(EMBEDDED_LICENSE) else []
+        own = [EMBEDDED, EMBEDDED_RUNS_ON.get(step, "ONNX"), "this package", EMBEDDED_LICENSE, "", "yes"]
+        rows = [own] if is_wanted(EMBEDDED_LICENSE) else []
         for name, preset in PRESETS.items():
             if preset.service == step and is_wanted(preset.licence):
                 runs_on = "ONNX" if preset.backend == "onnx" else "PyTorch"

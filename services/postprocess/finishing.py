@@ -20,7 +20,8 @@ from tensorhop.services.postprocess.center import (
 from tensorhop.services.postprocess.decontaminate import estimate_foreground
 from tensorhop.services.postprocess.learned.drawing import Draw, draw_learned
 from tensorhop.services.postprocess.reduction import Piece
-from tensorhop.services.postprocess.refine import is_coarse, refine_edges
+from tensorhop.services.postprocess.refiners.embedded import EMBEDDED
+from tensorhop.services.postprocess.refiners.refiner import Refiner
 from tensorhop.services.postprocess.shadow import draw, fitting_length, reach
 from tensorhop.services.postprocess.solid import Solid
 from tensorhop.values.finish_options import Finish
@@ -31,7 +32,14 @@ NOT_SOLID = "The object has no pixel with an alpha of 0.5 or more, so it casts n
 NO_NETWORK = "is SHADOW_KIND_LEARNED, but there is no network here; start postprocess with --shadow-model FILE.onnx"
 
 
-def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish, learned: Draw | None = None) -> Cutout:
+def finish(
+    crop: np.ndarray,
+    mask: Mask,
+    photo: Size,
+    options: Finish,
+    learned: Draw | None = None,
+    refiner: Refiner = EMBEDDED,
+) -> Cutout:
     """Finish one object.
 
     Args:
@@ -39,6 +47,7 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish, learned: 
         mask: the object's; alpha uint8 0 to 255 or float32 0 to 1.
         photo: size of the whole photo.
         learned: the network that draws shadows of the kind "learned".
+        refiner: what refines the mask.
 
     Raises:
         InvalidInput: the sizes do not fit, alpha is outside its range or nowhere above 0.05, the kind of shadow is
@@ -48,10 +57,10 @@ def finish(crop: np.ndarray, mask: Mask, photo: Size, options: Finish, learned: 
     if options.shadow == "learned" and learned is None:
         raise InvalidInput("finish.shadow.kind", NO_NETWORK)
     piece = Piece.of(crop, mask, photo, partial(largest_scale, options))
-    if options.refine and piece.wanted > 1 and is_coarse(piece.opacity, piece.wanted):
+    if options.refine and piece.wanted > 1 and refiner.in_blocks(piece.opacity, piece.wanted):
         piece = piece.in_blocks(weighted=False)
     alpha = piece.opacity
-    refined = refine_edges(piece.crop, alpha) if options.refine else alpha
+    refined = refiner.refine(piece.crop, alpha) if options.refine else alpha
     color = estimate_foreground(piece.crop, refined) if options.decontaminate else piece.crop
     kept = refined is alpha and piece.alpha.dtype == np.uint8
     opacity = piece.alpha if kept else cv2.convertScaleAbs(refined, alpha=255)

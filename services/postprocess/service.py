@@ -8,5 +8,10 @@ SERVICE = Service(
     summary="Center, decontaminate and shadow one object.",
     contract="tensorhop.v1.postprocess_pb2:PostprocessService",
     servicer="tensorhop.services.postprocess.servicer:PostprocessServicer",
+    models={
+        "embedded": "tensorhop.services.postprocess.refiners.embedded:EmbeddedRefiner",
+        "onnx": "tensorhop.services.postprocess.refiners.onnx:OnnxRefiner",
+        "transformers": "tensorhop.services.postprocess.refiners.families:load",
+    },
     settings=("shadow_model", "shadow_model_range"),
 )

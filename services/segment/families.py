@@ -5,7 +5,15 @@ from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.families import Family, load_family
 
 OWN_CODE = "tensorhop.services.segment.hub_code:HubCodeSegmenter"
-FAMILIES: dict[str, Family] = {}
+PROMPTED = "tensorhop.services.segment.prompted:PromptedSegmenter"
+FAMILIES = {
+    "sam2": Family("SAM 2", PROMPTED),
+    "sam2_video": Family("SAM 2", PROMPTED),  # as its authors publish it: the network for videos, which holds this one
+    "sam_hq": Family("SAM-HQ", PROMPTED),
+    "sam": Family("SAM", PROMPTED),
+    "edgetam": Family("EdgeTAM", PROMPTED),
+    "edgetam_video": Family("EdgeTAM", PROMPTED),
+}
 
 
 def load(source: ModelSource) -> Model:

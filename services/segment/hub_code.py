@@ -10,21 +10,23 @@ import torch
 from transformers import AutoModelForImageSegmentation
 
 from tensorhop.errors import InvalidInput
+from tensorhop.models.presets import BIREFNET
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.device import choose_device, choose_dtype, memory_of
-from tensorhop.services.segment.input_format import read_format
+from tensorhop.services.segment.input_format import format_of_repository, read_format
 from tensorhop.services.segment.saliency_masks import segment
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Mask
 
-_GPU_BATCH = 4  # pictures of 1024 x 1024; not measured
+_GPU_PIXELS = 4 * 1024 * 1024  # of the pictures in a run; not measured
 
 
 class HubCodeSegmenter:
     """A network whose code lies beside its weights. The sigmoid of its last output is the saliency.
 
     BiRefNet answers in this way (https://github.com/ZhengPeng7/BiRefNet). The input is 1024 x 1024 with ImageNet's mean
-    and standard deviation, unless a preprocessor_config.json in the directory states others.
+    and standard deviation; for one of its authors' other networks, known by its name, at the size that they trained it
+    at. A preprocessor_config.json in the directory may state others.
 
     Raises:
         InvalidInput: the operator did not allow the code to run, the code or the weights cannot be loaded, or the
@@ -43,8 +45,11 @@ class HubCodeSegmenter:
         self.name = source.name
         self.revision = source.revision
         self.digest = source.digest
-        self.input_format = read_format(source.path)
-        self.largest_batch = 1 if self._device.type == "cpu" else _GPU_BATCH
+        named = format_of_repository(source.preset.repo if source.preset else choice.model, source.path.resolve().name)
+        self.input_format = read_format(source.path, named or BIREFNET)
+        height, width = self.input_format.size
+        alone = self._device.type == "cpu" or self.input_format.sides is not None
+        self.largest_batch = 1 if alone else max(1, _GPU_PIXELS // (height * width))
         self._model = self._load(source)
 
     def _load(self, source: ModelSource) -> Any:

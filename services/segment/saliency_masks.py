@@ -7,6 +7,7 @@ from PIL import Image
 
 from tensorhop.models.presets import OnnxFormat
 from tensorhop.services.embedded.pixels import crop, resized
+from tensorhop.services.segment.input_format import input_size
 from tensorhop.services.segment.instances import (
     SEEN_AGAIN,
     attached,
@@ -51,7 +52,7 @@ def segment(
         input_format: of the network.
         images: height x width x 3 each, uint8, sRGB.
         boxes: one for each image, in its pixels; it overlaps the image.
-        most: how many views the network takes in one run.
+        most: how many views the network takes in one run; 1 if it takes them at their own sizes.
         neighbours: for each box, those of other objects in its photo; `split_grown` says what for.
 
     Returns:
@@ -101,8 +102,8 @@ def normalized(picture: np.ndarray, input_format: OnnxFormat) -> np.ndarray:
 
     It is resized by Lanczos, as rembg does. With another filter, U2-Net's answers differ by several levels of 255.
     """
-    height, width = input_format.size
-    small = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS), np.float32)
+    size = input_size(input_format, size_of(picture))
+    small = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS), np.float32)
     small = small / (max(float(small.max()), 1.0) if input_format.per_image else 255.0)
     tensor = (small - np.array(input_format.mean, np.float32)) / np.array(input_format.std, np.float32)
     return np.ascontiguousarray(tensor.transpose(2, 0, 1))

@@ -19,7 +19,7 @@ from tensorhop.wire.payloads import Payloads
 
 
 class Segmenter(Model, Protocol):
-    """A model that makes a mask of the object in a box."""
+    """A model that makes a mask of the object in a box. A batch is of one photo if it has a true `one_photo`."""
 
     def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]:
         """The mask of the object in one box of each photo.
@@ -52,6 +52,7 @@ class GrowingSegmenter(Segmenter, Protocol):
 
 
 Item = tuple[np.ndarray, Box, list[Box]]  # a photo, a box, and the boxes of its neighbours
+Key = tuple[bool, int | None]  # whether masks may grow; and the photo, for a model of which a batch holds one photo
 
 
 class SegmentServicer:
@@ -73,7 +74,8 @@ class SegmentServicer:
             items = [(photo, box, [other for other in known if other != box]) for box in boxes]
         else:
             items = [(photo, box, []) for box in boxes]
-        for index, outcome in self.batcher.submit(items, grown, context.add_callback):
+        key = (grown, id(photo) if getattr(self.model, "one_photo", False) else None)
+        for index, outcome in self.batcher.submit(items, key, context.add_callback):
             if isinstance(outcome, Mask):
                 response = pb.SegmentResponse(index=index, mask=write_mask(outcome, answer), model=model)
             else:  # a fault of one box does not fail the others
@@ -82,8 +84,9 @@ class SegmentServicer:
             yield Packet(response, answer)
             answer.clear()
 
-    def _predict(self, items: Sequence[Item], grown: bool) -> list[Mask]:
+    def _predict(self, items: Sequence[Item], key: Key) -> list[Mask]:
         images, boxes, neighbours = zip(*items, strict=True)
+        grown, _ = key
         if isinstance(self.model, GrowingSegmenter) and grown:
             return self.model.predict_grown(images, boxes, neighbours)
         return self.model.predict(images, boxes)

@@ -18,11 +18,13 @@ def test_each_step_has_its_own():
     }
 
 
-@pytest.mark.parametrize("word", ["birefnet", "segment", "segment=", "=x", "postprocess=x", "pipeline=x"])
+@pytest.mark.parametrize("word", ["birefnet", "segment", "segment=", "=x", "pipeline=x"])
 @pytest.mark.parametrize("option", ["--model", "--revision"])
 def test_what_names_no_step_is_refused(word, option):
     words = {"models": [word]} if option == "--model" else {"models": ["segment=a/b"], "revisions": [word]}
-    with pytest.raises(InvalidInput, match="must be STEP=NAME, with STEP one of describe, detect, segment") as caught:
+    with pytest.raises(
+        InvalidInput, match="must be STEP=NAME, with STEP one of describe, detect, segment, postproc"
+    ) as caught:
         model_choices(**words)
     assert caught.value.field == option
 
@@ -62,7 +64,7 @@ def test_a_step_that_does_not_start_has_no_model():
     with pytest.raises(InvalidInput, match=r"with STEP one of segment$"):
         model_choices(["detect=a/b"], started=["http", "segment"])
     with pytest.raises(InvalidInput, match="but no step that runs a model starts here"):
-        model_choices([], ["cpu"], started=["postprocess"])
+        model_choices([], ["cpu"], started=["pipeline"])
 
 
 @pytest.mark.parametrize("choice", [ModelChoice("x"), ModelChoice("a/b", "cuda:1", "float16", "v1", True)])

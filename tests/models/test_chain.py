@@ -4,6 +4,7 @@ import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
+import make_tiny_promptable
 import numpy as np
 import pytest
 
@@ -25,10 +26,21 @@ def segmenters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def endpoint(checkpoints: dict[str, Path], segmenters: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """BLIP-2, GroundingDINO and a BiRefNet-shaped network, each a service in a process of its own."""
+def promptable(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return make_tiny_promptable.make(tmp_path_factory.mktemp("promptable"))
+
+
+@pytest.fixture(scope="module")
+def endpoint(
+    checkpoints: dict[str, Path],
+    segmenters: Path,
+    promptable: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """BLIP-2, GroundingDINO, a BiRefNet-shaped network and ViTMatte, each a service in a process of its own."""
     models = [f"describe={checkpoints['blip2']}", f"detect={checkpoints['grounding-dino']}"]
-    choices = model_choices([*models, f"segment={segmenters / 'free.onnx'}"], ["cpu"])
+    models += [f"segment={segmenters / 'free.onnx'}", f"postprocess={promptable['vitmatte']}"]
+    choices = model_choices(models, ["cpu"])
     sockets = tmp_path_factory.mktemp("s")
     children = processes.children(
         {name: f"unix:{sockets / name}" for name in reversed(ports()) if name != "http"}, choices
@@ -40,7 +52,9 @@ def endpoint(checkpoints: dict[str, Path], segmenters: Path, tmp_path_factory: p
         processes.stop(children)
 
 
-def test_a_photo_goes_through_all_four(endpoint: str, checkpoints: dict[str, Path], segmenters: Path) -> None:
+def test_a_photo_goes_through_all_four(
+    endpoint: str, checkpoints: dict[str, Path], segmenters: Path, promptable: dict[str, Path]
+) -> None:
     with PipelineClient(endpoint) as client:
         events = list(client.process(PHOTO.read_bytes(), max_objects=2, score_threshold=0.0))
     description, detections, *results, summary = events
@@ -55,6 +69,7 @@ def test_a_photo_goes_through_all_four(endpoint: str, checkpoints: dict[str, Pat
         "describe": str(checkpoints["blip2"]),
         "detect": str(checkpoints["grounding-dino"]),
         "segment": str(segmenters / "free.onnx"),
+        "postprocess": str(promptable["vitmatte"]),
     }
     # The weights are random: a mask may be empty, and then that object says so.
     assert summary.objects + summary.faults == len(results) == len(detections.detections)

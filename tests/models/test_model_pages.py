@@ -4,6 +4,7 @@ import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
+import make_tiny_promptable
 import pytest
 import torch
 from doc_pages import PAGES, ROOT, blocks, named
@@ -17,6 +18,7 @@ NEED = "models"
 def reader(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     folder = tmp_path_factory.mktemp("pages")
     runpy.run_path(str(ROOT / "tools" / "make_tiny_segmenters.py"))["make"](folder / "segmenters")
+    promptable = make_tiny_promptable.make(folder / "promptable")
     weights = folder / "weights.pth"
     torch.save(BlipForConditionalGeneration.from_pretrained(checkpoints["blip"]).state_dict(), weights)
     values = {
@@ -31,6 +33,8 @@ def reader(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
         "=grounding-dino-tiny": f"={checkpoints['grounding-dino']}",
         " grounding-dino-tiny": f" {checkpoints['grounding-dino']}",
         "birefnet-lite": str(folder / "segmenters" / "free.onnx"),
+        "sam2.1-tiny": str(promptable["sam2"]),
+        "vitmatte-small": str(promptable["vitmatte"]),
         "0.25": "0.0",  # the scores of random weights are low
     }
     reader = Reader(folder, values, {NEED})

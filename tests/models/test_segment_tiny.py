@@ -55,10 +55,10 @@ def source_of(path: Path, revision: str = "", **choice: object) -> ModelSource:
     return ModelSource(ModelChoice(str(path), **choice), "onnx" if path.suffix else "transformers", path, revision)  # type: ignore[arg-type]
 
 
-def by_transformers(folder: Path, photo: np.ndarray) -> np.ndarray:
-    """The mask of a whole photo, by transformers and Pillow alone."""
+def by_transformers(folder: Path, photo: np.ndarray, size: tuple[int, int] = (64, 64)) -> np.ndarray:
+    """The mask of a whole photo, which the network sees at that width and height, by transformers and Pillow alone."""
     model = AutoModelForImageSegmentation.from_pretrained(folder, trust_remote_code=True).eval()
-    small = np.asarray(Image.fromarray(photo).resize((64, 64), Image.Resampling.LANCZOS)) / 255
+    small = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS)) / 255
     tensor = torch.from_numpy(((small - MEAN) / STD).transpose(2, 0, 1)[None]).float()
     with torch.no_grad():
         seen = model(tensor)[-1].sigmoid()[0, 0].numpy()
@@ -106,6 +106,31 @@ def test_the_service_answers_what_transformers_does(tiny: Path, photo: np.ndarra
     expected = by_transformers(tiny / "tiny-birefnet", photo)
     assert expected.std() > 5, "the network tells something apart"
     assert np.abs(found.astype(int) - expected).max() <= 1, "a rounding apart"
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("BiRefNet_HR", (2048, 2048)),
+        ("BiRefNet_HR-matting", (2048, 2048)),
+        ("BiRefNet_lite-2K", (2560, 1440)),
+        ("BiRefNet_dynamic", (608, 384)),
+    ],
+)
+def test_networks_run_at_the_sizes_of_their_authors(
+    tiny: Path, tmp_path: Path, photo: np.ndarray, name: str, size: tuple[int, int]
+) -> None:
+    folder = tmp_path / name
+    shutil.copytree(tiny / "tiny-birefnet", folder)
+    (folder / "preprocessor_config.json").unlink()  # as their authors publish them
+    model = SERVICE.load_model(ModelChoice(str(folder), device="cpu", trust_remote_code=True))
+    height, width = photo.shape[:2]
+    (mask,) = model.predict([photo], [Box(0, 0, width, height)])
+    found = np.zeros((height, width), np.uint8)
+    found[mask.region.slices] = mask.alpha
+    expected = by_transformers(folder, photo, size)
+    assert np.abs(found.astype(int) - expected).max() <= 1, "a rounding apart"
+    assert np.abs(expected.astype(int) - by_transformers(folder, photo)).mean() > 1, "the size counts"
 
 
 @pytest.mark.parametrize("name", ["free.onnx", "fixed.onnx", "tiny-birefnet"])

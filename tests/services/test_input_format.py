@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tensorhop.errors import InvalidInput
-from tensorhop.models.presets import BIREFNET, ISNET, U2NET, OnnxFormat
-from tensorhop.services.segment.input_format import known_format, read_format
+from tensorhop.models.presets.preset import BIREFNET, ISNET, U2NET, OnnxFormat
+from tensorhop.services.segment.input_format import format_of_repository, input_size, known_format, read_format
+from tensorhop.values.geometry import Size
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,53 @@ from tensorhop.services.segment.input_format import known_format, read_format
 )
 def test_published_files_are_known_by_name(name: str, form: OnnxFormat | None) -> None:
     assert known_format(Path("somewhere") / name) == form
+
+
+@pytest.mark.parametrize(
+    ("names", "size", "sides"),
+    [
+        (["ZhengPeng7/BiRefNet_HR"], (2048, 2048), None),
+        (["somebody/birefnet_hr-matting"], (2048, 2048), None),
+        ([".", "BiRefNet_lite-2K"], (1440, 2560), None),
+        (["./BiRefNet_dynamic"], (1024, 1024), (256, 2304)),
+        (["ZhengPeng7/BiRefNet-matting"], (1024, 1024), None),
+    ],
+)
+def test_published_repositories_are_known_by_name(
+    names: list[str], size: tuple[int, int], sides: tuple[int, int] | None
+) -> None:
+    form = format_of_repository(*names)
+    assert form
+    assert (form.size, form.sides, form.logits) == (size, sides, True)
+
+
+def test_other_repositories_are_not_known() -> None:
+    assert format_of_repository("ZhengPeng7/BiRefNet", "u2net", "BiRefNet_HR.onnx", "") is None
+
+
+def test_a_size_that_a_config_states_holds_for_a_network_that_takes_any(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text('{"size": {"height": 512, "width": 640}}')
+    form = read_format(tmp_path, format_of_repository("BiRefNet_dynamic") or BIREFNET)
+    assert (form.size, form.sides) == ((512, 640), None)
+
+
+@pytest.mark.parametrize(
+    ("picture", "seen"),
+    [
+        ((600, 400), (608, 384)),
+        ((1024, 1024), (1024, 1024)),
+        ((4608, 3456), (2304, 1728)),
+        ((100, 200), (256, 512)),
+        ((10_000, 100), (2304, 256)),
+        ((5, 5), (256, 256)),
+    ],
+)
+def test_a_picture_is_seen_at_its_own_size_between_the_least_and_the_largest(
+    picture: tuple[int, int], seen: tuple[int, int]
+) -> None:
+    form = format_of_repository("BiRefNet_dynamic")
+    assert form
+    assert input_size(form, Size(*picture)) == Size(*seen)
 
 
 def test_another_file_is_taken_for_a_birefnet(tmp_path: Path) -> None:

@@ -8,6 +8,9 @@ from dataclasses import replace
 
 from tensorhop.models.presets.preset import (
     BIREFNET,
+    BIREFNET_2K,
+    BIREFNET_DYNAMIC,
+    BIREFNET_HR,
     HUB,
     ISNET,
     REMBG_CODE,
@@ -43,10 +46,10 @@ def _rembg(
     )
 
 
-def _birefnet(name: str) -> ModelPreset:
+def _birefnet(name: str, onnx: OnnxFormat) -> ModelPreset:
     """A network on PyTorch, run by the code in its repository."""
     repo = f"ZhengPeng7/{name}"
-    return ModelPreset("segment", "transformers", repo, own_code=True, licence=MIT, reference=HUB + repo)
+    return ModelPreset("segment", "transformers", repo, own_code=True, onnx=onnx, licence=MIT, reference=HUB + repo)
 
 
 def _prompted(repo: str) -> ModelPreset:
@@ -110,11 +113,11 @@ SEGMENT: dict[str, ModelPreset] = {
         "birefnet_massive",
         MIT,
     ),
-    "birefnet-hr": _birefnet("BiRefNet_HR"),
-    "birefnet-hr-matting": _birefnet("BiRefNet_HR-matting"),
-    "birefnet-matting": _birefnet("BiRefNet-matting"),
-    "birefnet-dynamic": _birefnet("BiRefNet_dynamic"),
-    "birefnet-lite-2k": _birefnet("BiRefNet_lite-2K"),
+    "birefnet-hr": _birefnet("BiRefNet_HR", BIREFNET_HR),
+    "birefnet-hr-matting": _birefnet("BiRefNet_HR-matting", BIREFNET_HR),
+    "birefnet-matting": _birefnet("BiRefNet-matting", BIREFNET),
+    "birefnet-dynamic": _birefnet("BiRefNet_dynamic", BIREFNET_DYNAMIC),
+    "birefnet-lite-2k": _birefnet("BiRefNet_lite-2K", BIREFNET_2K),
     # Its answer is scaled to the range from 0 to 1 by rembg; it ends in a sigmoid.
     "rmbg-2.0": _rembg(
         "bria-rmbg-2.0.onnx",
