@@ -195,6 +195,8 @@ def _fetched(choice: ModelChoice, preset: ModelPreset | None) -> tuple[Path, str
             f"is missing; --trust-remote-code runs code of {choice.model}, which may change from one day to the next: "
             "name the version that you have read, best by its full commit hash",
         )
+    if importlib.util.find_spec("huggingface_hub") is None:  # so the model is not here either
+        check_license(choice.model, preset, choice.accept_license)
     check_installed(choice.model, ["huggingface_hub"])
     from tensorhop.models import hub
 
