@@ -41,7 +41,7 @@ def load_processor(path: Path, config: Any, **options: Any) -> Any:
         "video_processor": None,
     }
     settings, _ = kind.get_processor_dict(path, **options)
-    photos = type(kind.__name__, (_Photos, kind), {})
+    photos: Any = type(kind.__name__, (_Photos, kind), {})
     processor = photos.from_args_and_dict([parts[name] for name in kind.get_attributes()], settings)
     processor.video_processor = SimpleNamespace(num_frames=None, fps=None)  # SmolVLM asks for these with a photo, too
     return processor

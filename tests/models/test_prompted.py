@@ -136,7 +136,7 @@ def test_a_photo_of_500_boxes_is_encoded_once_and_not_again(
 
 
 def test_what_is_kept_is_bounded(promptable: dict[str, Path], photos: list[np.ndarray]) -> None:
-    model = SERVICE.load_model(ModelChoice(str(promptable["sam2"]), device="cpu"))
+    model: Any = SERVICE.load_model(ModelChoice(str(promptable["sam2"]), device="cpu"))
     model.predict(photos[:1], boxes_of(photos[0], 1))
     largest = model._kept.currsize / len(model._kept)
     model._kept = type(model._kept)(2.5 * largest, getsizeof=model._kept.getsizeof)
@@ -150,7 +150,7 @@ def test_what_is_kept_is_bounded(promptable: dict[str, Path], photos: list[np.nd
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_answers_as_each_alone(promptable: dict[str, Path], photos: list[np.ndarray], name: str) -> None:
-    model = SERVICE.load_model(ModelChoice(str(promptable[name]), device="cpu"))
+    model: Any = SERVICE.load_model(ModelChoice(str(promptable[name]), device="cpu"))
     items = [(photo, box) for photo in photos[:2] for box in boxes_of(photo, BOXES + 3)]
     items = items[::2] + items[1::2]  # photos take turns
     images, boxes = zip(*items, strict=True)
@@ -163,12 +163,11 @@ def test_a_batch_answers_as_each_alone(promptable: dict[str, Path], photos: list
 
 def test_half_precision_is_near(promptable: dict[str, Path], photos: list[np.ndarray]) -> None:
     boxes = boxes_of(photos[1], 8)
-    full, half = (
-        SERVICE.load_model(ModelChoice(str(promptable["sam2"]), device="cpu", dtype=dtype)).predict(
-            photos[1:2] * 8, boxes
-        )
+    models: list[Any] = [
+        SERVICE.load_model(ModelChoice(str(promptable["sam2"]), device="cpu", dtype=dtype))
         for dtype in ("float32", "bfloat16")
-    )
+    ]
+    full, half = (model.predict(photos[1:2] * 8, boxes) for model in models)
     apart = [
         np.abs(whole(one, photos[1]).astype(int) - whole(other, photos[1])).mean()
         for one, other in zip(full, half, strict=True)

@@ -6,6 +6,7 @@ import re
 import runpy
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -123,7 +124,7 @@ def test_networks_run_at_the_sizes_of_their_authors(
     folder = tmp_path / name
     shutil.copytree(tiny / "tiny-birefnet", folder)
     (folder / "preprocessor_config.json").unlink()  # as their authors publish them
-    model = SERVICE.load_model(ModelChoice(str(folder), device="cpu", trust_remote_code=True))
+    model: Any = SERVICE.load_model(ModelChoice(str(folder), device="cpu", trust_remote_code=True))
     height, width = photo.shape[:2]
     (mask,) = model.predict([photo], [Box(0, 0, width, height)])
     found = np.zeros((height, width), np.uint8)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,10 +30,8 @@ def test_openvino_runs_the_network():
 def test_masks_are_those_of_the_cpu():
     photo = decode_image(PHOTO.read_bytes())
     box = Box(150.0, 20.0, 560.0, 380.0)
-    masks = [
-        SERVICE.load_model(ModelChoice(str(NETWORK), device)).predict([photo], [box])[0]
-        for device in ("cpu", "openvino")
-    ]
+    models: list[Any] = [SERVICE.load_model(ModelChoice(str(NETWORK), device)) for device in ("cpu", "openvino")]
+    masks = [model.predict([photo], [box])[0] for model in models]
     assert masks[0].region == masks[1].region
     assert np.abs(masks[0].alpha.astype(int) - masks[1].alpha).max() <= 2, "of 255"
 

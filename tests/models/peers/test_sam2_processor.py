@@ -1,6 +1,7 @@
 """SAM 2 and EdgeTAM as transformers runs them with torchvision, against the service's own preparation."""
 
 from pathlib import Path
+from typing import Any
 
 import make_tiny_promptable
 import numpy as np
@@ -34,7 +35,7 @@ def test_a_photo_is_prepared_as_by_transformers(photos: list[np.ndarray], side: 
 
 @pytest.mark.parametrize("name", ["sam2", "edgetam"])
 def test_masks_are_those_of_transformers(promptable: dict[str, Path], photos: list[np.ndarray], name: str) -> None:
-    model = SERVICE.load_model(ModelChoice(str(promptable[name]), device="cpu"))
+    model: Any = SERVICE.load_model(ModelChoice(str(promptable[name]), device="cpu"))
     network = AutoModelForMaskGeneration.from_pretrained(promptable[name]).eval()
     processor = Sam2Processor.from_pretrained(promptable[name])
     boxes = [Box(40.0, 30.0, 200.0, 180.0), Box(5.0, 100.0, 290.0, 295.0)]
