@@ -40,7 +40,7 @@ test: .venv/tested  ## run the tests
 	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
 test-models: .venv-models/tested  ## run the tests of the models that need PyTorch, in .venv-models
-	.venv-models/bin/pytest tests/models
+	.venv-models/bin/pytest --numprocesses auto --dist loadgroup tests/models
 
 test-lowest: .venv-lowest/tested  ## run the tests on the oldest versions that pyproject.toml allows; on Python 3.11
 	.venv-lowest/bin/pytest --numprocesses auto --dist loadgroup

@@ -42,6 +42,7 @@ def reader(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactor
     reader.close()
 
 
+@pytest.mark.xdist_group("pages")  # on the default ports
 @pytest.mark.parametrize("page", [page for page in PAGES if any(one.needs == NEED for one in blocks(page))], ids=named)
 def test_every_block_that_needs_models_runs(page: Path, reader: Reader, tmp_path: Path) -> None:
     reader.read([block for block in blocks(page) if block.needs == NEED], clone(tmp_path))
