@@ -72,9 +72,7 @@ class Ended:
     error: Exception | None = None
 
 
-def as_they_come(
-    work: Callable[[Callable[[T], None]], None], name: str, cancel: Callable[[], None]
-) -> Iterator[T]:
+def as_they_come(work: Callable[[Callable[[T], None]], None], name: str, cancel: Callable[[], None]) -> Iterator[T]:
     """What work in another thread hands over, as soon as it does. It ends as the work does, by its exception too.
 
     Args:
