@@ -1,7 +1,7 @@
-"""Render the sample panorama, examples/panoramas/court.jpg: `python tools/make_panorama.py [FILE]`, about a minute.
+"""Render the sample panorama, examples/panoramas/court.jpg: `python tools/make_panorama.py [FILE]`, about four minutes.
 
-A round court under an open sky, traced ray by ray: tiles, columns, balls, pots with bushes and hills. Everything is
-computed from the numbers in this file, so the picture is the project's own.
+A round court under an open sky, traced ray by ray: tiles, columns, balls, bushes in pots, a balloon near the zenith,
+and hills. Everything is computed from the numbers in this file, so the picture is the project's own.
 """
 
 import sys
@@ -82,7 +82,7 @@ def tiles(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     x, z = points[:, 0], points[:, 2]
     radius, turn = np.hypot(x, z), np.arctan2(x, z) / (2 * np.pi)
     ring = np.floor(radius / 0.8)
-    around = np.maximum(np.floor(2 * np.pi * (ring + 0.5)), 1)
+    around = 2 * np.maximum(np.floor(np.pi * (ring + 0.5)), 1)  # even, so that light and dark alternate all around
     along = turn * around
     dark = (ring + np.floor(along)) % 2 > 0
     joint = (np.abs(radius / 0.8 - np.round(radius / 0.8)) < 0.02) | (np.abs(along - np.round(along)) < 0.02)
@@ -90,6 +90,9 @@ def tiles(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     stone = stone * (1 + 0.1 * noise(11, 4 * points[:, ::2])[:, None])
     star = radius < 1.4 * (0.62 + 0.38 * np.abs(np.cos(4 * 2 * np.pi * turn)))
     stone = np.where(star[:, None], np.float32([0.2, 0.33, 0.5]), stone)
+    inner = radius < 0.7 * (0.62 + 0.38 * np.abs(np.sin(4 * 2 * np.pi * turn)))
+    stone = np.where(inner[:, None], np.float32([0.85, 0.66, 0.25]), stone)
+    stone = np.where((radius < 0.12)[:, None], np.float32([0.3, 0.1, 0.1]), stone)
     stone = np.where(joint[:, None] & ~star[:, None], np.float32([0.36, 0.33, 0.3]), stone)
     blades = noise(13, 2.5 * points[:, ::2]) + noise(14, 0.3 * points[:, ::2])
     grass = np.float32([0.33, 0.45, 0.16]) * (1 + 0.25 * blades[:, None])
@@ -175,6 +178,7 @@ def court() -> list[tuple]:
     for turn, away, radius, colours in balls:
         x, z = place(turn, away)
         things.append(sphere(x, radius, z, radius, colours))
+    things.append(sphere(3.0, 27.0, -1.5, 4.2, striped((0.9, 0.25, 0.15), (0.98, 0.85, 0.3), 6)))  # a balloon
     for turn in (-30, 30, 90, 142, -155, -95):
         x, z = place(turn, 6.3)
         things += [
