@@ -12,6 +12,8 @@ from tensorhop.v1 import interpolate_pb2 as pb
 from tensorhop.values.panoramas import CameraPair, Panorama
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.panorama_messages import (
+    MOST_VIEWS,
+    VIEWS,
     item_of,
     not_all_bad,
     read_camera_pair,
@@ -21,8 +23,6 @@ from tensorhop.wire.panorama_messages import (
 )
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_tensor
-
-VIEWS, MOST_VIEWS = 9, 100
 
 
 class InterpolateServicer:
@@ -38,8 +38,8 @@ class InterpolateServicer:
         if not 1 <= count <= MOST_VIEWS:
             raise InvalidInput("views", f"is {count:,}; it must be from 1 to {MOST_VIEWS}")
         size = read_view_size(request.view if request.HasField("view") else None)
-        pairs = read_pairs(request)
         panoramas = read_panoramas(request.panoramas, payloads, request.any_ratio)
+        pairs = read_pairs(request)
         answer = Payloads.lent(request.lent)
         for weight in range(1, count + 1):
             for index, (panorama, pair) in enumerate(zip(panoramas, pairs, strict=True)):

@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from tensorhop.values.panoramas import Camera, CameraPair
-from tensorhop.values.panoramas.camera import RANGES
+from tensorhop.values.panoramas import INTERVALS, Camera, CameraPair
+from tensorhop.values.panoramas.camera import INTERVAL_DEGREES, RANGES
 
-INTERVALS = range(1, 9)
-INTERVAL_DEGREES = 45
 # What cameras are drawn from, and clipped to: degrees, but for xi.
-DRAWN = RANGES | {"roll": (-90, 90), "vfov": (30, 140)}
-APART = {"pitch": 40, "vfov": 40}  # the left camera from the right one, at most
+DRAWN = {"pitch": RANGES["pitch"], "roll": (-90, 90), "vfov": (30, 140), "xi": RANGES["xi"]}
+APART = 40  # pitch and vfov of the left camera from those of the right one, at most
 SECOND = {"pitch": 20, "roll": 20, "vfov": 20, "xi": 0.2}  # the second panorama's left one from the first's
 
 
@@ -32,21 +30,23 @@ def draw(seed: int | None, panoramas: int = 1) -> dict[int, list[CameraPair]]:
         panoramas: 1 or 2.
     """
     found = {}
-    for interval, numbers in zip(INTERVALS, np.random.default_rng(seed).random((len(INTERVALS), 13)), strict=True):
-        draws = iter(numbers.tolist())
-
-        def among(name: str, draws: "iter[float]" = draws) -> float:
-            least, most = DRAWN[name]
-            return least + next(draws) * (most - least)
-
-        def near(name: str, value: float, apart: float, draws: "iter[float]" = draws) -> float:
-            least, most = DRAWN[name]
-            return min(max(value + (2 * next(draws) - 1) * apart, least), most)
-
-        yaw = -180 + INTERVAL_DEGREES * (interval - 1 + next(draws))
-        right = Camera(yaw, **{name: among(name) for name in ("pitch", "roll", "vfov", "xi")})
-        moved = {name: near(name, getattr(right, name), apart) for name, apart in APART.items()}
-        left = Camera(yaw, **moved, roll=among("roll"), xi=among("xi"))
-        second = Camera(yaw, **{name: near(name, getattr(left, name), apart) for name, apart in SECOND.items()})
-        found[interval] = [CameraPair(left, right), CameraPair(second, right)][:panoramas]
+    for interval, row in zip(INTERVALS, np.random.default_rng(seed).random((len(INTERVALS), 13)).tolist(), strict=True):
+        yaw = -180 + INTERVAL_DEGREES * (interval - 1 + row[0])
+        right = Camera(yaw, *(among(name, u) for name, u in zip(DRAWN, row[1:5], strict=True)))
+        pitch, vfov = near("pitch", right.pitch, APART, row[5]), near("vfov", right.vfov, APART, row[6])
+        left = Camera(yaw, pitch, among("roll", row[7]), vfov, among("xi", row[8]))
+        moved = (near(name, getattr(left, name), SECOND[name], u) for name, u in zip(SECOND, row[9:], strict=True))
+        found[interval] = [CameraPair(left, right), CameraPair(Camera(yaw, *moved), right)][:panoramas]
     return found
+
+
+def among(name: str, u: float) -> float:
+    """A number of what is drawn, by a draw from 0 to 1."""
+    least, most = DRAWN[name]
+    return least + u * (most - least)
+
+
+def near(name: str, value: float, apart: float, u: float) -> float:
+    """A number at most so far from a value, by a draw from 0 to 1; clipped to its range."""
+    least, most = DRAWN[name]
+    return min(max(value + (2 * u - 1) * apart, least), most)

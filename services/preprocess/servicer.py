@@ -7,15 +7,16 @@ import grpc
 from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import Abandoned, InvalidInput, fault_of
 from tensorhop.rpc.batching import Batcher
-from tensorhop.services.preprocess.draw import INTERVALS, draw
+from tensorhop.services.preprocess.draw import draw
 from tensorhop.services.preprocess.pairs import crop_pair
 from tensorhop.v1 import preprocess_pb2 as pb
-from tensorhop.values.panoramas import CameraPair
+from tensorhop.values.panoramas import INTERVALS, CameraPair
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.panorama_messages import (
     item_of,
     not_all_bad,
     read_camera_pair,
+    read_interval_numbers,
     read_panoramas,
     read_view_size,
     write_camera_pair,
@@ -34,8 +35,8 @@ class PreprocessServicer:
     ) -> Iterator[Packet[pb.PreprocessResponse]]:
         request, payloads = packet
         view = read_view_size(request.view if request.HasField("view") else None, across=2)
-        intervals = read_intervals(request)
         panoramas = read_panoramas(request.panoramas, payloads, request.any_ratio)
+        intervals = read_intervals(request)
         answer = Payloads.lent(request.lent)
         for interval, pairs in intervals:
             for index, (panorama, cameras) in enumerate(zip(panoramas, pairs, strict=True)):
@@ -68,9 +69,9 @@ def read_intervals(request: pb.PreprocessRequest) -> list[tuple[int, Sequence[Ca
         raise InvalidInput("intervals", "are given beside cameras; give the one or the other")
     if not given:
         drawn = draw(request.seed if request.HasField("seed") else None, count)
-        wanted = numbers_of(request.intervals, "intervals[{}]") or list(INTERVALS)
+        wanted = read_interval_numbers(request.intervals, "intervals[{}]") or list(INTERVALS)
         return [(number, drawn[number]) for number in wanted]
-    numbers = numbers_of([one.interval for one in given], "cameras[{}].interval")
+    numbers = read_interval_numbers([one.interval for one in given], "cameras[{}].interval")
     found: list[tuple[int, list[CameraPair | InvalidInput]]] = []
     for place, (number, interval) in enumerate(zip(numbers, given, strict=True)):
         field = f"cameras[{place}].cameras"
@@ -83,13 +84,3 @@ def read_intervals(request: pb.PreprocessRequest) -> list[tuple[int, Sequence[Ca
         found.append((number, pairs))
     not_all_bad([pair for _, pairs in found for pair in pairs])
     return found
-
-
-def numbers_of(numbers: Sequence[int], field: str) -> list[int]:
-    """The numbers of intervals, checked; `field` has a place for the index. Raises InvalidInput as `read_intervals`."""
-    for index, number in enumerate(numbers):
-        if number not in INTERVALS:
-            raise InvalidInput(field.format(index), f"is {number}; it must be from {INTERVALS[0]} to {INTERVALS[-1]}")
-        if number in numbers[:index]:
-            raise InvalidInput(field.format(index), f"is {number} again; each interval may come once")
-    return list(numbers)

@@ -7,13 +7,14 @@ from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.v1 import camera_pb2, image_pb2
 from tensorhop.values.geometry import Size, size_of
 from tensorhop.values.images import check_size
-from tensorhop.values.panoramas import Camera, CameraPair, Panorama, check_panorama
+from tensorhop.values.panoramas import INTERVALS, Camera, CameraPair, Panorama, check_panorama
 from tensorhop.wire.image_source import read_image
 from tensorhop.wire.payloads import Payloads
 
-VIEW = Size(512, 512)
+VIEW = Size(512, 512)  # pixels, if the caller names none
 LONGEST_VIEW = 4096  # pixels of a side
 MAX_PANORAMAS = 2
+VIEWS, MOST_VIEWS = 9, 100  # between two cameras: if the caller names no number, and at most
 
 T = TypeVar("T")  # of what is read of an item
 
@@ -73,6 +74,23 @@ def read_view_size(message: image_pb2.Size | None, across: int = 1, field: str =
             raise InvalidInput(f"{field}.{name}", f"is {value}; it must be from 1 to {LONGEST_VIEW:,} pixels")
     check_size(across * size.width, size.height, field)
     return size
+
+
+def read_interval_numbers(numbers: Sequence[int], field: str) -> list[int]:
+    """The numbers of intervals.
+
+    Args:
+        field: of one of them, with a place for its index, such as "intervals[{}]".
+
+    Raises:
+        InvalidInput: one is not from 1 to 8, or comes twice.
+    """
+    for index, number in enumerate(numbers):
+        if number not in INTERVALS:
+            raise InvalidInput(field.format(index), f"is {number}; it must be from {INTERVALS[0]} to {INTERVALS[-1]}")
+        if number in numbers[:index]:
+            raise InvalidInput(field.format(index), f"is {number} again; each interval may come once")
+    return list(numbers)
 
 
 def read_camera(message: camera_pb2.Camera, field: str) -> Camera:

@@ -16,6 +16,7 @@ from tensorhop.errors import InvalidInput
 
 # In degrees, but for xi. The model reaches a ray only if cos a > -xi, so less than 180 degrees are seen at xi = 0.
 RANGES = {"yaw": (-180, 180), "pitch": (-90, 90), "roll": (-180, 180), "vfov": (1, 170), "xi": (0, 1)}
+INTERVALS, INTERVAL_DEGREES = range(1, 9), 45  # of yaw, from -180 degrees on
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Views of an equirectangular panorama, anti-aliased, without seams at its edge and at its poles."""
 
 import math
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -93,7 +94,7 @@ class Panorama:
 
 
 def check_panorama(size: Size, any_ratio: bool, field: str) -> None:
-    """Raises InvalidInput: the picture is too large, or not twice as wide as high, and the caller did not allow that."""
+    """Raises InvalidInput: a side is too long, or the picture is not twice as wide as high and must be."""
     if max(size) > LONGEST_SIDE:
         raise InvalidInput(
             field, f"is {size.width} x {size.height} pixels; a side of a panorama may have at most {LONGEST_SIDE:,}"
@@ -153,7 +154,7 @@ def evened(pixels: np.ndarray) -> np.ndarray:
     wide = np.minimum(2 * np.round((narrow - 1) / 2) + 1, width - 1 + width % 2).astype(int)  # odd
     result = pixels.copy()
     edges = [0, *(np.flatnonzero(np.diff(wide)) + 1), height]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         if (columns := int(wide[start])) > 1:
             reach = columns // 2
             band = cv2.copyMakeBorder(pixels[start:stop], 0, 0, reach, reach, cv2.BORDER_WRAP)
