@@ -7,7 +7,7 @@ from typing import Any
 
 from tensorhop.errors import fault_of
 from tensorhop.orchestrator.chain.encoders import ENCODERS
-from tensorhop.orchestrator.chain.item_faults import each_answered
+from tensorhop.orchestrator.chain.outcomes import each_answered
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps

@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorhop.errors import fault_of
 from tensorhop.orchestrator.chain import describing
-from tensorhop.orchestrator.chain.item_faults import each_answered
+from tensorhop.orchestrator.chain.outcomes import each_answered
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.sent_images import SentImages

@@ -9,11 +9,11 @@ import typer
 from tensorhop.errors import InvalidInput
 from tensorhop.options.table import OUTPUT
 from tensorhop.orchestrator.commands.run_options import AsJson, Overwrite, option
-from tensorhop.orchestrator.run.files import FORMATS, WrongUse
+from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.views.service import SERVICE as VIEWS
 from tensorhop.serving.settings_options import sharing_client_options
 
-Format = StrEnum("Format", list(dict.fromkeys(FORMATS.values())))
+Format = StrEnum("Format", ["png", "webp", "jpeg"])
 PNG = Format("png")
 Panoramas = Annotated[
     list[Path] | None, typer.Argument(metavar="PANORAMA [PANORAMA]", help="Read this panorama, or these two.")
