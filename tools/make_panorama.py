@@ -7,6 +7,7 @@ and hills. Everything is computed from the numbers in this file, so the picture 
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,13 +18,32 @@ FILE = ROOT / "examples" / "panoramas" / "court.jpg"
 WIDTH, HEIGHT = 2048, 1024
 SAMPLES = 2  # rays a pixel, across and down
 QUALITY = 82
-EYE = np.array([0.0, 1.6, 0.0], np.float32)  # metres: x to the right, y up, z forward
+
+Vectors = Callable[[np.ndarray], np.ndarray]  # points, n x 3 -> vectors, n x 3
+Colours = Callable[[np.ndarray, np.ndarray], np.ndarray]  # points and normals, n x 3 each -> colours, n x 3
+RGB = tuple[float, float, float]
+
+
+class Thing(NamedTuple):
+    """Something to see."""
+
+    meet: Callable[
+        [np.ndarray, np.ndarray], np.ndarray
+    ]  # origins and rays, n x 3 each -> distances, n; FAR if it misses
+    normals: Vectors
+    colours: Colours
+
+
+def three(x: float, y: float, z: float) -> np.ndarray:
+    """A colour or a vector."""
+    return np.array((x, y, z), np.float32)
+
+
+EYE = three(0, 1.6, 0)  # metres: x to the right, y up, z forward
 FAR = np.float32(1e6)
 
-SUN = np.array([0.55, 0.62, 0.56], np.float32) / np.linalg.norm([0.55, 0.62, 0.56]).astype(np.float32)
-SUNLIGHT, SKYLIGHT = np.array([1.0, 0.93, 0.8], np.float32), np.array([0.36, 0.42, 0.52], np.float32)
-
-Colours = Callable[[np.ndarray, np.ndarray], np.ndarray]  # points and normals, n x 3 each -> colours, n x 3
+SUN = three(0.55, 0.62, 0.56) / np.float32(np.linalg.norm([0.55, 0.62, 0.56]))
+SUNLIGHT, SKYLIGHT = three(1, 0.93, 0.8), three(0.36, 0.42, 0.52)
 
 
 def noise(seed: int, points: np.ndarray) -> np.ndarray:
@@ -32,15 +52,16 @@ def noise(seed: int, points: np.ndarray) -> np.ndarray:
     Args:
         points: n x 2, float32.
     """
-    lattice = np.random.default_rng(seed).random((64, 64), np.float32) * 2 - 1
-    lattice = cv2.copyMakeBorder(lattice, 0, 1, 0, 1, cv2.BORDER_WRAP)
+    once = np.random.default_rng(seed).random((64, 64), np.float32) * 2 - 1
+    lattice = cv2.copyMakeBorder(once, 0, 1, 0, 1, cv2.BORDER_WRAP)
     total = np.zeros(len(points), np.float32)
     for octave in range(3):
         at = (points * 2**octave + 31 * octave) % 64
         maps = at.astype(np.float32).reshape(-1, 1, 2)
         for start in range(0, len(at), 30_000):  # a picture may not be longer for remap
-            piece = cv2.remap(lattice, maps[start : start + 30_000], None, cv2.INTER_LINEAR)
-            total[start : start + 30_000] += piece[:, 0] / 2**octave
+            some = maps[start : start + 30_000]
+            piece = cv2.remap(lattice, some[..., 0], some[..., 1], cv2.INTER_LINEAR)
+            total[start : start + len(some)] += piece[:, 0] / 2**octave
     return total / 1.75
 
 
@@ -49,7 +70,7 @@ def plain(red: float, green: float, blue: float, grain: float = 0.05) -> Colours
 
     def colours(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
         around = np.stack([points[:, 0] + points[:, 2], points[:, 1]], 1)
-        return np.array([red, green, blue], np.float32) * (1 + grain * noise(3, 6 * around)[:, None])
+        return three(red, green, blue) * (1 + grain * noise(3, 6 * around)[:, None])
 
     return colours
 
@@ -58,23 +79,23 @@ def fluted(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """A column: stone with grooves from top to bottom."""
     angle = np.arctan2(normals[:, 0], normals[:, 2])
     groove = 0.86 + 0.14 * np.cos(20 * angle) ** 2
-    stone = np.array([0.82, 0.76, 0.66], np.float32) * (1 + 0.08 * noise(5, 3 * points[:, :2])[:, None])
+    stone = three(0.82, 0.76, 0.66) * (1 + 0.08 * noise(5, 3 * points[:, :2])[:, None])
     return stone * groove[:, None]
 
 
-def striped(one: tuple[float, ...], other: tuple[float, ...], stripes: int) -> Colours:
+def striped(one: RGB, other: RGB, stripes: int) -> Colours:
     """A ball with stripes from pole to pole."""
 
     def colours(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
         first = np.sin(stripes * np.arctan2(normals[:, 0], normals[:, 2])) > 0
-        return np.where(first[:, None], np.array(one, np.float32), np.array(other, np.float32))
+        return np.where(first[:, None], three(*one), three(*other))
 
     return colours
 
 
 def leaves(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     speckle = noise(7, 9 * (points[:, :2] + points[:, 2:])) + noise(8, 23 * (points[:, 1:] - points[:, :1]))
-    return np.array([0.2, 0.42, 0.13], np.float32) * (1 + 0.55 * speckle[:, None])
+    return three(0.2, 0.42, 0.13) * (1 + 0.55 * speckle[:, None])
 
 
 def tiles(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
@@ -86,22 +107,21 @@ def tiles(points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     along = turn * around
     dark = (ring + np.floor(along)) % 2 > 0
     joint = (np.abs(radius / 0.8 - np.round(radius / 0.8)) < 0.02) | (np.abs(along - np.round(along)) < 0.02)
-    stone = np.where(dark[:, None], np.float32([0.52, 0.36, 0.3]), np.float32([0.78, 0.72, 0.62]))
+    stone = np.where(dark[:, None], three(0.52, 0.36, 0.3), three(0.78, 0.72, 0.62))
     stone = stone * (1 + 0.1 * noise(11, 4 * points[:, ::2])[:, None])
     star = radius < 1.4 * (0.62 + 0.38 * np.abs(np.cos(4 * 2 * np.pi * turn)))
-    stone = np.where(star[:, None], np.float32([0.2, 0.33, 0.5]), stone)
+    stone = np.where(star[:, None], three(0.2, 0.33, 0.5), stone)
     inner = radius < 0.7 * (0.62 + 0.38 * np.abs(np.sin(4 * 2 * np.pi * turn)))
-    stone = np.where(inner[:, None], np.float32([0.85, 0.66, 0.25]), stone)
-    stone = np.where((radius < 0.12)[:, None], np.float32([0.3, 0.1, 0.1]), stone)
-    stone = np.where(joint[:, None] & ~star[:, None], np.float32([0.36, 0.33, 0.3]), stone)
+    stone = np.where(inner[:, None], three(0.85, 0.66, 0.25), stone)
+    stone = np.where((radius < 0.12)[:, None], three(0.3, 0.1, 0.1), stone)
+    stone = np.where(joint[:, None] & ~star[:, None], three(0.36, 0.33, 0.3), stone)
     blades = noise(13, 2.5 * points[:, ::2]) + noise(14, 0.3 * points[:, ::2])
-    grass = np.float32([0.33, 0.45, 0.16]) * (1 + 0.25 * blades[:, None])
+    grass = three(0.33, 0.45, 0.16) * (1 + 0.25 * blades[:, None])
     return np.where((radius > 9.6)[:, None], grass, stone).astype(np.float32)
 
 
-def sphere(x: float, y: float, z: float, radius: float, colours: Colours) -> tuple:
-    """Something to see: where rays meet it, its normals there, and its colours."""
-    middle = np.array([x, y, z], np.float32)
+def sphere(x: float, y: float, z: float, radius: float, colours: Colours) -> Thing:
+    middle = three(x, y, z)
 
     def meet(origins: np.ndarray, rays: np.ndarray) -> np.ndarray:
         to = origins - middle
@@ -110,12 +130,12 @@ def sphere(x: float, y: float, z: float, radius: float, colours: Colours) -> tup
         distance = -half - np.sqrt(np.maximum(root, 0))
         return np.where((root > 0) & (distance > 1e-3), distance, FAR)
 
-    return meet, lambda points: (points - middle) / np.float32(radius), colours
+    return Thing(meet, lambda points: (points - middle) / np.float32(radius), colours)
 
 
-def cylinder(x: float, z: float, low: float, high: float, radius: float, colours: Colours, lid: bool = True) -> tuple:
+def cylinder(x: float, z: float, low: float, high: float, radius: float, colours: Colours, lid: bool = True) -> Thing:
     """An upright cylinder, with a lid on either end, or an open ring that is seen from inside, too."""
-    middle = np.array([x, 0, z], np.float32)
+    middle = three(x, 0, z)
 
     def meet(origins: np.ndarray, rays: np.ndarray) -> np.ndarray:
         to = (origins - middle)[:, ::2]
@@ -137,23 +157,23 @@ def cylinder(x: float, z: float, low: float, high: float, radius: float, colours
         return nearest
 
     def normals(points: np.ndarray) -> np.ndarray:
-        side = (points - middle) * np.float32([1, 0, 1]) / np.float32(radius)
-        end = np.where(points[:, 1] > (low + high) / 2, 1, -1)[:, None] * np.float32([0, 1, 0])
+        side = (points - middle) * three(1, 0, 1) / np.float32(radius)
+        end = np.where(points[:, 1] > (low + high) / 2, 1, -1)[:, None] * three(0, 1, 0)
         inner = ((side**2).sum(1) < 0.999) & lid
         return np.where(inner[:, None], end, side).astype(np.float32)
 
-    return meet, normals, colours
+    return Thing(meet, normals, colours)
 
 
-def ground() -> tuple:
+def ground() -> Thing:
     def meet(origins: np.ndarray, rays: np.ndarray) -> np.ndarray:
         distance = -origins[:, 1] / np.where(rays[:, 1] == 0, 1e-9, rays[:, 1])
         return np.where((distance > 1e-3) & (rays[:, 1] < 0), distance, FAR)
 
-    return meet, lambda points: np.broadcast_to(np.float32([0, 1, 0]), points.shape), tiles
+    return Thing(meet, lambda points: np.broadcast_to(three(0, 1, 0), points.shape), tiles)
 
 
-def court() -> list[tuple]:
+def court() -> list[Thing]:
     """All that stands in the court. Angles are clockwise from the picture's middle, as yaw is."""
 
     def place(turn: float, radius: float) -> tuple[float, float]:
@@ -198,20 +218,20 @@ def sky(rays: np.ndarray) -> np.ndarray:
     """The colours of the sky, its clouds, its sun and the hills below: n x 3."""
     up = rays[:, 1]
     share = np.clip(up, 0, 1)[:, None] ** 0.5
-    colour = (1 - share) * np.float32([0.78, 0.86, 0.93]) + share * np.float32([0.2, 0.42, 0.76])
+    colour = (1 - share) * three(0.78, 0.86, 0.93) + share * three(0.2, 0.42, 0.76)
     flat = rays[:, ::2] / np.maximum(up, 0.04)[:, None]  # of a layer of clouds
     thick = noise(21, 1.3 * flat) + 0.6 * noise(22, 4 * flat) + 0.25 * noise(23, 13 * flat)
     cloud = np.clip(1.5 * thick - 0.25, 0, 1) * np.clip(6 * (up - 0.03), 0, 1)
-    colour = colour + 0.85 * cloud[:, None] * (np.float32([1, 0.98, 0.95]) - colour)
+    colour = colour + 0.85 * cloud[:, None] * (three(1, 0.98, 0.95) - colour)
     toward = np.clip(rays @ SUN, 0, 1)
     colour = colour + (0.35 * toward**60 + 3 * (toward > 0.9995))[:, None] * SUNLIGHT
     turn = np.arctan2(rays[:, 0], rays[:, 2])
     hills = 0.05 + 0.03 * np.sin(3 * turn + 1) + 0.02 * np.sin(7 * turn) + 0.006 * np.sin(29 * turn + 2)
-    green = np.float32([0.42, 0.5, 0.47]) * (0.9 + 2 * np.maximum(up, 0))[:, None]
+    green = three(0.42, 0.5, 0.47) * (0.9 + 2 * np.maximum(up, 0))[:, None]
     return np.where((up < hills)[:, None], green, colour)
 
 
-def trace(rays: np.ndarray, things: list[tuple]) -> np.ndarray:
+def trace(rays: np.ndarray, things: list[Thing]) -> np.ndarray:
     """The colours that rays from the eye see: n x 3, linear, 0 to 1 and above."""
     origins = np.broadcast_to(EYE, rays.shape)
     nearest, which = np.full(len(rays), FAR, np.float32), np.full(len(rays), -1)
@@ -237,7 +257,7 @@ def trace(rays: np.ndarray, things: list[tuple]) -> np.ndarray:
     low = np.where(which[found] == 0, 1, low)
     light = 0.95 * lit[:, None] * SUNLIGHT + (open_sky * low)[:, None] * SKYLIGHT
     haze = (1 - np.exp(-nearest[found] / 160))[:, None]
-    colours[found] = (1 - haze) * own * light + haze * np.float32([0.62, 0.7, 0.76])
+    colours[found] = (1 - haze) * own * light + haze * three(0.62, 0.7, 0.76)
     return colours
 
 

@@ -73,8 +73,5 @@ def read_pairs(request: pb.InterpolateRequest) -> list[CameraPair | InvalidInput
             f"has {len(request.cameras)} entries; one for each panorama is needed, {len(request.panoramas)}",
         )
     return not_all_bad(
-        [
-            item_of(lambda one=one, name=f"cameras[{index}]": read_camera_pair(one, name))
-            for index, one in enumerate(request.cameras)
-        ]
+        [item_of(read_camera_pair, one, f"cameras[{index}]") for index, one in enumerate(request.cameras)]
     )

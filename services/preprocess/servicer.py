@@ -57,7 +57,7 @@ class PreprocessServicer:
                 answer.clear()
 
 
-def read_intervals(request: pb.PreprocessRequest) -> list[tuple[int, Sequence[CameraPair | InvalidInput]]]:
+def read_intervals(request: pb.PreprocessRequest) -> Sequence[tuple[int, Sequence[CameraPair | InvalidInput]]]:
     """The numbers of the intervals, with a pair of cameras, or what is wrong with it, for each panorama.
 
     Raises:
@@ -77,10 +77,7 @@ def read_intervals(request: pb.PreprocessRequest) -> list[tuple[int, Sequence[Ca
         field = f"cameras[{place}].cameras"
         if len(interval.cameras) != count:
             raise InvalidInput(field, f"has {len(interval.cameras)} entries; one for each panorama is needed, {count}")
-        pairs = [
-            item_of(lambda one=one, name=f"{field}[{index}]": read_camera_pair(one, name))
-            for index, one in enumerate(interval.cameras)
-        ]
+        pairs = [item_of(read_camera_pair, one, f"{field}[{index}]") for index, one in enumerate(interval.cameras)]
         found.append((number, pairs))
     not_all_bad([pair for _, pairs in found for pair in pairs])
     return found

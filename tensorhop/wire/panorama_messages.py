@@ -1,7 +1,7 @@
 """Conversion between the contract's messages of panoramas, cameras and views, and plain values."""
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.v1 import camera_pb2, image_pb2
@@ -16,7 +16,8 @@ LONGEST_VIEW = 4096  # pixels of a side
 MAX_PANORAMAS = 2
 VIEWS, MOST_VIEWS = 9, 100  # between two cameras: if the caller names no number, and at most
 
-T = TypeVar("T")  # of what is read of an item
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def read_panoramas(
@@ -31,19 +32,22 @@ def read_panoramas(
     if not 1 <= len(images) <= MAX_PANORAMAS:
         raise InvalidInput(field, f"has {len(images)} entries; it must have from 1 to {MAX_PANORAMAS}")
 
-    def read(index: int) -> Panorama:
-        place = f"{field}[{index}]"
-        pixels = read_image(images[index], payloads, place)
-        check_panorama(size_of(pixels), any_ratio, place)
-        return Panorama(pixels)
-
-    return not_all_bad([item_of(lambda index=index: read(index)) for index in range(len(images))])
+    return not_all_bad(
+        [item_of(read_panorama, image, payloads, any_ratio, f"{field}[{index}]") for index, image in enumerate(images)]
+    )
 
 
-def item_of(read: Callable[[], T]) -> T | InvalidInput:
+def read_panorama(image: image_pb2.Image, payloads: Payloads, any_ratio: bool, field: str) -> Panorama:
+    """The panorama of a message. Raises InvalidInput as `read_image` and `check_panorama` do."""
+    pixels = read_image(image, payloads, field)
+    check_panorama(size_of(pixels), any_ratio, field)
+    return Panorama(pixels)
+
+
+def item_of(read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | InvalidInput:
     """What a function reads, or the fault that it raises. Raises NotShared, which is about the whole request."""
     try:
-        return read()
+        return read(*arguments, **named)
     except NotShared:
         raise
     except InvalidInput as error:

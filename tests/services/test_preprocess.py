@@ -22,7 +22,9 @@ from tensorhop.v1.preprocess_pb2_grpc import PreprocessServiceStub
 from tensorhop.values.geometry import Size
 from tensorhop.values.images import decode_image
 from tensorhop.values.panoramas import Panorama
+from tensorhop.wire.codec import Packet
 from tensorhop.wire.panorama_messages import write_camera_pair
+from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.shared_memory import SUPPORTED, Pool
 
 COURT = Path(__file__).parents[2] / "examples" / "panoramas" / "court.jpg"
@@ -191,6 +193,33 @@ def test_large_pairs_go_by_lent_slots(stub: PreprocessServiceStub) -> None:
     part = lent[0].pair.shared_memory
     assert bytes(slot.memory[part.offset : part.offset + part.size]) == inline[0].pair.data
     pool.close()
+
+
+def test_a_slot_that_is_not_there_is_refused_as_a_whole(stub: PreprocessServiceStub) -> None:
+    """So the caller sends the bytes inline: no pair is tried before."""
+    part = {"name": f"tensorhop-{0:032x}", "size": SMALL.nbytes}
+    gone = {"tensor": {"dtype": "UINT8", "shape": SMALL.shape, "shared_memory": part}}
+    with pytest.raises(grpc.RpcError) as caught:
+        list(stub.Preprocess(request(panoramas=[image(), gone])))
+    assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_a_pair_is_cropped_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, crop = [], servicer.crop_pair
+
+    def counted(*arguments: Any) -> np.ndarray:
+        made.append(1)
+        return crop(*arguments)
+
+    class Context:
+        def add_callback(self, callback: Callable[[], None]) -> bool:
+            return True
+
+    monkeypatch.setattr(servicer, "crop_pair", counted)
+    answers: Any = servicer.PreprocessServicer().Preprocess(Packet(request(), Payloads.inside()), Context())  # type: ignore[arg-type]
+    for number in (1, 2, 3):
+        assert next(answers).message.interval == number
+        assert len(made) == number
 
 
 def test_a_caller_that_leaves_ends_the_work(stub: PreprocessServiceStub, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,8 @@ class Camera:
         about_y = [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
         about_x = [[1, 0, 0], [0, math.cos(pitch), math.sin(pitch)], [0, -math.sin(pitch), math.cos(pitch)]]
         about_z = [[math.cos(roll), math.sin(roll), 0], [-math.sin(roll), math.cos(roll), 0], [0, 0, 1]]
-        return np.array(about_y) @ np.array(about_x) @ np.array(about_z)
+        rotation: np.ndarray = np.array(about_y) @ np.array(about_x) @ np.array(about_z)
+        return rotation
 
 
 class CameraPair(NamedTuple):

@@ -117,7 +117,8 @@ def lifted(x: np.ndarray, y: np.ndarray, xi: float) -> np.ndarray:
         x, y: float32, in focal lengths from the middle, to the right and up.
     """
     squared = x * x + y * y
-    return (np.float32(xi) + np.sqrt(1 + np.float32(1 - xi * xi) * squared)) / (1 + squared)
+    eta: np.ndarray = (np.float32(xi) + np.sqrt(1 + np.float32(1 - xi * xi) * squared)) / (1 + squared)
+    return eta
 
 
 def turned(x: np.ndarray, y: np.ndarray, eta: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
