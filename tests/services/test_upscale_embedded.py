@@ -26,7 +26,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_it_comes_nearer_to_the_large_photo_than_bicubic(model: EmbeddedUpscaler, coffee: np.ndarray, scale: int) -> None:
+def test_it_is_nearer_to_the_large_photo_than_bicubic(model: EmbeddedUpscaler, coffee: np.ndarray, scale: int) -> None:
     small = cv2.resize(coffee, None, fx=1 / scale, fy=1 / scale, interpolation=cv2.INTER_AREA)
     bicubic = cv2.resize(small, coffee.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     made = enlarged(model, small, scale)
