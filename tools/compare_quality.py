@@ -93,7 +93,9 @@ def beside_opencv(python: str, folder: Path) -> None:
     files = [str(next(folder.rglob(f"brisque_{name}_live.yml"))) for name in ("model", "range")]
     done = subprocess.run([python, "-c", THEIRS, *files, *map(str, examples)], check=True, capture_output=True)
     for file, theirs in zip(examples, json.loads(done.stdout), strict=True):
-        ours = Brisque().distortion(cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2GRAY))
+        luma = cv2.imread(str(file))
+        assert luma is not None
+        ours = Brisque().distortion(cv2.cvtColor(luma, cv2.COLOR_BGR2GRAY))
         print(f"{file.stem:12} ours {ours:.4f}, OpenCV {theirs:.4f}")
 
 

@@ -116,7 +116,7 @@ def valid() -> dict[str, list[Message]]:
     requests += [
         upscale_pb2.UpscaleRequest(images=images[:2], scale=scale, align=align, lent=lent)
         for scale in (2, 4)
-        for align in upscale_pb2.ColorAlign.values()
+        for align in upscale_pb2.ColorAlign.keys()  # noqa: SIM118
     ]
     pair = ImageMessage(tensor=tensor(np.hstack([photo(), photo()])))
     requests += [quality_pb2.ScoreRequest(images=images), quality_pb2.ScoreRequest(images=[pair, pair], pairs=True)]
