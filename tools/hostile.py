@@ -13,7 +13,16 @@ from PIL import Image
 
 from tensorhop.rpc.channel import INFO
 from tensorhop.rpc.registry import services
-from tensorhop.v1 import describe_pb2, detect_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import (
+    describe_pb2,
+    detect_pb2,
+    info_pb2,
+    pipeline_pb2,
+    postprocess_pb2,
+    quality_pb2,
+    segment_pb2,
+    upscale_pb2,
+)
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
 from tensorhop.v1.image_pb2 import Image as ImageMessage
 from tensorhop.v1.postprocess_pb2 import ShadowKind
@@ -104,6 +113,13 @@ def valid() -> dict[str, list[Message]]:
         for alpha in (mask, soft)
         for finish in finishes
     ]
+    requests += [
+        upscale_pb2.UpscaleRequest(images=images[:2], scale=scale, align=align, lent=lent)
+        for scale in (2, 4)
+        for align in upscale_pb2.ColorAlign.keys()  # noqa: SIM118
+    ]
+    pair = ImageMessage(tensor=tensor(np.hstack([photo(), photo()])))
+    requests += [quality_pb2.ScoreRequest(images=images), quality_pb2.ScoreRequest(images=[pair, pair], pairs=True)]
     for image, output, finish in zip(images, outputs * 2, finishes * 2, strict=False):
         common: dict[str, Any] = {"image": image, "finish": finish, "output": output, "no_cache": True}
         requests += [

@@ -6,6 +6,7 @@ FOLDER is where Debian's package opencv-doc was unpacked: `apt-get download open
 import argparse
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,11 +22,11 @@ def main(folder: Path) -> None:
     function = svm.getNode("decision_functions").at(0)
     alpha = function.getNode("alpha")
     gamma = svm.getNode("kernel").getNode("gamma").real()
-    arrays = {
-        "vectors": np.float32([[one.at(i).real() for i in range(one.size())] for one in nodes(vectors)]),
-        "weights": np.float64([one.real() for one in nodes(alpha)]),
-        "bias": np.float64(-function.getNode("rho").real()),
-        "gamma": np.float64(gamma),
+    arrays: dict[str, Any] = {
+        "vectors": np.array([[one.at(i).real() for i in range(one.size())] for one in nodes(vectors)], np.float32),
+        "weights": np.array([one.real() for one in nodes(alpha)]),
+        "bias": np.array(-function.getNode("rho").real()),
+        "gamma": np.array(gamma),
         "limits": ranges.getNode("range").mat(),
     }
     np.savez(OUT, **arrays)

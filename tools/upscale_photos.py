@@ -85,4 +85,4 @@ def jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 
 def luma(pixels: np.ndarray) -> np.ndarray:
     """Y of ITU-R BT.601, float32, 0 to 255, of RGB of any dtype."""
-    return pixels.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
+    return pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)

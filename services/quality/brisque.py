@@ -100,7 +100,7 @@ def _sums(values: np.ndarray) -> tuple[float, ...]:
     magnitudes = np.abs(values)
     squares, signed = np.square(values).sum(), (values * magnitudes).sum()
     counts = np.count_nonzero(values < 0), np.count_nonzero(values > 0)
-    return *counts, (squares - signed) / 2, (squares + signed) / 2, magnitudes.sum()
+    return *map(float, counts), (squares - signed) / 2, (squares + signed) / 2, magnitudes.sum()
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ def match(left: np.ndarray, right: np.ndarray) -> float:
     pairs = cv2.BFMatcher(cv2.NORM_HAMMING, crossCheck=True).match(left_features, right_features)
     if len(pairs) < LEAST_INLIERS:
         return 0.0
-    sources = np.float32([left_points[pair.queryIdx].pt for pair in pairs])
-    targets = np.float32([right_points[pair.trainIdx].pt for pair in pairs])
+    sources = np.array([left_points[pair.queryIdx].pt for pair in pairs], np.float32)
+    targets = np.array([right_points[pair.trainIdx].pt for pair in pairs], np.float32)
     _, inliers = cv2.findHomography(sources, targets, cv2.RANSAC, ERROR * max(right.shape), maxIters=2000)
     count = 0 if inliers is None else int(inliers.sum())
     return count / len(pairs) if count >= LEAST_INLIERS else 0.0

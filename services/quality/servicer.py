@@ -1,7 +1,6 @@
 """QualityService: one score or one fault for each image, sent as soon as it is done."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import grpc
@@ -11,10 +10,9 @@ from tensorhop.errors import InvalidInput, fault_of
 from tensorhop.models.model import Model
 from tensorhop.rpc.batching import Batcher
 from tensorhop.services.quality.result import QualityResult
-from tensorhop.v1 import image_pb2
 from tensorhop.v1 import quality_pb2 as pb
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.image_source import read_image
+from tensorhop.wire.image_source import image_readers
 from tensorhop.wire.messages import write_model
 from tensorhop.wire.payloads import Payloads
 
@@ -33,6 +31,9 @@ class Scorer(Model, Protocol):
         """
 
 
+Item = tuple[int, Callable[[], np.ndarray]]  # an image's index in its request, and what reads it
+
+
 class QualityServicer:
     def __init__(self, model: Scorer) -> None:
         self.model = model
@@ -42,13 +43,8 @@ class QualityServicer:
         self, packet: Packet[pb.ScoreRequest], context: grpc.ServicerContext
     ) -> Iterator[Packet[pb.ScoreResponse]]:
         request, payloads = packet
-        if not request.images:
-            raise InvalidInput("images", "is empty; give at least one image")
+        items = list(enumerate(image_readers(request.images, payloads)))
         model = write_model(self.model)
-        items = [
-            partial(read_scorable, image, payloads, request.pairs, f"images[{index}]")
-            for index, image in enumerate(request.images)
-        ]
         for index, outcome in self.batcher.each(items, request.pairs, context.add_callback):
             if isinstance(outcome, QualityResult):
                 response = pb.ScoreResponse(index=index, quality=write_quality(outcome), model=model)
@@ -56,21 +52,21 @@ class QualityServicer:
                 response = pb.ScoreResponse(index=index, fault=fault_of(outcome, "quality"), model=model)
             yield Packet(response, Payloads())
 
-    def _predict(self, items: Sequence[partial[np.ndarray]], pairs: bool) -> list[QualityResult]:
-        # Read here, so that a list's images are not all in memory at once.
-        return self.model.predict([read() for read in items], pairs)
+    def _predict(self, items: Sequence[Item], pairs: bool) -> list[QualityResult]:
+        images = [read() for _, read in items]
+        for (index, _), image in zip(items, images, strict=True):
+            check_scorable(image, pairs, f"images[{index}]")
+        return self.model.predict(images, pairs)
 
 
-def read_scorable(image: image_pb2.Image, payloads: Payloads, pairs: bool, field: str) -> np.ndarray:
-    """The pixels of an image. Raises InvalidInput as `read_image` does, or if it is too small, or no pair."""
-    pixels = read_image(image, payloads, field)
-    height, width = pixels.shape[:2]
+def check_scorable(image: np.ndarray, pairs: bool, field: str) -> None:
+    """Raises InvalidInput: the image is too small, or no pair."""
+    height, width = image.shape[:2]
     if pairs and width % 2:
         raise InvalidInput(field, f"is {width} x {height} pixels; the width of a pair must be even")
     if min(height, width // 2 if pairs else width) < LEAST_SIDE:
         least = f"{2 * LEAST_SIDE if pairs else LEAST_SIDE} x {LEAST_SIDE}"
         raise InvalidInput(field, f"is {width} x {height} pixels; at least {least} are needed")
-    return pixels
 
 
 def write_quality(result: QualityResult) -> pb.Quality:

@@ -39,7 +39,7 @@ def wavelet(result: np.ndarray, source: np.ndarray) -> np.ndarray:
     reduced = cv2.resize(result, (width, height), interpolation=cv2.INTER_AREA)
     aligned = np.empty_like(result)
     for channel in range(3):
-        shift = source[..., channel].astype(np.float32) - reduced[..., channel]
+        shift: np.ndarray = source[..., channel].astype(np.float32) - reduced[..., channel]
         for level in range(LEVELS):
             kernel = np.zeros(2 ** (level + 1) + 1, np.float32)
             kernel[0], kernel[2**level], kernel[-1] = 0.25, 0.5, 0.25

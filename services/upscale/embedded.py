@@ -58,7 +58,7 @@ class EmbeddedUpscaler:
             for left in range(0, width, self._tile):
                 bottom, right = min(top + self._tile, height), min(left + self._tile, width)
                 tile = luma[top : bottom + 2 * MARGIN, left : right + 2 * MARGIN]
-                residual = run(self._session, np.float32(tile)[None, None] / np.float32(255))[0, 0]
+                residual = run(self._session, tile[None, None].astype(np.float32) / np.float32(255))[0, 0]
                 # Luma added to R, G and B alike changes luma alone.
                 block = result[2 * top : 2 * bottom, 2 * left : 2 * right]
                 sharper = block + np.rint(residual * np.float32(255))[..., None]

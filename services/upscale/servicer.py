@@ -1,7 +1,6 @@
 """UpscaleService: one larger picture or one fault for each image, sent as soon as it is done."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import grpc
@@ -13,10 +12,9 @@ from tensorhop.rpc.batching import Batcher
 from tensorhop.services.upscale.alignment import ALIGNMENTS
 from tensorhop.services.upscale.options import UpscaleOptions
 from tensorhop.settings import current_settings
-from tensorhop.v1 import image_pb2
 from tensorhop.v1 import upscale_pb2 as pb
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.image_source import read_image
+from tensorhop.wire.image_source import image_readers
 from tensorhop.wire.messages import given, write_model
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_tensor
@@ -29,6 +27,9 @@ class Upscaler(Model, Protocol):
         """Each picture `options.scale` times as large: uint8, height x width x 3, sRGB, as the images are."""
 
 
+Item = tuple[int, Callable[[], np.ndarray]]  # an image's index in its request, and what reads it
+
+
 class UpscaleServicer:
     def __init__(self, model: Upscaler) -> None:
         self.model = model
@@ -39,14 +40,9 @@ class UpscaleServicer:
     ) -> Iterator[Packet[pb.UpscaleResponse]]:
         request, payloads = packet
         options = read_options(request)
-        if not request.images:
-            raise InvalidInput("images", "is empty; give at least one image")
+        items = list(enumerate(image_readers(request.images, payloads)))
         answer = Payloads.lent(request.lent)
         model = write_model(self.model)
-        items = [
-            partial(read_enlargeable, image, payloads, options.scale, f"images[{index}]")
-            for index, image in enumerate(request.images)
-        ]
         for index, outcome in self.batcher.each(items, options, context.add_callback):
             if isinstance(outcome, Exception):  # a fault of one image does not fail the others
                 response = pb.UpscaleResponse(index=index, fault=fault_of(outcome, "upscale"), model=model)
@@ -55,24 +51,24 @@ class UpscaleServicer:
             yield Packet(response, answer)
             answer.clear()
 
-    def _predict(self, items: Sequence[partial[np.ndarray]], options: UpscaleOptions) -> list[np.ndarray]:
-        images = [read() for read in items]  # here, so that a list's images are not all in memory at once
+    def _predict(self, items: Sequence[Item], options: UpscaleOptions) -> list[np.ndarray]:
+        images = [read() for _, read in items]
+        for (index, _), image in zip(items, images, strict=True):
+            check_result(image, options.scale, f"images[{index}]")
         results = self.model.predict(images, options)
         align = ALIGNMENTS[options.align]
         return [align(result, image) for result, image in zip(results, images, strict=True)]
 
 
-def read_enlargeable(image: image_pb2.Image, payloads: Payloads, scale: int, field: str) -> np.ndarray:
-    """The pixels of an image. Raises InvalidInput as `read_image` does, or if its result would have too many."""
-    pixels = read_image(image, payloads, field)
-    (height, width), most = pixels.shape[:2], current_settings().max_pixels
+def check_result(image: np.ndarray, scale: int, field: str) -> None:
+    """Raises InvalidInput: the enlarged image would have too many pixels."""
+    (height, width), most = image.shape[:2], current_settings().max_pixels
     if (count := width * height * scale**2) > most:
         raise InvalidInput(
             field,
             f"is {width} x {height} pixels; at scale {scale} its result would have {count:,}, and at most {most:,} are "
             "allowed",
         )
-    return pixels
 
 
 def read_options(request: pb.UpscaleRequest) -> UpscaleOptions:

@@ -10,6 +10,9 @@ from tensorhop.rpc.server import Server
 from tensorhop.v1 import fault_pb2, image_pb2, tensor_pb2
 from tensorhop.v1 import upscale_pb2 as pb
 from tensorhop.v1.upscale_pb2_grpc import UpscaleServiceStub
+from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.shared_memory import Pool
+from tensorhop.wire.tensor import to_array
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,29 @@ def test_a_refused_choice(stub: UpscaleServiceStub, cat: np.ndarray, fields: dic
 def test_an_empty_list_is_refused(stub: UpscaleServiceStub) -> None:
     with pytest.raises(grpc.RpcError, match="images is empty"):
         list(stub.Upscale(pb.UpscaleRequest()))
+
+
+def test_memory_that_is_not_shared_refuses_the_call_before_any_work(stub: UpscaleServiceStub, cat: np.ndarray) -> None:
+    slot = tensor_pb2.SharedMemory(name="tensorhop-" + "0" * 32, size=300)
+    away = image_pb2.Image(tensor=tensor_pb2.Tensor(dtype="UINT8", shape=(10, 10, 3), shared_memory=slot))
+    with pytest.raises(grpc.RpcError, match="cannot be opened") as refused:
+        list(stub.Upscale(pb.UpscaleRequest(images=[image(cat[:20, :30]), away])))
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+
+
+def test_large_results_come_back_in_the_slot_that_was_lent(stub: UpscaleServiceStub, cat: np.ndarray) -> None:
+    pool = Pool.of()
+    slot = pool.take(10 * cat.nbytes)
+    if slot is None:
+        pytest.skip("this machine has no shared memory")
+    slot_part = slot.part(0, slot.size)
+    request = pb.UpscaleRequest(images=[image(cat), image(cat[:200]), image(cat[:9])], lent=[slot_part])
+    answers = sorted(stub.Upscale(request), key=lambda answer: answer.index)
+    assert [answer.image.HasField("shared_memory") for answer in answers] == [True, True, False]
+    made = [to_array(answer.image, Payloads.inside(), "image") for answer in answers]
+    assert [one.shape[0] for one in made] == [600, 400, 18]
+    assert abs(made[0].mean() - cat.mean()) < 1
+    pool.close()
 
 
 def test_too_large_a_result_fails_alone(stub: UpscaleServiceStub, cat: np.ndarray, limit: Callable[..., None]) -> None:
