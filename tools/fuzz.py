@@ -29,13 +29,26 @@ from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
-from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import (
+    fault_pb2,
+    info_pb2,
+    interpolate_pb2,
+    pipeline_pb2,
+    postprocess_pb2,
+    preprocess_pb2,
+    segment_pb2,
+)
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
 
 SERVERS = list(services())
 SMALL = {"TENSORHOP_MAX_PIXELS": "1000000", "TENSORHOP_MAX_CANVAS_SIDE": "512", "TENSORHOP_MAX_CALLS": "16"}
 NEVER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"}
+PER_ITEM: dict[str, Any] = {  # the answer of a method that answers each item with a result or a fault
+    "Segment": segment_pb2.SegmentResponse,
+    "Preprocess": preprocess_pb2.PreprocessResponse,
+    "Interpolate": interpolate_pb2.InterpolateResponse,
+}
 HOST = "127.0.0.1:0"
 AT_ONCE = 6
 
@@ -124,8 +137,8 @@ def faults(path: str, answers: list[bytes]) -> Iterator[fault_pb2.Fault]:
         for event in map(pipeline_pb2.ProcessResponse.FromString, answers):
             if event.HasField("fault"):
                 yield event.fault.fault
-    elif path.endswith("/Segment"):
-        for answer in map(segment_pb2.SegmentResponse.FromString, answers):
+    elif kind := PER_ITEM.get(path.rpartition("/")[2]):
+        for answer in map(kind.FromString, answers):
             if answer.HasField("fault"):
                 yield answer.fault
 
