@@ -29,7 +29,17 @@ from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
-from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, quality_pb2, segment_pb2, upscale_pb2
+from tensorhop.v1 import (
+    fault_pb2,
+    info_pb2,
+    interpolate_pb2,
+    pipeline_pb2,
+    postprocess_pb2,
+    preprocess_pb2,
+    quality_pb2,
+    segment_pb2,
+    upscale_pb2,
+)
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
 
@@ -40,6 +50,8 @@ PER_ITEM: dict[str, Any] = {  # the answer of a method that answers each item wi
     "Segment": segment_pb2.SegmentResponse,
     "Upscale": upscale_pb2.UpscaleResponse,
     "Score": quality_pb2.ScoreResponse,
+    "Preprocess": preprocess_pb2.PreprocessResponse,
+    "Interpolate": interpolate_pb2.InterpolateResponse,
 }
 HOST = "127.0.0.1:0"
 AT_ONCE = 6

@@ -17,12 +17,15 @@ from tensorhop.v1 import (
     describe_pb2,
     detect_pb2,
     info_pb2,
+    interpolate_pb2,
     pipeline_pb2,
     postprocess_pb2,
+    preprocess_pb2,
     quality_pb2,
     segment_pb2,
     upscale_pb2,
 )
+from tensorhop.v1.camera_pb2 import Camera, CameraPair
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
 from tensorhop.v1.image_pb2 import Image as ImageMessage
 from tensorhop.v1.postprocess_pb2 import ShadowKind
@@ -120,6 +123,15 @@ def valid() -> dict[str, list[Message]]:
     ]
     pair = ImageMessage(tensor=tensor(np.hstack([photo(), photo()])))
     requests += [quality_pb2.ScoreRequest(images=images), quality_pb2.ScoreRequest(images=[pair, pair], pairs=True)]
+    cameras = CameraPair(left=Camera(yaw=170, vfov=90), right=Camera(yaw=-170, pitch=20, roll=5, vfov=60, xi=0.5))
+    given = [preprocess_pb2.Interval(interval=number, cameras=[cameras, cameras]) for number in (3, 1)]
+    views: dict[str, Any] = {"any_ratio": True, "view": size, "lent": lent}
+    requests += [
+        preprocess_pb2.PreprocessRequest(panoramas=images[:1], seed=1, intervals=[5, 8], **views),
+        preprocess_pb2.PreprocessRequest(panoramas=images[1:3], cameras=given, **views),
+        interpolate_pb2.InterpolateRequest(panoramas=images[:1], cameras=[cameras], views=2, **views),
+        interpolate_pb2.InterpolateRequest(panoramas=images[1:3], cameras=[cameras, cameras], views=1, **views),
+    ]
     for image, output, finish in zip(images, outputs * 2, finishes * 2, strict=False):
         common: dict[str, Any] = {"image": image, "finish": finish, "output": output, "no_cache": True}
         requests += [

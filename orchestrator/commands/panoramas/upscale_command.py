@@ -62,10 +62,12 @@ def upscale_command(
     def work(picture: "Input", ask: "Ask") -> tuple[str, dict[str, Any]]:
         payloads = Payloads()
         request = upscale_pb2.UpscaleRequest(
-            images=[image_pb2.Image(encoded=payloads.put(picture.read()))], scale=scale, prompt=prompt, seed=seed
+            images=[image_pb2.Image(encoded=payloads.put(picture.read()))],
+            scale=scale,
+            prompt=prompt,
+            align=f"COLOR_ALIGN_{align.name.upper()}" if align else None,
+            seed=seed,
         )
-        if align:
-            request.align = upscale_pb2.ColorAlign.Value(f"COLOR_ALIGN_{align.name.upper()}")
         answer, received = ask(Packet(request, payloads))
         pixels = read_pixels(answer.image, received, "image")
         path = out / name_of(picture)

@@ -132,10 +132,13 @@ def turned(x: np.ndarray, y: np.ndarray, eta: np.ndarray, camera: Camera) -> tup
 
 def bordered(pixels: np.ndarray) -> np.ndarray:
     """A panorama with what is beyond its edges, a pixel wide: it goes round, and over a pole half a turn away."""
-    half = pixels.shape[1] // 2
-    higher = np.empty((pixels.shape[0] + 2, *pixels.shape[1:]), np.uint8)
-    higher[0], higher[1:-1], higher[-1] = np.roll(pixels[0], half, axis=0), pixels, np.roll(pixels[-1], half, axis=0)
-    return cv2.copyMakeBorder(higher, 0, 0, 1, 1, cv2.BORDER_WRAP)
+    height, width = pixels.shape[:2]
+    result = np.empty((height + 2, width + 2, 3), np.uint8)
+    result[1:-1, 1:-1] = pixels
+    for row in (0, -1):
+        result[row, 1:-1] = np.roll(pixels[row], width // 2, axis=0)
+    result[:, 0], result[:, -1] = result[:, -2], result[:, 1]
+    return result
 
 
 def halved(pixels: np.ndarray) -> np.ndarray:
