@@ -25,8 +25,9 @@ def fresh(monkeypatch):
 
 
 def test_ports_in_the_chains_order():
-    assert list(ports()) == ["http", "pipeline", "describe", "detect", "segment", "postprocess"]
-    assert [*ports().values()] == [8080, 50050, 50051, 50052, 50053, 50054]
+    cutouts = ["describe", "detect", "segment", "postprocess"]
+    assert list(ports()) == ["http", "pipeline", *cutouts, "upscale", "quality"]
+    assert [*ports().values()] == [8080, 50050, 50051, 50052, 50053, 50054, 50057, 50058]
 
 
 def test_defaults_fit_together():
