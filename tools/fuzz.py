@@ -85,14 +85,19 @@ def instant() -> Iterator[dict[str, Server]]:
         if not service.calls:
             known = service.models and name in PIPELINE.calls
             servers[name] = Server(service, service.make_servicer(Instant(name)) if known else service.load(), HOST)
-    steps = Steps.connect(PIPELINE, {name: server.address for name, server in servers.items()})
-    servers[PIPELINE.name] = Server(PIPELINE, PIPELINE.make_servicer(steps), HOST)
+    connected = []
+    for name, chain in services().items():
+        if chain.calls:
+            steps = Steps.connect(chain, {step: servers[step].address for step in chain.calls})
+            servers[name] = Server(chain, chain.make_servicer(steps), HOST)
+            connected.append(steps)
     try:
         yield servers
     finally:
         for server in servers.values():
             server.stop(0).wait()
-        steps.close()
+        for steps in connected:
+            steps.close()
 
 
 def serve(models: str) -> None:

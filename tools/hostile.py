@@ -24,6 +24,7 @@ from tensorhop.v1 import (
     quality_pb2,
     segment_pb2,
     upscale_pb2,
+    views_pb2,
 )
 from tensorhop.v1.camera_pb2 import Camera, CameraPair
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
@@ -131,6 +132,15 @@ def valid() -> dict[str, list[Message]]:
         preprocess_pb2.PreprocessRequest(panoramas=images[1:3], cameras=given, **views),
         interpolate_pb2.InterpolateRequest(panoramas=images[:1], cameras=[cameras], views=2, **views),
         interpolate_pb2.InterpolateRequest(panoramas=images[1:3], cameras=[cameras, cameras], views=1, **views),
+    ]
+    requests += [
+        views_pb2.ViewsServiceProcessRequest(
+            panoramas=images[:count], cameras=given if count == 2 else [], seed=1, any_ratio=True, view=size, **more
+        )
+        for count, more in (
+            (1, {"intervals": [5], "views": 1, "scale": 1, "min_score": 0}),
+            (2, {"views": 1, "min_score": 0, "no_cache": True, "descriptions": {3: "a"}}),
+        )
     ]
     for image, output, finish in zip(images, outputs * 2, finishes * 2, strict=False):
         common: dict[str, Any] = {"image": image, "finish": finish, "output": output, "no_cache": True}
