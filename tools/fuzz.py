@@ -39,6 +39,7 @@ from tensorhop.v1 import (
     quality_pb2,
     segment_pb2,
     upscale_pb2,
+    views_pb2,
 )
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
@@ -52,6 +53,10 @@ PER_ITEM: dict[str, Any] = {  # the answer of a method that answers each item wi
     "Score": quality_pb2.ScoreResponse,
     "Preprocess": preprocess_pb2.PreprocessResponse,
     "Interpolate": interpolate_pb2.InterpolateResponse,
+}
+EVENTS: dict[str, Any] = {  # of the chains
+    "/tensorhop.v1.PipelineService/Process": pipeline_pb2.ProcessResponse,
+    "/tensorhop.v1.ViewsService/Process": views_pb2.ViewsServiceProcessResponse,
 }
 HOST = "127.0.0.1:0"
 AT_ONCE = 6
@@ -143,7 +148,7 @@ class Target:
 
 def faults(path: str, answers: list[bytes]) -> Iterator[fault_pb2.Fault]:
     if path.endswith("/Process"):
-        for event in map(pipeline_pb2.ProcessResponse.FromString, answers):
+        for event in map(EVENTS[path].FromString, answers):
             if event.HasField("fault"):
                 yield event.fault.fault
     elif kind := PER_ITEM.get(path.rpartition("/")[2]):
@@ -157,9 +162,10 @@ def digest(path: str, answers: list[bytes]) -> str:
     hasher = hashlib.sha256()
     for data in answers:
         if path.endswith("/Process"):
-            event = pipeline_pb2.ProcessResponse.FromString(data)
+            event = EVENTS[path].FromString(data)
             event.ClearField("request_id")
-            event.object.seconds = 0
+            if "object" in event.DESCRIPTOR.fields_by_name:
+                event.object.seconds = 0
             if event.HasField("summary"):
                 event.summary.seconds = 0
                 for step in event.summary.steps:

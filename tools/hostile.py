@@ -138,7 +138,7 @@ def valid() -> dict[str, list[Message]]:
             panoramas=images[:count], cameras=given if count == 2 else [], seed=1, any_ratio=True, view=size, **more
         )
         for count, more in (
-            (1, {"intervals": [5], "views": 1, "scale": 1, "min_score": 0}),
+            (1, {"intervals": [5], "views": 1, "scale": 1, "min_score": 0, "no_descriptions": True}),
             (2, {"views": 1, "min_score": 0, "no_cache": True, "descriptions": {3: "a"}}),
         )
     ]
@@ -242,9 +242,13 @@ def messages(message: Message) -> Iterator[Message]:
     """A message, and those that it holds."""
     yield message
     for field, value in message.ListFields():
-        if field.message_type is not None:
+        if field.message_type is not None and not is_map(field):
             for one in value if field.is_repeated else (value,):
                 yield from messages(one)
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 def spoil(dice: random.Random, message: Message, field: FieldDescriptor) -> None:
@@ -252,6 +256,9 @@ def spoil(dice: random.Random, message: Message, field: FieldDescriptor) -> None
         message.ClearField(field.name)
         return
     held = getattr(message, field.name)
+    if is_map(field):  # of a number and a text; the only one in a request
+        held[dice.randrange(-1, 10)] = dice.choice(TEXTS)
+        return
     if field.message_type is not None:
         if not field.is_repeated:
             held.SetInParent()
