@@ -18,6 +18,7 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 .PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
+.PHONY: compare-upscale compare-quality train-upscaler
 .PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
 
 help:  ## list the targets
@@ -159,6 +160,18 @@ compare-shadow: .venv-compare/installed  ## compare the shadow on a backdrop wit
 compare-whole: .venv-compare/installed  ## compare cut-outs of mildly changed photos, and look for straight cuts
 	PYTHONPATH=. .venv-compare/bin/python tools/compare_whole.py $(ARGS)
 
+# Where Debian's package lomiri-wallpapers-16.04 was unpacked: docs/upscale.md
+WALLPAPERS ?= build/wallpapers
+
+compare-upscale: .venv-compare/installed  ## compare the embedded upscaler with bicubic enlargement; WALLPAPERS=folder
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_upscale.py --wallpapers "$(WALLPAPERS)" $(ARGS)
+
+compare-quality: .venv-compare/installed  ## compare the embedded quality score with the strength of distortions
+	PYTHONPATH=. .venv-compare/bin/python tools/compare_quality.py $(ARGS)
+
+train-upscaler: .venv-train/installed  ## train the embedded upscaler anew; takes half an hour of one core
+	.venv-train/bin/python tools/train_upscaler.py --wallpapers "$(WALLPAPERS)" $(ARGS)
+
 # PyTorch, and what only its builds for CUDA need, is not pinned: which build fits is up to the machine.
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt
 	mkdir -p build
@@ -263,6 +276,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	$(PYTHON) -m venv .venv-compare
 	@echo "installing into .venv-compare; the first time takes about a minute"
 	@.venv-compare/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
+	@touch $@
+
+.venv-train/installed: Makefile pyproject.toml
+	$(PYTHON) -m venv .venv-train
+	@echo "installing into .venv-train, with PyTorch; the first time takes some minutes"
+	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
+	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]' onnx
 	@touch $@
 
 # Without its requirements, groundingdino-py leaves the headless OpenCV alone.

@@ -6,6 +6,9 @@ import typer
 
 from tensorhop.orchestrator.bench.cli import bench
 from tensorhop.orchestrator.commands.models_command import models
+from tensorhop.orchestrator.commands.panoramas.quality_command import quality_command
+from tensorhop.orchestrator.commands.panoramas.upscale_command import upscale_command
+from tensorhop.orchestrator.commands.panoramas.views_command import views_command
 from tensorhop.orchestrator.commands.run_command import run_command
 from tensorhop.orchestrator.commands.serve_command import serve
 from tensorhop.orchestrator.commands.status_command import status_command
@@ -14,6 +17,9 @@ from tensorhop.orchestrator.version import version_line
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("run")(run_command)
+app.command("views")(views_command)
+app.command("upscale")(upscale_command)
+app.command("quality")(quality_command)
 app.command("up")(up)
 app.command("status")(status_command)
 app.add_typer(serve, name="serve")

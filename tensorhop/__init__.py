@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from tensorhop.client.events import Event
     from tensorhop.client.pipeline import PipelineClient
     from tensorhop.client.steps import StepClient
+    from tensorhop.client.views.client import ViewsClient
+    from tensorhop.client.views.events import (
+        IntervalDecision,
+        PairResult,
+        PairScore,
+        ViewDescription,
+        ViewFault,
+        ViewResult,
+        ViewsEvent,
+        ViewsSummary,
+    )
     from tensorhop.errors import InvalidInput, ServiceFault
     from tensorhop.rpc.batching import Batcher
     from tensorhop.rpc.security import Security
@@ -31,6 +42,7 @@ if TYPE_CHECKING:
     from tensorhop.values.finish_presets import FINISH_PRESETS
     from tensorhop.values.geometry import Box, Region, Size
     from tensorhop.values.output_options import Output
+    from tensorhop.values.panoramas import Camera, CameraPair
     from tensorhop.values.results import (
         Cutout,
         Description,
@@ -58,6 +70,8 @@ __all__ = [
     "Batcher",
     "Box",
     "Call",
+    "Camera",
+    "CameraPair",
     "Cutout",
     "DescribeOptions",
     "Description",
@@ -65,6 +79,7 @@ __all__ = [
     "Detections",
     "Event",
     "Finish",
+    "IntervalDecision",
     "InvalidInput",
     "Layer",
     "Mask",
@@ -72,6 +87,8 @@ __all__ = [
     "ObjectResult",
     "Output",
     "Packet",
+    "PairResult",
+    "PairScore",
     "Payloads",
     "PipelineClient",
     "Placement",
@@ -83,6 +100,12 @@ __all__ = [
     "StepClient",
     "StepSummary",
     "Summary",
+    "ViewDescription",
+    "ViewFault",
+    "ViewResult",
+    "ViewsClient",
+    "ViewsEvent",
+    "ViewsSummary",
     "compose",
     "keep_large_buffers",
     "read_image",
@@ -99,6 +122,11 @@ _HOMES = {
     "client.events": ("Event",),
     "client.pipeline": ("PipelineClient",),
     "client.steps": ("StepClient",),
+    "client.views.client": ("ViewsClient",),
+    "client.views.events": (
+        *("IntervalDecision", "PairResult", "PairScore", "ViewDescription", "ViewFault", "ViewResult", "ViewsEvent"),
+        "ViewsSummary",
+    ),
     "errors": ("InvalidInput", "ServiceFault"),
     "rpc.batching": ("Batcher",),
     "rpc.security": ("Security",),
@@ -109,6 +137,7 @@ _HOMES = {
     "values.finish_presets": ("FINISH_PRESETS",),
     "values.geometry": ("Box", "Region", "Size"),
     "values.output_options": ("Output",),
+    "values.panoramas": ("Camera", "CameraPair"),
     "values.results": (
         *("Cutout", "Description", "Detection", "Detections", "Layer", "Mask", "ObjectFault", "ObjectResult"),
         *("Placement", "StepSummary", "Summary"),

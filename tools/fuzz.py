@@ -29,13 +29,35 @@ from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
-from tensorhop.v1 import fault_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import (
+    fault_pb2,
+    info_pb2,
+    interpolate_pb2,
+    pipeline_pb2,
+    postprocess_pb2,
+    preprocess_pb2,
+    quality_pb2,
+    segment_pb2,
+    upscale_pb2,
+    views_pb2,
+)
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
 
 SERVERS = list(services())
 SMALL = {"TENSORHOP_MAX_PIXELS": "1000000", "TENSORHOP_MAX_CANVAS_SIDE": "512", "TENSORHOP_MAX_CALLS": "16"}
 NEVER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"}
+PER_ITEM: dict[str, Any] = {  # the answer of a method that answers each item with a result or a fault
+    "Segment": segment_pb2.SegmentResponse,
+    "Upscale": upscale_pb2.UpscaleResponse,
+    "Score": quality_pb2.ScoreResponse,
+    "Preprocess": preprocess_pb2.PreprocessResponse,
+    "Interpolate": interpolate_pb2.InterpolateResponse,
+}
+EVENTS: dict[str, Any] = {  # of the chains
+    "/tensorhop.v1.PipelineService/Process": pipeline_pb2.ProcessResponse,
+    "/tensorhop.v1.ViewsService/Process": views_pb2.ViewsServiceProcessResponse,
+}
 HOST = "127.0.0.1:0"
 AT_ONCE = 6
 
@@ -68,14 +90,19 @@ def instant() -> Iterator[dict[str, Server]]:
         if not service.calls:
             played = hasattr(Instant, name)
             servers[name] = Server(service, service.make_servicer(Instant(name)) if played else service.load(), HOST)
-    steps = Steps.connect(PIPELINE, {name: server.address for name, server in servers.items()})
-    servers[PIPELINE.name] = Server(PIPELINE, PIPELINE.make_servicer(steps), HOST)
+    connected = []
+    for name, chain in services().items():
+        if chain.calls:
+            steps = Steps.connect(chain, {step: servers[step].address for step in chain.calls})
+            servers[name] = Server(chain, chain.make_servicer(steps), HOST)
+            connected.append(steps)
     try:
         yield servers
     finally:
         for server in servers.values():
             server.stop(0).wait()
-        steps.close()
+        for steps in connected:
+            steps.close()
 
 
 def serve(models: str) -> None:
@@ -121,11 +148,11 @@ class Target:
 
 def faults(path: str, answers: list[bytes]) -> Iterator[fault_pb2.Fault]:
     if path.endswith("/Process"):
-        for event in map(pipeline_pb2.ProcessResponse.FromString, answers):
+        for event in map(EVENTS[path].FromString, answers):
             if event.HasField("fault"):
                 yield event.fault.fault
-    elif path.endswith("/Segment"):
-        for answer in map(segment_pb2.SegmentResponse.FromString, answers):
+    elif kind := PER_ITEM.get(path.rpartition("/")[2]):
+        for answer in map(kind.FromString, answers):
             if answer.HasField("fault"):
                 yield answer.fault
 
@@ -135,9 +162,10 @@ def digest(path: str, answers: list[bytes]) -> str:
     hasher = hashlib.sha256()
     for data in answers:
         if path.endswith("/Process"):
-            event = pipeline_pb2.ProcessResponse.FromString(data)
+            event = EVENTS[path].FromString(data)
             event.ClearField("request_id")
-            event.object.seconds = 0
+            if "object" in event.DESCRIPTOR.fields_by_name:
+                event.object.seconds = 0
             if event.HasField("summary"):
                 event.summary.seconds = 0
                 for step in event.summary.steps:

@@ -13,7 +13,20 @@ from PIL import Image
 
 from tensorhop.rpc.channel import INFO
 from tensorhop.rpc.registry import services
-from tensorhop.v1 import describe_pb2, detect_pb2, info_pb2, pipeline_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import (
+    describe_pb2,
+    detect_pb2,
+    info_pb2,
+    interpolate_pb2,
+    pipeline_pb2,
+    postprocess_pb2,
+    preprocess_pb2,
+    quality_pb2,
+    segment_pb2,
+    upscale_pb2,
+    views_pb2,
+)
+from tensorhop.v1.camera_pb2 import Camera, CameraPair
 from tensorhop.v1.image_pb2 import Box, Mask, Region, Size
 from tensorhop.v1.image_pb2 import Image as ImageMessage
 from tensorhop.v1.postprocess_pb2 import ShadowKind
@@ -103,6 +116,31 @@ def valid() -> dict[str, list[Message]]:
         postprocess_pb2.PostprocessRequest(crop=crop, mask=alpha, photo=size, finish=finish, lent=lent)
         for alpha in (mask, soft)
         for finish in finishes
+    ]
+    requests += [
+        upscale_pb2.UpscaleRequest(images=images[:2], scale=scale, align=align, lent=lent)
+        for scale in (2, 4)
+        for align in upscale_pb2.ColorAlign.keys()  # noqa: SIM118
+    ]
+    pair = ImageMessage(tensor=tensor(np.hstack([photo(), photo()])))
+    requests += [quality_pb2.ScoreRequest(images=images), quality_pb2.ScoreRequest(images=[pair, pair], pairs=True)]
+    cameras = CameraPair(left=Camera(yaw=170, vfov=90), right=Camera(yaw=-170, pitch=20, roll=5, vfov=60, xi=0.5))
+    given = [preprocess_pb2.Interval(interval=number, cameras=[cameras, cameras]) for number in (3, 1)]
+    views: dict[str, Any] = {"any_ratio": True, "view": size, "lent": lent}
+    requests += [
+        preprocess_pb2.PreprocessRequest(panoramas=images[:1], seed=1, intervals=[5, 8], **views),
+        preprocess_pb2.PreprocessRequest(panoramas=images[1:3], cameras=given, **views),
+        interpolate_pb2.InterpolateRequest(panoramas=images[:1], cameras=[cameras], views=2, **views),
+        interpolate_pb2.InterpolateRequest(panoramas=images[1:3], cameras=[cameras, cameras], views=1, **views),
+    ]
+    requests += [
+        views_pb2.ViewsServiceProcessRequest(
+            panoramas=images[:count], cameras=given if count == 2 else [], seed=1, any_ratio=True, view=size, **more
+        )
+        for count, more in (
+            (1, {"intervals": [5], "views": 1, "scale": 1, "min_score": 0, "no_descriptions": True}),
+            (2, {"views": 1, "min_score": 0, "no_cache": True, "descriptions": {3: "a"}}),
+        )
     ]
     for image, output, finish in zip(images, outputs * 2, finishes * 2, strict=False):
         common: dict[str, Any] = {"image": image, "finish": finish, "output": output, "no_cache": True}
@@ -204,9 +242,13 @@ def messages(message: Message) -> Iterator[Message]:
     """A message, and those that it holds."""
     yield message
     for field, value in message.ListFields():
-        if field.message_type is not None:
+        if field.message_type is not None and not is_map(field):
             for one in value if field.is_repeated else (value,):
                 yield from messages(one)
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
 
 
 def spoil(dice: random.Random, message: Message, field: FieldDescriptor) -> None:
@@ -214,6 +256,9 @@ def spoil(dice: random.Random, message: Message, field: FieldDescriptor) -> None
         message.ClearField(field.name)
         return
     held = getattr(message, field.name)
+    if is_map(field):  # of a number and a text; the only one in a request
+        held[dice.randrange(-1, 10)] = dice.choice(TEXTS)
+        return
     if field.message_type is not None:
         if not field.is_repeated:
             held.SetInParent()

@@ -22,7 +22,7 @@ class RequestScope:
     def __init__(self, request_id: str, pool: Pool, seconds: float | None = None) -> None:
         self.request_id = request_id
         self.caller = current_caller()  # for whom all calls are made, whatever their thread
-        self.slots = Loan(pool)
+        self.pool, self.slots = pool, Loan(pool)
         self.span = tracing.current()  # that all calls behind the request are part of
         self.started = time.monotonic()
         self._ended = threading.Event()

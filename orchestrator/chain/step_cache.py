@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from tensorhop.errors import InvalidInput
 from tensorhop.observe import metrics
@@ -20,6 +20,7 @@ from tensorhop.wire.messages import read_mask, write_mask
 from tensorhop.wire.payloads import Payloads
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 Outcomes = Iterator[tuple[int, Mask | fault_pb2.Fault]]  # by the box's index
 Ask = Callable[[Sequence[int]], Outcomes]  # the service, for the boxes of these indices
 WAIT_SECONDS = 0.1  # between two looks at whether a request that waits for another's answer is still wanted
@@ -35,12 +36,33 @@ class StepCache:
     def _digest(self) -> bytes:
         return digest_of(self._photo)
 
-    def answer(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], Packet[M]]) -> Packet[M]:
-        """A step's one answer for the photo, with what lies beside it.
+    def message(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], M]) -> M:
+        """A step's one answer for the photo, a message without payloads. Takes what `answer` does.
+
+        Args:
+            kind: of the message.
+        """
+        return self.answer(step, parameters, ask, lambda answer: answer.SerializeToString(), kind.FromString)
+
+    def packet(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], Packet[M]]) -> Packet[M]:
+        """A step's one answer for the photo, with what lies beside it. Takes what `message` does."""
+        return self.answer(step, parameters, ask, encode, lambda data: decode(kind, data))
+
+    def answer(
+        self,
+        step: Step,
+        parameters: Sequence[bytes],
+        ask: Callable[[], T],
+        write: Callable[[T], bytes],
+        read: Callable[[bytes], T],
+    ) -> T:
+        """A step's one answer for the photo.
 
         Args:
             parameters: all else that it depends on.
             ask: calls the service.
+            write: makes an entry of an answer.
+            read: makes an answer of an entry. Raises DecodeError or InvalidInput: it is none.
         """
         key = self._key(step, parameters)
         if self._cache is None or key is None:
@@ -51,15 +73,15 @@ class StepCache:
                 metrics.cache_miss(step.name)
                 try:
                     answer = ask()
-                    claim.keep(encode(answer))
+                    claim.keep(write(answer))
                     return answer
                 finally:
                     claim.give_up()
             value = self._value(claim)
             if value is not None:
                 try:
-                    answer = decode(kind, value)
-                except InvalidInput:
+                    answer = read(value)
+                except (DecodeError, InvalidInput):
                     return ask()  # somebody else wrote into the store
                 self._note(step)
                 return answer
@@ -171,3 +193,8 @@ def read(value: bytes, size: Size) -> Mask:
     """The mask of an entry. Raises InvalidInput: it is none for a photo of this size."""
     message, payloads = decode(image_pb2.Mask, value)
     return read_mask(message, payloads, size)
+
+
+def canonical(message: Message) -> bytes:
+    """A message's bytes, the same for the same content."""
+    return message.SerializeToString(deterministic=True)

@@ -3,11 +3,14 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 # As many as there ever were tasks at once; each request bounds its own, and the server bounds the requests.
@@ -60,3 +63,40 @@ class TaskGroup:
             self._running -= 1
             self._changed.notify_all()
             return None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Work has ended: well, or by an exception."""
+
+    error: Exception | None = None
+
+
+def as_they_come(work: Callable[[Callable[[T], None]], None], name: str, cancel: Callable[[], None]) -> Iterator[T]:
+    """What work in another thread hands over, as soon as it does. It ends as the work does, by its exception too.
+
+    Args:
+        work: gets the function that hands over, which it may call from any thread until it returns.
+        name: of the thread while it works.
+        cancel: makes the work end early; called when nobody takes what comes any more.
+    """
+    outcomes: SimpleQueue[T | Ended] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            work(outcomes.put)
+        except Exception as error:
+            outcomes.put(Ended(error))
+        else:
+            outcomes.put(Ended())
+
+    with TaskGroup(1, name) as working:
+        try:
+            working.submit(run)
+            while not isinstance(outcome := outcomes.get(), Ended):
+                yield outcome
+        except GeneratorExit:  # without this the threads would finish their work first
+            cancel()
+            raise
+    if outcome.error is not None:
+        raise outcome.error

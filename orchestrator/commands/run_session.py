@@ -3,10 +3,10 @@
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import typer
@@ -28,9 +28,11 @@ from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, 
 from tensorhop.orchestrator.run.reporter import Reporter
 from tensorhop.orchestrator.run.runner import FAILED, run
 from tensorhop.rpc.security import Security
+from tensorhop.rpc.service import Service
 from tensorhop.values.images import decode_mask
 from tensorhop.wire.allocator import keep_large_buffers
 
+C = TypeVar("C", bound=AbstractContextManager[Any])
 INTERRUPTED, TERMINATED = 130, 143
 
 
@@ -104,7 +106,7 @@ def run_photos(
         check_results(Path(options.out), destination.rights)
 
     def work(stack: ExitStack) -> int:
-        client = stack.enter_context(connection(options.endpoint, choices, loading, security))
+        client = stack.enter_context(connection(PIPELINE, PipelineClient, options.endpoint, choices, loading, security))
         results = stack.enter_context(ResultsFile(Path(options.out))) if manifest is not None else None
         reporter = stack.enter_context(Reporter(options.as_json, total, results, left_out))
         return run(given, client, reporter, jobs=options.jobs, resume=options.resume, fail_fast=options.fail_fast)
@@ -189,9 +191,17 @@ def manifest_tasks(
 
 @contextmanager
 def connection(
-    endpoint: str | None, choices: Mapping[str, ModelChoice], loading: Loading, security: Security
-) -> Iterator[PipelineClient]:
-    """A client of the pipeline at the endpoint; without one, of a pipeline that runs in this process until the end.
+    chain: Service,
+    client: Callable[..., C],
+    endpoint: str | None,
+    choices: Mapping[str, ModelChoice],
+    loading: Loading,
+    security: Security,
+) -> Iterator[C]:
+    """A client of the chain at the endpoint; without one, of a chain that runs in this process until the end.
+
+    Args:
+        client: the class of the chain's client.
 
     Raises:
         InvalidInput: a model cannot be loaded.
@@ -201,11 +211,11 @@ def connection(
             from tensorhop.orchestrator.launch.in_process import one_process
 
             security = Security()  # nobody else is there
-            addresses = dict.fromkeys((*PIPELINE.calls, PIPELINE.name), "127.0.0.1:0")
+            addresses = dict.fromkeys((*chain.calls, chain.name), "127.0.0.1:0")
             stack.enter_context(shared_answers())
             servers = stack.enter_context(one_process(addresses, choices, security=security, loading=loading))
-            endpoint = servers[PIPELINE.name].address
-        yield stack.enter_context(PipelineClient(endpoint, security=security))
+            endpoint = servers[chain.name].address
+        yield stack.enter_context(client(endpoint, security=security))
 
 
 def until_signal(work: Callable[[ExitStack], int]) -> int:

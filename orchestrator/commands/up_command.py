@@ -1,4 +1,4 @@
-"""`tensorhop up`: the pipeline and its services on their default ports."""
+"""`tensorhop up`: the pipeline and its services on their default ports, and further chains with theirs."""
 
 import contextlib
 import signal
@@ -11,7 +11,7 @@ from tensorhop.orchestrator.commands import run_options
 from tensorhop.orchestrator.commands.run_options import option
 from tensorhop.orchestrator.commands.serve_command import missing_http, start_http
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
-from tensorhop.rpc.registry import HTTP, ports
+from tensorhop.rpc.registry import HTTP, ports, services
 from tensorhop.serving.command import AcceptLicense, TrustRemoteCode, default_address, start_observing
 from tensorhop.serving.settings_options import all_server_options
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tensorhop.serving.shutdown import Stoppable
 
 STARTED = (*PIPELINE.calls, PIPELINE.name, HTTP)  # in this order, unless --only names others
+CHAINS = tuple(name for name, one in services().items() if one.calls and one is not PIPELINE)  # that --chain adds
 
 
 @all_server_options
@@ -27,6 +28,14 @@ def up(
     only: Annotated[
         list[str] | None,
         option("Start only this service; repeatable.", metavar="NAME", show_default=", ".join(STARTED)),
+    ] = None,
+    chain: Annotated[
+        list[str] | None,
+        option(
+            f"Start this chain too, with the services that it calls: {', '.join(CHAINS)}; repeatable.",
+            metavar="NAME",
+            show_default="none",
+        ),
     ] = None,
     one_process: Annotated[
         bool, option("Run all services in one process, with one CUDA context.", "--one-process")
@@ -47,8 +56,10 @@ def up(
     from tensorhop.serving.shutdown import run_until_signal
     from tensorhop.wire.allocator import keep_large_buffers
 
-    names = [name for name in reversed(ports()) if name in only] if only else list(STARTED)
     check_names(only or ())
+    names = [name for name in reversed(ports()) if name in only] if only else started_with(chain or ())
+    if only and chain:
+        raise typer.BadParameter("--only names all that starts; name the chain and its services there, without --chain")
     if HTTP in names and (lost := missing_http()):
         if only:
             typer.echo(f"Error: {lost}", err=True)
@@ -106,6 +117,15 @@ def check_names(names: list[str] | tuple[str, ...]) -> None:
     for name in names:
         if name not in ports():
             raise typer.BadParameter(f"--only is {name!r}; it must be one of {', '.join(ports())}")
+
+
+def started_with(chains: list[str] | tuple[str, ...]) -> list[str]:
+    """What starts, in order: services, chains, HTTP. Raises typer.BadParameter: one of the names is no chain's."""
+    for name in chains:
+        if name not in CHAINS:
+            raise typer.BadParameter(f"--chain is {name!r}; it must be one of {', '.join(CHAINS)}")
+    called = [step for name in chains for step in services()[name].calls]
+    return list(dict.fromkeys([*PIPELINE.calls, *called, PIPELINE.name, *chains, HTTP]))
 
 
 def announce(addresses: dict[str, str]) -> None:

@@ -1,22 +1,21 @@
 """The objects of one request: masks, finished pictures and faults, each as soon as it is done, or all as one."""
 
-import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from tensorhop.cpu_count import cpu_count
 from tensorhop.errors import fault_of
+from tensorhop.orchestrator.chain.encoders import ENCODERS
+from tensorhop.orchestrator.chain.outcomes import each_answered
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
-from tensorhop.orchestrator.chain.threads import TaskGroup
+from tensorhop.orchestrator.chain.threads import TaskGroup, as_they_come
 from tensorhop.orchestrator.cutouts.merging import merged_detection, merged_mask
 from tensorhop.orchestrator.cutouts.request import CutoutRequest
 from tensorhop.orchestrator.cutouts.step_calls import postprocess, segment
 from tensorhop.rpc.fairness.callers import Caller
-from tensorhop.rpc.fairness.turns import FairSemaphore
 from tensorhop.v1 import detect_pb2
 from tensorhop.v1 import fault_pb2 as fault_pb
 from tensorhop.v1 import pipeline_pb2 as pb
@@ -36,9 +35,6 @@ from tensorhop.wire.messages import (
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_tensor
 
-# Objects of all requests that are encoded at once: on more threads than cores it is no faster, and the thread that
-# takes calls would wait for its turn until gRPC cancels what it did not take for 30 s. Callers take turns.
-ENCODERS = FairSemaphore(cpu_count())
 IN_POSTPROCESS = PixelBudget()  # for the objects of all requests
 
 
@@ -67,69 +63,47 @@ def finish_objects(
     Postprocess of one object runs beside the segmentation of the next. The first has postprocess to itself: where masks
     come together, it would otherwise take as long as several. One object's failure leaves the others alone.
     """
-    outcomes: queue.SimpleQueue[Packet[Any]] = queue.SimpleQueue()
     first_done = threading.Event()
 
-    def fail(detection: detect_pb2.Detection, fault: fault_pb.Fault, mask: Mask | None = None) -> None:
-        outcomes.put(object_fault(detection, fault, mask))
+    def work(put: Callable[[Packet[Any]], None]) -> None:
+        def finish(detection: detect_pb2.Detection, mask: Mask, leads: bool) -> None:
+            if not leads:
+                first_done.wait()
+            try:
+                put(finish_object(request, detection, mask, steps, scope))
+            except Exception as error:
+                put(object_fault(detection, fault_of(error, "postprocess"), mask))
+            finally:
+                first_done.set()
 
-    def finish(detection: detect_pb2.Detection, mask: Mask, leads: bool) -> None:
-        if not leads:
-            first_done.wait()
-        try:
-            outcomes.put(finish_object(request, detection, mask, steps, scope))
-        except Exception as error:
-            fail(detection, fault_of(error, "postprocess"), mask)
-        finally:
-            first_done.set()
-
-    def feed(finishing: TaskGroup) -> None:
-        missing = dict(enumerate(objects))
         leads = True
-        try:
-            for index, outcome in segment(request, objects, steps, scope):
+        with TaskGroup(request.max_parallel, "postprocess") as finishing:
+            segmented = segment(request, objects, steps, scope)
+            for index, outcome in each_answered(segmented, range(len(objects)), "segment"):
                 if isinstance(outcome, Mask) and outcome.region.empty:
-                    fail(missing.pop(index), NO_OBJECT, outcome)
+                    put(object_fault(objects[index], NO_OBJECT, outcome))
                 elif isinstance(outcome, Mask):
-                    finishing.submit(partial(finish, missing.pop(index), outcome, leads))
+                    finishing.submit(partial(finish, objects[index], outcome, leads))
                     leads = False
                 else:
-                    fail(missing.pop(index), outcome)
-            reason: Exception = RuntimeError("segment ended without an answer for this object")
-        except Exception as error:
-            reason = error
-        for detection in missing.values():
-            fail(detection, fault_of(reason, "segment"))
+                    put(object_fault(objects[index], outcome))
 
-    with TaskGroup(request.max_parallel, "postprocess") as finishing, TaskGroup(1, "segment") as feeding:
-        try:
-            feeding.submit(partial(feed, finishing))
-            for _ in objects:
-                yield outcomes.get()
-        except GeneratorExit:  # nobody reads on; without this the threads would finish their work first
-            scope.cancel()
-            raise
+    return as_they_come(work, "segment", scope.cancel)
 
 
 def finish_merged(
     request: CutoutRequest, objects: list[detect_pb2.Detection], steps: Steps, scope: RequestScope
 ) -> Iterator[Packet[pb.ObjectResult] | Packet[pb.ObjectFault]]:
     """A fault for each object without a mask, and one outcome for all others together."""
-    missing, found = dict(enumerate(objects)), {}
-    reason: Exception = RuntimeError("segment ended without an answer for this object")
-    try:
-        for index, outcome in segment(request, objects, steps, scope):
-            if not isinstance(outcome, Mask):
-                yield object_fault(missing.pop(index), outcome)
-            elif outcome.empty:
-                yield object_fault(missing.pop(index), EMPTY, outcome)
-            else:
-                found[index] = outcome
-                del missing[index]
-    except Exception as error:
-        reason = error
-    for detection in missing.values():
-        yield object_fault(detection, fault_of(reason, "segment"))
+    found: dict[int, Mask] = {}
+    segmented = segment(request, objects, steps, scope)
+    for index, outcome in each_answered(segmented, range(len(objects)), "segment"):
+        if not isinstance(outcome, Mask):
+            yield object_fault(objects[index], outcome)
+        elif outcome.empty:
+            yield object_fault(objects[index], EMPTY, outcome)
+        else:
+            found[index] = outcome
     if not found:
         return
     detection, mask = merged_detection([objects[index] for index in sorted(found)]), merged_mask(list(found.values()))

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from tensorhop.orchestrator.chain.ordering import in_order
+from tensorhop.orchestrator.chain.outcomes import in_order
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.known_alpha import WARNINGS, alpha_masks, whole_object

@@ -6,10 +6,12 @@ import numpy as np
 
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.chain.cache import Cache
+from tensorhop.orchestrator.chain.request_fields import read_count
 from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.chain.sent_images import SentImages
 from tensorhop.orchestrator.chain.step_cache import StepCache
 from tensorhop.settings import current_settings
-from tensorhop.v1 import detect_pb2, image_pb2
+from tensorhop.v1 import detect_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.values.compositing import fit_picture
 from tensorhop.values.describe_options import DescribeOptions
@@ -31,9 +33,7 @@ from tensorhop.wire.messages import (
     read_output,
     read_phrases,
     write_box,
-    write_image,
 )
-from tensorhop.wire.payloads import Payloads
 
 MAX_OBJECTS = 4
 MAX_PARALLEL = 4
@@ -63,10 +63,10 @@ class CutoutRequest:
     ordered: bool
     max_objects: int
     max_parallel: int
+    image: SentImages  # the photo as the services get it
     cache: StepCache  # what is known already of its answers
     known: dict[int, Mask] = field(default_factory=dict)  # masks that the photo's alpha is, by the object's place
     detected: dict[int, Mask] = field(default_factory=dict)  # masks that detect made with its boxes, likewise
-    images: dict[bool, tuple[image_pb2.Image, Payloads]] = field(default_factory=dict)
 
     @property
     def alpha_use(self) -> pb.AlphaUse:
@@ -77,13 +77,6 @@ class CutoutRequest:
     @property
     def size(self) -> Size:
         return size_of(self.photo)
-
-    def image(self, scope: RequestScope, shared: bool) -> tuple[image_pb2.Image, Payloads]:
-        """The photo as the services get it: written to shared memory once for all of them, or inside the message."""
-        if shared not in self.images:
-            payloads = Payloads.into([scope.slots.borrow(self.photo.nbytes)]) if shared else Payloads()
-            self.images[shared] = write_image(self.photo, payloads), payloads
-        return self.images[shared]
 
 
 def with_backdrop(finish: Finish, output: Output, on_picture: bool = False) -> tuple[Finish, Output]:
@@ -161,15 +154,6 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
         ordered=request.ordered,
         max_objects=read_count(request, "max_objects", MAX_OBJECTS, current_settings().max_objects),
         max_parallel=read_count(request, "max_parallel", MAX_PARALLEL, current_settings().max_parallel),
+        image=SentImages([photo], scope.slots),
         cache=StepCache(None if request.no_cache else cache, photo, scope),
     )
-
-
-def read_count(request: pb.ProcessRequest, name: str, default: int, most: int) -> int:
-    """An optional number of at least 1."""
-    if not request.HasField(name):
-        return default
-    value: int = getattr(request, name)
-    if not 1 <= value <= most:
-        raise InvalidInput(name, f"is {value}; it must be from 1 to {most}")
-    return value

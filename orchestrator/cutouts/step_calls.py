@@ -4,20 +4,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from google.protobuf.message import Message
-
+from tensorhop.orchestrator.chain import describing
 from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.chain.step_cache import canonical
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.known_alpha import bounded
 from tensorhop.orchestrator.cutouts.request import CutoutRequest
-from tensorhop.v1 import describe_pb2, detect_pb2, fault_pb2, postprocess_pb2, segment_pb2
+from tensorhop.v1 import detect_pb2, fault_pb2, postprocess_pb2, segment_pb2
 from tensorhop.v1 import pipeline_pb2 as pb
 from tensorhop.values.results import Mask
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.messages import (
     corners,
     read_mask,
-    write_describe,
     write_detect,
     write_finish,
     write_image,
@@ -32,16 +31,7 @@ LEAST_LAYER_BYTES = 4 * 1024 * 1024  # room for a layer, also of a small object 
 
 def describe(request: CutoutRequest, steps: Steps, scope: RequestScope) -> pb.Description:
     """What the photo shows."""
-    step, options = steps["describe"], write_describe(request.describe)
-
-    def build(shared: bool) -> Packet[Any]:
-        image, payloads = request.image(scope, shared)
-        return Packet(describe_pb2.DescribeRequest(image=image, options=options), payloads)
-
-    def ask() -> Packet[describe_pb2.DescribeResponse]:
-        return step.call("Describe", build, scope)
-
-    answer, _ = request.cache.answer(step, [canonical(options)], describe_pb2.DescribeResponse, ask)
+    answer = describing.describe(request.image, request.describe, request.cache, steps["describe"], scope)
     return pb.Description(text=answer.text, score=answer.score, region=answer.region)
 
 
@@ -50,14 +40,14 @@ def detect(request: CutoutRequest, phrases: list[str], steps: Steps, scope: Requ
     step, options = steps["detect"], write_detect(request.detect)
 
     def build(shared: bool) -> Packet[Any]:
-        image, payloads = request.image(scope, shared)
+        (image,), payloads = request.image.message(shared)
         return Packet(detect_pb2.DetectRequest(image=image, phrases=phrases, options=options, masks=True), payloads)
 
     def ask() -> Packet[detect_pb2.DetectResponse]:
         return step.call("Detect", build, scope)
 
     parameters = [canonical(options), *(phrase.encode() for phrase in phrases)]
-    answer, payloads = request.cache.answer(step, parameters, detect_pb2.DetectResponse, ask)
+    answer, payloads = request.cache.packet(step, parameters, detect_pb2.DetectResponse, ask)
     found, most, warnings = len(answer.detections), request.max_objects, list(answer.warnings)
     if found > most:
         warnings.append(f"{found} objects were found, and max_objects is {most}: the best {most} are cut out.")
@@ -99,7 +89,7 @@ def segmented(
         missing = list(wanted)
 
         def build(shared: bool) -> Packet[Any]:
-            image, payloads = request.image(scope, shared)
+            (image,), payloads = request.image.message(shared)
             message = segment_pb2.SegmentRequest(
                 image=image,
                 boxes=[boxes[index] for index in missing],
@@ -152,8 +142,3 @@ def postprocess(
         return Packet(message, payloads)
 
     return steps["postprocess"].call("Postprocess", build, scope, object=index), sent
-
-
-def canonical(message: Message) -> bytes:
-    """A message's bytes, the same for the same content."""
-    return message.SerializeToString(deterministic=True)

@@ -48,14 +48,7 @@ class Reporter:
     ) -> None:
         self.as_json, self.total, self.results, self.left_out = as_json, total, results, left_out or LeftOut()
         self.console = Console(stderr=True, highlight=False)
-        self.progress = Progress(
-            SpinnerColumn(),
-            BarColumn(10),
-            TextColumn("{task.description}"),
-            console=self.console,
-            transient=True,
-            disable=as_json or not self.console.is_terminal,
-        )
+        self.progress = make_progress(self.console, as_json)
         self.bar = self.progress.add_task("working", total=total)
         self.shown: PhotoTask | None = None  # whose lines stand last
         self.ends: Counter[str] = Counter()  # photos by how they ended
@@ -150,12 +143,23 @@ class Reporter:
         self.console.print(f"[red]{escape(message)}[/red]", soft_wrap=True)
 
     def line(self, head: str, text: str, seconds: float, style: str = "") -> None:
-        text = f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
-        self.console.print(f"  {head:<11} {text}  [dim]{seconds:.2f} s[/dim]", soft_wrap=True)
+        print_line(self.console, head, text, seconds, style)
 
     def write(self, task: PhotoTask, row: dict[str, Any]) -> None:
         if self.as_json:
             print(json.dumps({"image": task.photo.name, **row}), flush=True)
+
+
+def make_progress(console: Console, as_json: bool) -> Progress:
+    """The bar of a command: on a terminal only, and gone at the end."""
+    columns = SpinnerColumn(), BarColumn(10), TextColumn("{task.description}")
+    return Progress(*columns, console=console, transient=True, disable=as_json or not console.is_terminal)
+
+
+def print_line(console: Console, head: str, text: str, seconds: float, style: str = "") -> None:
+    """A line about one event."""
+    text = f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
+    console.print(f"  {head:<11} {text}  [dim]{seconds:.2f} s[/dim]", soft_wrap=True)
 
 
 def progress_text(ends: Counter[str], cutouts: int, total: int | None, seconds: float) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tensorhop.client.call import CHAINS
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
-from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run import summary
 from tensorhop.orchestrator.run.files import CannotWrite
 from tensorhop.orchestrator.run.own_options import JOBS
@@ -24,7 +24,6 @@ from tensorhop.v1 import fault_pb2
 
 log = logging.getLogger(__name__)
 
-PIPELINE = SERVICE.name
 DONE, FAILED, WRONG, NOTHING, UNREACHABLE = 0, 1, 2, 3, 4  # exit codes
 CODES = {summary.DONE: DONE, summary.NOTHING: NOTHING, summary.FAILED: FAILED}
 WINDOW = 4  # photos that may be begun but not reported, for each job
@@ -214,8 +213,8 @@ def failure_of(error: Exception) -> tuple[int, dict[str, Any]]:
 def code_of(fault: fault_pb2.Fault) -> int:
     """The exit code for a request that failed as a whole."""
     unreachable = (fault_pb2.CODE_UNAVAILABLE, fault_pb2.CODE_UNAUTHENTICATED)
-    if fault.code in unreachable and service_of(fault) in ("", PIPELINE):
-        return UNREACHABLE  # no step's fault: the pipeline itself did not answer, or did not let us in
-    if fault.code == fault_pb2.CODE_INVALID_ARGUMENT and not fault.field.startswith("image"):
-        return WRONG  # an option, not the photo
+    if fault.code in unreachable and service_of(fault) in CHAINS:
+        return UNREACHABLE  # no step's fault: the chain itself did not answer, or did not let us in
+    if fault.code == fault_pb2.CODE_INVALID_ARGUMENT and not fault.field.startswith(("image", "panoramas")):
+        return WRONG  # an option, not the picture
     return FAILED

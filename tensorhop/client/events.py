@@ -75,20 +75,21 @@ TRANSPORTS = {
 }
 
 
+def read_step(step: pipeline_pb2.StepSummary) -> StepSummary:
+    return StepSummary(
+        step=step.service or fault_pb2.Step.Name(step.step).removeprefix("STEP_").lower(),
+        calls=step.calls,
+        seconds=step.seconds,
+        model=step.model.name,
+        revision=step.model.revision,
+        digest=step.model.digest,
+        transport=TRANSPORTS[step.transport],
+        cached=step.cached,
+    )
+
+
 def _read_summary(message: pipeline_pb2.Summary, payloads: Payloads) -> Summary:
-    steps = [
-        StepSummary(
-            step=step.service or fault_pb2.Step.Name(step.step).removeprefix("STEP_").lower(),
-            calls=step.calls,
-            seconds=step.seconds,
-            model=step.model.name,
-            revision=step.model.revision,
-            digest=step.model.digest,
-            transport=TRANSPORTS[step.transport],
-            cached=step.cached,
-        )
-        for step in message.steps
-    ]
+    steps = [read_step(step) for step in message.steps]
     alpha = pipeline_pb2.AlphaUse.Name(message.alpha).removeprefix("ALPHA_USE_").lower() if message.alpha else ""
     return Summary(
         photo=read_size(message.photo),

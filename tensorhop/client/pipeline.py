@@ -1,20 +1,17 @@
 """PipelineClient: the whole chain, from any thread."""
 
-from types import TracebackType
-from typing import Any, Self
-from weakref import WeakSet
+from typing import Any
 
-from tensorhop.client.call import Call, check_timeout
+from tensorhop.client.call import Call
+from tensorhop.client.chain_client import ChainClient
 from tensorhop.client.events import Event, read_event
 from tensorhop.client.requests import process_request, takes
-from tensorhop.rpc.remote import Remote
-from tensorhop.rpc.retries import Retry
-from tensorhop.rpc.security import Security, client_security
+from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings
 from tensorhop.v1 import pipeline_pb2
 
 
-class PipelineClient:
+class PipelineClient(ChainClient[Event]):
     """A connection to a pipeline, for any number of requests and threads at once.
 
         with PipelineClient() as client:
@@ -43,33 +40,9 @@ class PipelineClient:
         retry: bool = True,
     ) -> None:
         service = pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"]
-        security, settings = client_security(security, settings)
-        self._given = {"endpoint": endpoint, "security": security, "settings": settings, "retry": retry}
-        self._remote = Remote(endpoint, service, security, settings)
-        self._retry = Retry(self._remote.ready) if retry else None
-        self._calls: WeakSet[Call[Event]] = WeakSet()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connection; requests in flight are cancelled."""
-        for call in list(self._calls):
-            call.close()
-        self._remote.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self._given
-
-    def __setstate__(self, given: dict[str, Any]) -> None:
-        self.__init__(**given)  # type: ignore[misc]
+        super().__init__(endpoint, service, read_event, security, settings, retry)
 
     @takes(process_request)
     def process(self, *args: Any, **options: Any) -> Call[Event]:
         packet, timeout = process_request(*args, **options)
-        call = Call(self._remote, "Process", packet, check_timeout(timeout), self._retry, read_event)
-        self._calls.add(call)
-        return call
+        return self._process(packet, timeout)

@@ -122,6 +122,28 @@ class Batcher:
                 self._change.notify()
         return ticket
 
+    def each(self, items: Sequence[Any], key: Hashable = None, on_leave: OnLeave | None = None) -> Iterator[Outcome]:
+        """The outcome of each item of a list of any length. Takes what `submit` does.
+
+        A batch is queued when the one before it is answered and taken: of large results only a batch is in memory, and
+        a long list does not fill the queue.
+
+        Raises:
+            Overloaded: too much is waiting at the start. Later, it is the outcome of the items that found no room.
+        """
+        for start in range(0, len(items), self._largest):
+            some = items[start : start + self._largest]
+            try:
+                pending = self.submit(some, key, on_leave)
+            except Overloaded as error:
+                if start == 0:
+                    raise
+                yield from ((start + index, error) for index in range(len(some)))
+                continue
+            yield from ((start + index, outcome) for index, outcome in pending)
+            if pending.gone:
+                return
+
     def one(self, item: Any, key: Hashable = None, on_leave: OnLeave | None = None) -> Any:
         """The result of one item. Takes what `submit` does.
 

@@ -66,6 +66,19 @@ def encode_picture(pixels: np.ndarray, output: Output, lossless: bool = True) ->
     return encode_webp(pixels, quality, lossless)
 
 
+def encode_opaque(pixels: np.ndarray, output: Output) -> bytes:
+    """An opaque picture as an image file.
+
+    Args:
+        pixels: uint8, height x width x 3, RGB.
+        output: already checked; its encoding is not "tensor". WebP is lossy.
+    """
+    if output.encoding == "png":
+        return encode_png(pixels, output.png_level or PNG_LEVEL)
+    quality = output.quality or QUALITY
+    return jpeg(pixels, quality, (1, 1)) if output.encoding == "jpeg" else encode_webp(pixels, quality, lossless=False)
+
+
 def encode_webp(pixels: np.ndarray, quality: int = QUALITY, lossless: bool = True) -> bytes:
     """A WebP file of pixels.
 

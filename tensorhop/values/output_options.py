@@ -50,12 +50,12 @@ class Output:
             raise InvalidInput("output.background_fit", f"is {self.background_fit!r}; known are {', '.join(FITS)}")
         self.colour  # noqa: B018  (raises)
 
-    def check_canvas(self, canvas: Size) -> None:
+    def check_canvas(self, canvas: Size, field: str = "output.encoding") -> None:
         """Raises InvalidInput: the encoding does not allow a picture of that size."""
         most = MAX_SIDES.get(self.encoding)
         if most and max(canvas) > most:
             raise InvalidInput(
-                "output.encoding",
+                field,
                 f"is {self.encoding}, whose sides have at most {most:,} pixels; "
                 f"the canvas is {canvas.width} x {canvas.height}",
             )

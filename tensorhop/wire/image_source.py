@@ -1,10 +1,12 @@
 """The pixels of a message's image, which is a tensor, the bytes of a file, or an allowed path."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tensorhop.errors import InvalidInput
+from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.settings import current_settings
 from tensorhop.v1 import image_pb2 as pb
 from tensorhop.v1 import tensor_pb2
@@ -16,6 +18,30 @@ from tensorhop.wire.tensor import to_array
 def read_image(image: pb.Image, payloads: Payloads, field: str = "image") -> np.ndarray:
     """The pixels of a message: uint8, height x width x 3, sRGB. Raises InvalidInput as `read_photo` does."""
     return read_photo(image, payloads, field).pixels
+
+
+def image_readers(images: Sequence[pb.Image], payloads: Payloads) -> list[Callable[[], np.ndarray]]:
+    """For each entry of the field `images`, a function that reads it as `read_image` does.
+
+    Files are decoded when their turn comes, so a long list is never in memory as a whole.
+
+    Raises:
+        InvalidInput: the list is empty.
+        NotShared: a tensor is in a slot that this process cannot open. The caller sends all of the request again, with
+            the bytes inside, so it is found before any work.
+    """
+    if not images:
+        raise InvalidInput("images", "is empty; give at least one image")
+    fields = [f"images[{index}]" for index in range(len(images))]
+    for image, field in zip(images, fields, strict=True):
+        if image.tensor.HasField("shared_memory"):
+            try:
+                read_image(image, payloads, field)
+            except NotShared:
+                raise
+            except InvalidInput:  # of this image alone
+                continue
+    return [partial(read_image, image, payloads, field) for image, field in zip(images, fields, strict=True)]
 
 
 def read_photo(image: pb.Image, payloads: Payloads, field: str = "image") -> Photo:

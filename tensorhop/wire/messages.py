@@ -158,12 +158,7 @@ def given(message: Message, *names: str) -> dict[str, Any]:
 
 def read_output(message: pipeline_pb2.Output) -> Output:
     """The caller's choices over the defaults, without a picture. Raises InvalidInput as `Output.check` does."""
-    if message.encoding not in pipeline_pb2.Encoding.values():
-        known = ", ".join(pipeline_pb2.Encoding.keys())
-        raise InvalidInput("output.encoding", f"is {message.encoding}; known are {known}")
-    chosen = given(message, "quality", "png_level")
-    if message.encoding:
-        chosen["encoding"] = pipeline_pb2.Encoding.Name(message.encoding).removeprefix("ENCODING_").lower()
+    chosen = given(message, "quality", "png_level") | {"encoding": read_encoding(message.encoding, "output.encoding")}
     if message.background_fit not in pipeline_pb2.BackgroundFit.values():
         known = ", ".join(pipeline_pb2.BackgroundFit.keys())
         raise InvalidInput("output.background_fit", f"is {message.background_fit}; known are {known}")
@@ -173,6 +168,14 @@ def read_output(message: pipeline_pb2.Output) -> Output:
     output = Output(background=message.background, **chosen)
     output.check()
     return output
+
+
+def read_encoding(encoding: pipeline_pb2.Encoding, field: str) -> str:
+    """The name of an encoding, such as "webp"; the default's if the caller chose none. Raises InvalidInput: unknown."""
+    if encoding not in pipeline_pb2.Encoding.values():
+        raise InvalidInput(field, f"is {encoding}; known are {', '.join(pipeline_pb2.Encoding.keys())}")
+    name = pipeline_pb2.Encoding.Name(encoding or pipeline_pb2.ENCODING_PNG)
+    return name.removeprefix("ENCODING_").lower()
 
 
 def check_count(count: int, most: int, field: str) -> None:

@@ -57,6 +57,13 @@ class Payloads:
         payloads._inside = True
         return payloads
 
+    def again(self) -> "Payloads":
+        """Payloads of one more message that refers to the same buffers and slots; slots lent by it are its own."""
+        payloads = type(self)()
+        payloads.slots, payloads.nbytes = list(self.slots), self.nbytes
+        payloads._buffers, payloads._inside = list(self._buffers), self._inside
+        return payloads
+
     def lend(self, slot: Slot | None) -> list[pb.SharedMemory]:
         """The references by which a request lends a slot for its answer."""
         if slot is None:

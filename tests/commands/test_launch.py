@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import call
 
 from tensorhop.client.pipeline import PipelineClient
+from tensorhop.orchestrator.commands.up_command import STARTED
 from tensorhop.orchestrator.launch import processes
 from tensorhop.orchestrator.launch.processes import children
 from tensorhop.rpc.registry import ports
@@ -93,7 +94,7 @@ def test_up_serves_and_stops_cleanly(tmp_path: Path, mode: list[str]) -> None:
         assert cut_out(f"{HOST}:{ports()['pipeline']}").objects == 1
         assert call(f"{HOST}:{ports()['http']}", "GET", "/readyz").json == {"status": "ready"}
         children = children_of(process.pid)
-        assert sorted(children) == ([] if mode else sorted(ports()))
+        assert sorted(children) == ([] if mode else sorted(STARTED))
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in children.values())

@@ -19,8 +19,8 @@ from tensorhop.client.pipeline import PipelineClient
 from tensorhop.orchestrator.cli import app
 from tensorhop.orchestrator.commands import status
 from tensorhop.orchestrator.commands.status_table import model_of, uptime, view
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
-from tensorhop.rpc.registry import ports
 from tensorhop.rpc.server import Server
 from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
 from tensorhop.v1 import model_pb2
@@ -65,9 +65,9 @@ def test_all_serve_and_the_pipeline_says_where(pipeline: str, servers: dict[str,
     assert code == 0
     assert found["serving"]
     assert {one["service"]: one["address"] for one in found["services"]} == {
-        name: server.address for name, server in servers.items()
+        name: servers[name].address for name in ("pipeline", *PIPELINE.calls)
     }
-    assert [one["service"] for one in found["services"]] == [name for name in ports() if name in servers]
+    assert [one["service"] for one in found["services"]] == ["pipeline", *PIPELINE.calls]
     assert {one["health"] for one in found["services"]} == {"SERVING"}
     models = {one["service"]: one["model"] for one in found["services"]}
     assert models["pipeline"] is models["postprocess"] is None
@@ -182,7 +182,7 @@ def test_the_table_says_it_for_people(pipeline: str, nowhere: str, servers: dict
     printed = io.StringIO()
     Console(width=120, file=printed).print(view(statuses, 120))
     text = printed.getvalue()
-    for name in servers:
+    for name in ("pipeline", *PIPELINE.calls):
         assert name in text
     assert servers["segment"].address in text
     assert f"embedded {statuses[3].info.model.digest[:12]}" in text

@@ -21,6 +21,7 @@ from tensorhop.orchestrator.cli import app
 from tensorhop.orchestrator.commands import serve_command, up_command
 from tensorhop.orchestrator.commands.up_command import STARTED
 from tensorhop.orchestrator.launch import child, in_process, processes
+from tensorhop.orchestrator.views.service import SERVICE as VIEWS
 from tensorhop.rpc import server
 from tensorhop.rpc.service import Service
 from tensorhop.serving import command, shutdown
@@ -33,6 +34,7 @@ TLS = ["--tls-cert", "cert", "--tls-key", "key", "--tls-ca", "ca"]
 GIVEN = {
     "host": ["127.0.0.2"],
     "only": ["segment", "--only", "http"],
+    "chain": ["views"],
     "model": ["segment=u2net"],
     "device": ["cpu"],
     "dtype": ["detect=float32"],
@@ -118,7 +120,8 @@ def test_every_service_starts_with_every_option(started: dict[str, Started], nam
     plain = up(started, *mode)
     assert set(plain) == set(STARTED)
     told = up(started, *mode, OPTIONS[name], *GIVEN.get(name, []))
-    assert set(told) == ({"segment", "http"} if name == "only" else set(STARTED))
+    expected = {"only": {"segment", "http"}, "chain": {*STARTED, "views", *VIEWS.calls}}
+    assert set(told) == expected.get(name, set(STARTED))
     assert name == "one_process" or told != plain, "it is for something"
     if name in Settings.model_fields:
         default = Settings.model_fields[name].default
@@ -153,3 +156,18 @@ def test_a_childs_message_names_the_service_and_no_module(
     assert said.splitlines()[1].startswith("segment: TENSORHOP_MAX_CALLS is 'many'")
     assert "python" not in said
     assert "Usage" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--chain", "nothing"], "--chain is 'nothing'; it must be one of views"),
+        (["--chain", "segment"], "--chain is 'segment'; it must be one of views"),
+        (["--chain", "views", "--only", "segment"], "--only names all that starts"),
+    ],
+)
+def test_what_is_no_chain_is_refused(started: dict[str, Started], words: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["up", *words])
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.replace("│", " ").split())
+    assert not started

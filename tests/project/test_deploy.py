@@ -9,6 +9,7 @@ from locks import versions
 from packaging.requirements import Requirement
 
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.orchestrator.views.service import SERVICE as VIEWS
 from tensorhop.rpc.registry import ports
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +37,13 @@ def test_compose_has_every_service_on_its_port(name: str) -> None:
     (text,) = (one for one in service if one.startswith(f"{name}:\n"))
     assert f"0.0.0.0:{ports()[name]}" in text
     assert f"localhost:{ports()[name]}" in text  # its health
-    if name in PIPELINE.calls:
-        assert f"dns:///{name}:{ports()[name]}" in COMPOSE
+    for chain in (PIPELINE, VIEWS):
+        if name in chain.calls:
+            (caller,) = (one for one in service if one.startswith(f"{chain.name}:\n"))
+            assert f"--{name}=dns:///{name}:{ports()[name]}" in caller
+            assert f"{name}: {{condition: service_healthy}}" in caller
+    alone = {"http", PIPELINE.name, *PIPELINE.calls}
+    assert ("    profiles: [views]\n" in text) == (name not in alone)
 
 
 def test_the_build_gets_all_that_the_program_is_made_of() -> None:

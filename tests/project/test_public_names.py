@@ -8,12 +8,13 @@ import pytest
 import tensorhop
 
 PUBLIC = [
-    "FINISH_PRESETS", "AsyncCall", "AsyncPipelineClient", "Batcher", "Box", "Call", "Cutout", "DescribeOptions",
-    "Description", "Detection", "Detections", "Event",
-    "Finish", "InvalidInput", "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet", "Payloads",
+    "FINISH_PRESETS", "AsyncCall", "AsyncPipelineClient", "Batcher", "Box", "Call", "Camera", "CameraPair", "Cutout",
+    "DescribeOptions", "Description", "Detection", "Detections", "Event", "Finish", "IntervalDecision", "InvalidInput",
+    "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet", "PairResult", "PairScore", "Payloads",
     "PipelineClient", "Placement", "Region", "Security", "Service", "ServiceFault", "Size", "StepClient",
-    "StepSummary", "Summary", "compose",
-    "keep_large_buffers", "read_image", "to_array", "to_tensor", "write_image", "write_model",
+    "StepSummary", "Summary", "ViewDescription", "ViewFault", "ViewResult", "ViewsClient", "ViewsEvent",
+    "ViewsSummary", "compose", "keep_large_buffers", "read_image", "to_array", "to_tensor", "write_image",
+    "write_model",
 ]  # fmt: skip
 
 

@@ -62,7 +62,8 @@ def test_wheel_holds_stubs_weights_and_page(wheel: Path) -> None:
     assert {f"tensorhop/v1/{proto}_pb2.py" for proto in protos} <= names
     assert {f"tensorhop/v1/{proto}_pb2.pyi" for proto in protos} <= names
     weights = "tensorhop/services/embedded/weights"
-    assert {f"{weights}/u2netp.onnx", f"{weights}/efficientnet-lite0.onnx", f"{weights}/NOTICE"} <= names
+    files = ("u2netp.onnx", "efficientnet-lite0.onnx", "upscaler-x2.onnx", "brisque-live.npz", "NOTICE")
+    assert {f"{weights}/{file}" for file in files} <= names
     assert {"tensorhop/py.typed", "tensorhop/orchestrator/cli.py", "tensorhop/web/app.py"} <= names
     page = [path.name for path in (ROOT / "web" / "page").iterdir()]
     assert {"index.html", "sample.jpg"} < set(page)

@@ -61,6 +61,42 @@ def model():
     return Model()
 
 
+def test_a_list_is_queued_a_batch_at_a_time():
+    batcher = Batcher("doubling", model := Model(), largest=2, settings=Settings(max_queue=2))
+    outcomes = batcher.each([1, 2, 3, 4, 5])
+    assert [next(outcomes), next(outcomes)] == [(0, 2), (1, 4)]
+    assert model.batches == [[1, 2]]  # what comes next waits for the caller
+    assert list(outcomes) == [(2, 6), (3, 8), (4, 10)]
+    assert list(batcher.each([])) == []
+
+
+def test_a_list_that_finds_the_queue_full_fails_at_its_start_and_by_item_later():
+    batcher = Batcher("doubling", model := Model(), largest=1, settings=Settings(max_queue=1))
+    outcomes = batcher.each([1, 2, 3])
+    assert next(outcomes) == (0, 2)
+    assert model.entered.acquire(timeout=GUARD)
+    model.busy(batcher)
+    batcher.submit([9])
+    with pytest.raises(Overloaded):
+        next(batcher.each([1]))
+    index, refused = next(outcomes)
+    assert index == 1
+    assert isinstance(refused, Overloaded)
+    model.gate.set()
+
+
+def test_a_list_whose_caller_leaves_ends():
+    leave = []
+    batcher = Batcher("doubling", model := Model(), largest=1)
+    outcomes = batcher.each([1, 2, 3], on_leave=lambda cancel: leave.append(cancel) or True)
+    assert next(outcomes) == (0, 2)
+    model.close()
+    threading.Timer(0.1, lambda: leave[-1]()).start()
+    assert list(outcomes) == []
+    model.gate.set()
+    assert [3] not in model.batches
+
+
 def test_results_come_with_their_index(model):
     assert results(Batcher("t", model, 4).submit([5, 6, 7])) == {0: 10, 1: 12, 2: 14}
 

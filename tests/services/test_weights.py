@@ -8,15 +8,20 @@ import pytest
 from tensorhop.services.embedded import weights
 
 
-@pytest.mark.parametrize("name", [weights.U2NETP, weights.EFFICIENTNET_LITE0])
+@pytest.mark.parametrize("name", weights.DIGESTS)
 def test_the_files_are_those_of_the_table_and_of_notice(name: str) -> None:
-    content = (weights.FOLDER / f"{name}.onnx").read_bytes()
-    assert hashlib.sha256(content).hexdigest() == weights.DIGESTS[name]
+    (path,) = weights.FOLDER.glob(f"{name}.*")
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == weights.DIGESTS[name]
     assert weights.DIGESTS[name] in (weights.FOLDER / "NOTICE").read_text(encoding="utf-8")
 
 
 def test_together_below_25_mb() -> None:
     assert sum(path.stat().st_size for path in weights.FOLDER.glob("*.onnx")) < 25_000_000
+
+
+def test_those_of_upscale_and_quality_are_below_700_kb() -> None:
+    names = ("upscaler-x2.onnx", "brisque-live.npz")
+    assert sum((weights.FOLDER / name).stat().st_size for name in names) < 700_000
 
 
 def test_a_changed_byte_is_found(tmp_path: Path) -> None:

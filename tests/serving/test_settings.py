@@ -25,8 +25,10 @@ def fresh(monkeypatch):
 
 
 def test_ports_in_the_chains_order():
-    assert list(ports()) == ["http", "pipeline", "describe", "detect", "segment", "postprocess"]
-    assert [*ports().values()] == [8080, 50050, 50051, 50052, 50053, 50054]
+    cutouts = ["describe", "detect", "segment", "postprocess"]
+    views = ["preprocess", "interpolate", "upscale", "quality"]
+    assert list(ports()) == ["http", "pipeline", "views", *cutouts, *views]
+    assert [*ports().values()] == [8080, 50050, 50059, *range(50051, 50059)]
 
 
 def test_defaults_fit_together():

@@ -10,7 +10,7 @@ import pytest
 from tensorhop.errors import InvalidInput
 from tensorhop.models import sources
 from tensorhop.models.presets import PRESETS
-from tensorhop.models.sources import ModelChoice, ModelSource, find_model
+from tensorhop.models.sources import EMBEDDED, ModelChoice, ModelSource, find_model
 from tensorhop.rpc.registry import models as services_with_model
 
 ALL = tuple(sources.NEEDS)
@@ -70,6 +70,11 @@ def refusal(service, model):
     return str(caught.value)
 
 
+def taken(service):
+    alone = set(services_with_model()[service].models) == {EMBEDDED}
+    return f"{service} takes its embedded model alone" if alone else f"{service} takes a folder with config.json"
+
+
 @pytest.mark.parametrize("service", services_with_model())
 @pytest.mark.parametrize(
     "model",
@@ -85,7 +90,7 @@ def test_a_path_that_leads_nowhere_is_said(tmp_path, monkeypatch, service, model
     place = Path(model).expanduser() if model.startswith("~/") else tmp_path / model
     assert f"there is no file or folder {place}" in said or "~nobody" in said
     assert "must be one of" not in said
-    assert "~nobody" in said or f"{service} takes a folder with config.json" in said
+    assert "~nobody" in said or taken(service) in said
 
 
 def test_what_may_be_a_hub_id_or_a_folder_is_said(tmp_path, monkeypatch):
@@ -123,7 +128,7 @@ def test_a_file_that_is_no_model_is_told_what_to_do_with(tmp_path, service, name
     files(tmp_path, name)
     said = refusal(service, str(tmp_path / name))
     assert str(tmp_path / name) in said
-    assert f"{service} takes a folder" in said
+    assert taken(service) in said
     assert (tmp_path / name).suffix not in (".pth", ".safetensors") or "holds weights but not their network" in said
     files(tmp_path, "config.json")
     if (tmp_path / name).suffix in (".safetensors", ".bin"):

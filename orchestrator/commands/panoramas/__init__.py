@@ -1,0 +1,1 @@
+"""The commands of the second chain and its services."""

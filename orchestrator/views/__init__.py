@@ -1,0 +1,1 @@
+"""The chain of views: panoramas -> preprocess (pairs) -> quality -> describe -> interpolate -> upscale."""

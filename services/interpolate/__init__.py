@@ -1,0 +1,1 @@
+"""Crops the views between two cameras out of panoramas."""

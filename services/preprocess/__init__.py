@@ -1,0 +1,1 @@
+"""Crops pairs of views out of panoramas."""

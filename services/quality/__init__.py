@@ -1,0 +1,1 @@
+"""Scores pictures, and pairs of views."""

@@ -1,0 +1,12 @@
+"""The upscale service."""
+
+from tensorhop.rpc.service import Service
+
+SERVICE = Service(
+    name="upscale",
+    port=50057,
+    summary="Make pictures 2 or 4 times as large.",
+    contract="tensorhop.v1.upscale_pb2:UpscaleService",
+    servicer="tensorhop.services.upscale.servicer:UpscaleServicer",
+    models={"embedded": "tensorhop.services.upscale.embedded:EmbeddedUpscaler"},
+)

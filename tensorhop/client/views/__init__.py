@@ -1,0 +1,1 @@
+"""ViewsClient: the chain of views, from any thread."""
