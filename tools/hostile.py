@@ -135,12 +135,27 @@ def valid() -> dict[str, list[Message]]:
     ]
     requests += [
         views_pb2.ViewsServiceProcessRequest(
-            panoramas=images[:count], cameras=given if count == 2 else [], seed=1, any_ratio=True, view=size, **more
-        )
-        for count, more in (
-            (1, {"intervals": [5], "views": 1, "scale": 1, "min_score": 0, "no_descriptions": True}),
-            (2, {"views": 1, "min_score": 0, "no_cache": True, "descriptions": {3: "a"}}),
-        )
+            panoramas=images[:1],
+            seed=1,
+            any_ratio=True,
+            view=size,
+            intervals=[5],
+            views=1,
+            scale=1,
+            min_score=0,
+            no_descriptions=True,
+        ),
+        views_pb2.ViewsServiceProcessRequest(
+            panoramas=images[:2],
+            seed=1,
+            any_ratio=True,
+            view=size,
+            cameras=given,
+            views=1,
+            min_score=0,
+            no_cache=True,
+            descriptions={3: "a"},
+        ),
     ]
     for image, output, finish in zip(images, outputs * 2, finishes * 2, strict=False):
         common: dict[str, Any] = {"image": image, "finish": finish, "output": output, "no_cache": True}

@@ -175,7 +175,7 @@ def test_nonsense_in_the_store_is_computed_anew(client: PipelineClient) -> None:
     store = Memory(1000, 60)
     seen = step_cache.StepCache(Cache(store), np.zeros((2, 2, 3), np.uint8), Scope())  # type: ignore[arg-type]
     answer = Packet(DetectResponse(warnings=["w"]), Payloads())
-    assert seen.answer(Stage(), [], DetectResponse, lambda: answer).message == answer.message  # type: ignore[arg-type]
+    assert seen.packet(Stage(), [], DetectResponse, lambda: answer).message == answer.message  # type: ignore[arg-type]
     (key,) = store._entries
     store.put(key, b"\xff\xff")
-    assert seen.answer(Stage(), [], DetectResponse, lambda: answer).message == answer.message  # type: ignore[arg-type]
+    assert seen.packet(Stage(), [], DetectResponse, lambda: answer).message == answer.message  # type: ignore[arg-type]
