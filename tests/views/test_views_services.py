@@ -41,6 +41,7 @@ def test_every_step_answers_from_a_file_to_the_enlarged_views(views: ViewsClient
         "upscale": "embedded"
     }
     (scored,) = (event for event in events if isinstance(event, PairScore))
+    assert scored.score is not None
     assert 0 < scored.score <= 1
     assert {"left", "right", "match"} <= scored.scores.keys()
     (described,) = (event for event in events if isinstance(event, ViewDescription))
