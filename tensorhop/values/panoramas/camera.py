@@ -35,7 +35,7 @@ class Camera:
             value = getattr(self, name)
             if not least <= value <= most:
                 unit = "" if name == "xi" else " degrees"
-                raise InvalidInput(f"{field}.{name}", f"is {value:g}; it must be from {least} to {most}{unit}")
+                raise InvalidInput(f"{field}.{name}", f"is {value:.12g}; it must be from {least} to {most}{unit}")
 
     def focal_length(self, height: int) -> float:
         """The model's f in pixels, such that half of a view's height is at the angle vfov / 2 from the axis."""
