@@ -257,7 +257,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@.venv-compare/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
 	@touch $@
 
-.venv-train/installed: Makefile pyproject.toml
+.venv-train/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
 	$(PYTHON) -m venv .venv-train
 	@echo "installing into .venv-train, with PyTorch; the first time takes some minutes"
 	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
