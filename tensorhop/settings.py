@@ -157,7 +157,17 @@ def _refusal(error: ValidationError, given: dict[str, Any]) -> InvalidInput:
 
 
 # Not settings of a process, and not misspelt: an option's own variable, those of docker-compose.yml and of the tests.
-OTHERS = ("ENDPOINT", "TARGET", "CPUS", "MEMORY", "PUBLISH", "PUBLISH_HTTP", "TEST_MUTATIONS")
+OTHERS = (
+    "ENDPOINT",
+    "VIEWS_ENDPOINT",
+    "TARGET",
+    "CPUS",
+    "MEMORY",
+    "PUBLISH",
+    "PUBLISH_HTTP",
+    "PUBLISH_VIEWS",
+    "TEST_MUTATIONS",
+)
 # What Kubernetes sets in every container for a service whose name begins with ours: TENSORHOP_PIPELINE_PORT_50050_TCP.
 KUBERNETES = re.compile(r"(\w*_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_\w+)?)")
 _warns = True

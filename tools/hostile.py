@@ -133,28 +133,13 @@ def valid() -> dict[str, list[Message]]:
         interpolate_pb2.InterpolateRequest(panoramas=images[:1], cameras=[cameras], views=2, **views),
         interpolate_pb2.InterpolateRequest(panoramas=images[1:3], cameras=[cameras, cameras], views=1, **views),
     ]
+    chosen: dict[str, Any] = {"any_ratio": True, "view": size, "seed": 1, "views": 1, "min_score": 0}
     requests += [
         views_pb2.ViewsServiceProcessRequest(
-            panoramas=images[:1],
-            seed=1,
-            any_ratio=True,
-            view=size,
-            intervals=[5],
-            views=1,
-            scale=1,
-            min_score=0,
-            no_descriptions=True,
+            panoramas=images[:1], intervals=[5], scale=1, no_descriptions=True, **chosen
         ),
         views_pb2.ViewsServiceProcessRequest(
-            panoramas=images[:2],
-            seed=1,
-            any_ratio=True,
-            view=size,
-            cameras=given,
-            views=1,
-            min_score=0,
-            no_cache=True,
-            descriptions={3: "a"},
+            panoramas=images[1:3], cameras=given, no_cache=True, descriptions={3: "a"}, **chosen
         ),
     ]
     for image, output, finish in zip(images, outputs * 2, finishes * 2, strict=False):

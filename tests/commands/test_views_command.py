@@ -93,6 +93,7 @@ def test_it_never_writes_over_a_panorama(endpoint: str) -> None:
         (["pano.png", "--views", "10000"], 2, "--views is 10000; it must be from 0 to 100"),
         (["pano.png", "--min-score", "nan"], 2, "--min-score is nan; it must be from 0 to 1"),
         (["pano.png", "--interval", "9"], 2, "--interval is 9; it must be from 1 to 8"),
+        (["pano.png", "--seed", "-1"], 2, "--seed is -1; it must be from 0 to 2**64 - 1"),
         (["pano.png", "--size", "0x5"], 2, "--size is 0; it must be from 1 to 4,096 pixels"),
         (["pano.png", "--size", "big"], 2, "--size is 'big'; it is WIDTHxHEIGHT in pixels"),
         (["none.png"], 2, "none.png cannot be read: No such file or directory"),

@@ -33,6 +33,7 @@ OPTIONS = {
     "view": "--size",
     "views": "--views",
     "scale": "--scale",
+    "seed": "--seed",
     "encoding": "--encoding",
     "any_ratio": "--any-ratio",
 }
@@ -88,7 +89,7 @@ def run_views(options: ViewsOptions, loading: Loading) -> int:
             return write_events(events, files, reporter)
         except (ServiceFault, InvalidInput, CannotWrite) as error:
             fault = fault_from(error)
-            code = code_of(fault) if isinstance(error, ServiceFault) else FAILED
+            code = FAILED if isinstance(error, CannotWrite) else code_of(fault)
             fault.message = in_own_words(fault.message, fault.field, options.panoramas)
             for one in files.values():
                 one.fail(error_row(fault))
