@@ -90,7 +90,7 @@ def tokens(files):
 
 @contextlib.contextmanager
 def serving(security, address=HOST):
-    server = Server(POSTPROCESS, POSTPROCESS.make_servicer(), address, security)
+    server = Server(POSTPROCESS, POSTPROCESS.load(), address, security)
     try:
         yield server
     finally:
@@ -219,7 +219,7 @@ def test_files_that_cannot_be_used_are_named(files, options, field, words):
     files.write("spaces", b"good\nnot good\n")
     security = Security(**{name: files.path(file) for name, file in options.items()})
     with pytest.raises(InvalidInput, match=r"^--") as caught:
-        Server(POSTPROCESS, POSTPROCESS.make_servicer(), HOST, security).stop(0)
+        Server(POSTPROCESS, POSTPROCESS.load(), HOST, security).stop(0)
     assert caught.value.field == field
     assert words in str(caught.value)
     assert "PRIVATE" not in str(caught.value)
@@ -241,7 +241,7 @@ def test_plain_text_that_others_can_reach_is_warned_of(files, caplog):
         ("0.0.0.0:0", files.pair("server"), 0),
         ("0.0.0.0:0", Security(), 1),
     ]:
-        Server(POSTPROCESS, POSTPROCESS.make_servicer(), address, security).stop(0).wait(GUARD)
+        Server(POSTPROCESS, POSTPROCESS.load(), address, security).stop(0).wait(GUARD)
         assert caplog.text.count("is in plain text") == warnings
 
 
