@@ -16,6 +16,7 @@ from tensorhop.values.results import Description, Detections, ObjectResult, Summ
 
 ROOT = Path(__file__).parents[2]
 PHOTO = ROOT / "examples" / "photos" / "coffee.jpg"
+pytestmark = pytest.mark.xdist_group("chain")  # its services take half a minute to start
 
 
 @pytest.fixture(scope="module")
