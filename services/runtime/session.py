@@ -1,7 +1,7 @@
 """ONNX Runtime sessions: their threads, devices and errors."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -24,6 +24,7 @@ PROVIDERS = {
     "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
 }
 CPU = "CPUExecutionProvider"
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}  # of tensors that our networks may have
 _NO_MEMORY = ("allocate memory", "bad_alloc", "out of memory")  # of ONNX Runtime's arena, the CPU, CUDA
 
 
@@ -126,6 +127,17 @@ def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray
             ) from error
         raise
     return answer
+
+
+def may_be(stated: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
+    """Whether a tensor can have a shape: a file states each dimension, or leaves it free."""
+    fits = (not isinstance(one, int) or one == size for one, size in zip(stated, wanted, strict=False))
+    return len(stated) == len(wanted) and all(fits)
+
+
+def told(*tensors: onnxruntime.NodeArg) -> str:
+    """Inputs or outputs of a network for a message: name, shape and type of each."""
+    return ", ".join(f"{each.name} {each.shape} {each.type}" for each in tensors) or "nothing"
 
 
 @contextmanager

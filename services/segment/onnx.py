@@ -8,7 +8,7 @@ import numpy as np
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
-from tensorhop.services.runtime.session import loading, on_gpu, open_session, run
+from tensorhop.services.runtime.session import TYPES, loading, may_be, on_gpu, open_session, run, told
 from tensorhop.services.segment.input_format import known_format, read_format
 from tensorhop.services.segment.saliency_masks import normalized, segment
 from tensorhop.values.geometry import Box
@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 
 _GPU_BATCH = 4  # pictures of 1024 x 1024; not measured
 _TOLERANCE = 0.01  # rounding may put a probability this far outside of 0 to 1
-_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxSegmenter:
@@ -103,13 +102,12 @@ class OnnxSegmenter:
         """The batch size, height and width that the file states; None for a dimension that it leaves free."""
         inputs, (output, *_) = self._session.get_inputs(), self._session.get_outputs()
         shape = inputs[0].shape if len(inputs) == 1 else []
-        if len(shape) != 4 or not _may_be(shape[1], 3) or inputs[0].type not in _TYPES:
-            stated = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs) or "nothing"
-            raise InvalidInput("--model", f"{self._path} takes {stated}; {_WANTED}")
-        answers_map = len(output.shape) == 3 or (len(output.shape) == 4 and _may_be(output.shape[1], 1))
-        if not answers_map or output.type not in _TYPES:
-            raise InvalidInput("--model", f"{self._path} answers {output.name} {output.shape} {output.type}; {_WANTED}")
-        self._dtype = _TYPES[inputs[0].type]
+        if len(shape) != 4 or not may_be(shape[1:2], (3,)) or inputs[0].type not in TYPES:
+            raise InvalidInput("--model", f"{self._path} takes {told(*inputs)}; {_WANTED}")
+        answers_map = len(output.shape) == 3 or (len(output.shape) == 4 and may_be(output.shape[1:2], (1,)))
+        if not answers_map or output.type not in TYPES:
+            raise InvalidInput("--model", f"{self._path} answers {told(output)}; {_WANTED}")
+        self._dtype = TYPES[inputs[0].type]
         batch, _, height, width = (each if isinstance(each, int) else None for each in shape)
         if batch not in (None, 1):
             raise InvalidInput("--model", f"{self._path} takes batches of {batch} only; export it with 1 or a free one")
@@ -124,11 +122,6 @@ class OnnxSegmenter:
         with loading(self._path):
             answers = [self._answer(normalized(picture, self.input_format)[None]) for picture in (disc, 255 - disc)]
         return any(answer.min() < -_TOLERANCE or answer.max() > 1 + _TOLERANCE for answer in answers)
-
-
-def _may_be(stated: int | str | None, wanted: int) -> bool:
-    """Whether a dimension can have the wanted size: a file states it, or leaves the dimension free."""
-    return not isinstance(stated, int) or stated == wanted
 
 
 _WANTED = "a segmentation network takes n x 3 x height x width of FP32 or FP16, and answers n x 1 x height x width"

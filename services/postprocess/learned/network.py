@@ -10,13 +10,12 @@ import numpy as np
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice, ModelSource
 from tensorhop.services.postprocess.learned.drawing import CHANNELS, SIDE
-from tensorhop.services.runtime.session import loading, on_gpu, open_session, run
+from tensorhop.services.runtime.session import TYPES, loading, may_be, on_gpu, open_session, run, told
 
 OPTION = "--shadow-model"
 RANGES = {(0, 1), (-1, 1)}  # of R, G, B in and out
 METADATA = "input_range"  # the key of the file's metadata that says which
 WANTED = f"a shadow network takes n x {CHANNELS} x {SIDE} x {SIDE} of FP32 or FP16, and answers n x 3 x {SIDE} x {SIDE}"
-TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 GPU_BATCH = 8  # pictures of 512 x 512; not measured
 
 
@@ -77,20 +76,12 @@ class OnnxShadow:
         inputs, (output, *_) = self._session.get_inputs(), self._session.get_outputs()
         takes = len(inputs) == 1 and inputs[0].type in TYPES and may_be(inputs[0].shape, (1, CHANNELS, SIDE, SIDE))
         if not takes:
-            stated = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs) or "nothing"
-            raise InvalidInput(OPTION, f"names {self._path}, which takes {stated}; {WANTED}")
+            raise InvalidInput(OPTION, f"names {self._path}, which takes {told(*inputs)}; {WANTED}")
         if output.type not in TYPES or not may_be(output.shape, (1, 3, SIDE, SIDE)):
-            stated = f"{output.name} {output.shape} {output.type}"
-            raise InvalidInput(OPTION, f"names {self._path}, which answers {stated}; {WANTED}")
+            raise InvalidInput(OPTION, f"names {self._path}, which answers {told(output)}; {WANTED}")
         self._dtype = TYPES[inputs[0].type]
         batch: int | str | None = inputs[0].shape[0]
         return batch
-
-
-def may_be(stated: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
-    """Whether a tensor can have a shape: a file states each dimension, or leaves it free."""
-    fits = (not isinstance(one, int) or one == size for one, size in zip(stated, wanted, strict=False))
-    return len(stated) == len(wanted) and all(fits)
 
 
 def read_range(text: str, field: str) -> tuple[float, float]:

@@ -6,9 +6,8 @@ import numpy as np
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
-from tensorhop.services.postprocess.learned.network import TYPES, may_be
 from tensorhop.services.postprocess.refiners.trimap import LARGEST, refine_by
-from tensorhop.services.runtime.session import loading, open_session, run
+from tensorhop.services.runtime.session import TYPES, loading, may_be, open_session, run, told
 from tensorhop.values.geometry import Size
 
 WANTED = "a matting network takes n x 4 x height x width of FP32 or FP16, and answers n x 1 x height x width"
@@ -78,11 +77,9 @@ class OnnxRefiner:
         shape = inputs[0].shape if len(inputs) == 1 else []
         stated = [side if isinstance(side, int) else LARGEST for side in shape[2:]]
         if len(shape) != 4 or inputs[0].type not in TYPES or not may_be(shape, (1, 4, *stated)):
-            found = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs) or "nothing"
-            raise InvalidInput("--model", f"{self._path} takes {found}; {WANTED}")
+            raise InvalidInput("--model", f"{self._path} takes {told(*inputs)}; {WANTED}")
         if output.type not in TYPES or not may_be(output.shape, (1, 1, *stated)):
-            found = f"{output.name} {output.shape} {output.type}"
-            raise InvalidInput("--model", f"{self._path} answers {found}; {WANTED}")
+            raise InvalidInput("--model", f"{self._path} answers {told(output)}; {WANTED}")
         self._dtype = TYPES[inputs[0].type]
         height, width = stated
         return Size(width, height)
