@@ -16,22 +16,22 @@ from tensorhop.orchestrator.chain.step_cache import StepCache
 from tensorhop.settings import current_settings
 from tensorhop.v1 import preprocess_pb2
 from tensorhop.v1 import views_pb2 as pb
-from tensorhop.values.geometry import Size, size_of
+from tensorhop.values.geometry import Size
 from tensorhop.values.output_options import Output
-from tensorhop.values.panoramas import check_panorama
+from tensorhop.values.panoramas import INTERVALS
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.image_source import read_image
 from tensorhop.wire.messages import read_encoding
 from tensorhop.wire.panorama_messages import (
-    MAX_PANORAMAS,
+    MOST_VIEWS,
+    VIEWS,
+    check_panorama_count,
     read_camera_pair,
+    read_panorama_pixels,
     read_view_size,
 )
 from tensorhop.wire.payloads import Payloads
 
-INTERVALS = range(1, 9)
 MIN_SCORE = 0.7
-VIEWS, MOST_VIEWS = 9, 100
 SCALE, SCALES = 2, (1, 2, 4)
 MAX_PARALLEL = 4
 MAX_DESCRIPTION = 1000  # characters
@@ -108,13 +108,11 @@ def read_request(
 
 def read_panoramas(request: pb.ViewsServiceProcessRequest, payloads: Payloads) -> list[np.ndarray]:
     """The pixels of the panoramas. Raises InvalidInput: there are too many or none, or one is bad."""
-    if not 1 <= len(request.panoramas) <= MAX_PANORAMAS:
-        raise InvalidInput("panoramas", f"has {len(request.panoramas)} entries; it must have from 1 to {MAX_PANORAMAS}")
-    found = []
-    for index, image in enumerate(request.panoramas):
-        found.append(read_image(image, payloads, f"panoramas[{index}]"))
-        check_panorama(size_of(found[-1]), request.any_ratio, f"panoramas[{index}]")
-    return found
+    check_panorama_count(len(request.panoramas))
+    return [
+        read_panorama_pixels(image, payloads, request.any_ratio, f"panoramas[{index}]")
+        for index, image in enumerate(request.panoramas)
+    ]
 
 
 def read_intervals(

@@ -10,7 +10,7 @@ from tensorhop.rpc.batching import Batcher
 from tensorhop.services.interpolate.mixing import mixed
 from tensorhop.v1 import interpolate_pb2 as pb
 from tensorhop.values.panoramas import CameraPair, Panorama
-from tensorhop.wire.codec import Packet
+from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.panorama_messages import (
     MOST_VIEWS,
     VIEWS,
@@ -45,13 +45,9 @@ class InterpolateServicer:
             for index, (panorama, pair) in enumerate(zip(panoramas, pairs, strict=True)):
                 response = pb.InterpolateResponse(panorama=index, weight_idx=weight)
                 try:
-                    if isinstance(pair, InvalidInput):
-                        raise pair
-                    camera = mixed(pair, weight / (count + 1))
+                    camera = mixed(readable(pair), weight / (count + 1))
                     response.camera.CopyFrom(write_camera(camera))
-                    if isinstance(panorama, InvalidInput):
-                        raise panorama
-                    view = self.batcher.one((panorama, camera, size), None, context.add_callback)
+                    view = self.batcher.one((readable(panorama), camera, size), None, context.add_callback)
                     response.view.CopyFrom(to_tensor(view, answer))
                 except Abandoned:
                     raise

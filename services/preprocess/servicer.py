@@ -11,7 +11,7 @@ from tensorhop.services.preprocess.draw import draw
 from tensorhop.services.preprocess.pairs import crop_pair
 from tensorhop.v1 import preprocess_pb2 as pb
 from tensorhop.values.panoramas import INTERVALS, CameraPair
-from tensorhop.wire.codec import Packet
+from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.panorama_messages import (
     item_of,
     not_all_bad,
@@ -42,12 +42,9 @@ class PreprocessServicer:
             for index, (panorama, cameras) in enumerate(zip(panoramas, pairs, strict=True)):
                 response = pb.PreprocessResponse(interval=interval, panorama=index)
                 try:
-                    if isinstance(cameras, InvalidInput):
-                        raise cameras
-                    response.cameras.CopyFrom(write_camera_pair(cameras))
-                    if isinstance(panorama, InvalidInput):
-                        raise panorama
-                    pair = self.batcher.one((panorama, cameras, view), None, context.add_callback)
+                    both = readable(cameras)
+                    response.cameras.CopyFrom(write_camera_pair(both))
+                    pair = self.batcher.one((readable(panorama), both, view), None, context.add_callback)
                     response.pair.CopyFrom(to_tensor(pair, answer))
                 except Abandoned:
                     raise

@@ -15,7 +15,7 @@ from tensorhop.settings import current_settings
 from tensorhop.v1 import upscale_pb2 as pb
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.image_source import image_readers
-from tensorhop.wire.messages import given, write_model
+from tensorhop.wire.messages import given, read_choice, write_model
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_tensor
 
@@ -73,11 +73,9 @@ def check_result(image: np.ndarray, scale: int, field: str) -> None:
 
 def read_options(request: pb.UpscaleRequest) -> UpscaleOptions:
     """The caller's choices over the defaults. Raises InvalidInput as `UpscaleOptions.check` does."""
-    if request.align not in pb.ColorAlign.values():
-        raise InvalidInput("align", f"is {request.align}; known are {', '.join(pb.ColorAlign.keys())}")
     chosen = given(request, "scale", "seed")
-    if request.align:
-        chosen["align"] = pb.ColorAlign.Name(request.align).removeprefix("COLOR_ALIGN_").lower()
+    if align := read_choice(pb.ColorAlign, request.align, "align"):
+        chosen["align"] = align
     options = UpscaleOptions(prompt=request.prompt, **chosen)
     options.check()
     return options

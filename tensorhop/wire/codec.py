@@ -22,6 +22,7 @@ from tensorhop.wire.calls import Handle, Making, WrappedCall, unary_method
 from tensorhop.wire.payloads import SMALL, Payloads
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 PAYLOAD = "payload"
 PayloadFields = dict[int, Any]  # by field number: PAYLOAD, or the PayloadFields of a message that can hold one
 
@@ -116,11 +117,11 @@ def reader(kind: type[M]) -> Callable[[bytes], Packet[M] | InvalidInput]:
     return read
 
 
-def readable(packet: Packet[M] | InvalidInput) -> Packet[M]:
-    """The packet that a `reader` has returned. Raises InvalidInput: it could not be read."""
-    if isinstance(packet, InvalidInput):
-        raise packet
-    return packet
+def readable(read: T | InvalidInput) -> T:
+    """What was read, such as the packet of a `reader`. Raises InvalidInput: what stands in its place."""
+    if isinstance(read, InvalidInput):
+        raise read
+    return read
 
 
 # Out.

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from google.protobuf.message import Message
@@ -20,6 +20,9 @@ from tensorhop.values.phrases import split_phrase
 from tensorhop.values.results import Description, Detection, Layer, Mask, Placement
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array, to_tensor
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 
 
 def read_region(message: image_pb2.Region) -> Region:
@@ -112,16 +115,14 @@ def read_detect(message: detect_pb2.DetectOptions, field: str = "options") -> De
 
 def read_describe(message: describe_pb2.DescribeOptions, field: str = "options") -> DescribeOptions:
     """The caller's choices over the defaults. Raises InvalidInput as `DescribeOptions.check` does."""
-    if message.look not in describe_pb2.Look.values():
-        known = ", ".join(describe_pb2.Look.keys())
-        raise InvalidInput(f"{field}.look", f"is {message.look}; known are {known}")
+    look = read_choice(describe_pb2.Look, message.look, f"{field}.look")
     chosen: dict[str, Any] = {
         name: getattr(message.generation, name)
         for name in ("max_new_tokens", "num_beams")
         if message.generation.HasField(name)
     }
-    if message.look:
-        chosen["look"] = describe_pb2.Look.Name(message.look).removeprefix("LOOK_").lower()
+    if look:
+        chosen["look"] = look
     options = DescribeOptions(prompt=message.prompt.strip(), **chosen)
     options.check(field)
     return options
@@ -134,21 +135,24 @@ def read_finish(message: postprocess_pb2.Finish) -> Finish:
     chosen |= given(shadow, "rot", "length", "softness", "opacity", "thickness", "bounce")
     if message.HasField("canvas"):
         chosen["canvas"] = read_size(message.canvas)
-    if message.shadow.kind not in postprocess_pb2.ShadowKind.values():
-        known = ", ".join(postprocess_pb2.ShadowKind.keys())
-        raise InvalidInput("finish.shadow.kind", f"is {message.shadow.kind}; known are {known}")
-    if message.shadow.kind:
-        name = postprocess_pb2.ShadowKind.Name(message.shadow.kind)
-        chosen["shadow"] = name.removeprefix("SHADOW_KIND_").lower()
-    if shadow.profile not in postprocess_pb2.ShadowProfile.values():
-        known = ", ".join(postprocess_pb2.ShadowProfile.keys())
-        raise InvalidInput("finish.shadow.profile", f"is {shadow.profile}; known are {known}")
-    if shadow.profile:
-        name = postprocess_pb2.ShadowProfile.Name(shadow.profile)
-        chosen["profile"] = name.removeprefix("SHADOW_PROFILE_").lower()
+    if kind := read_choice(postprocess_pb2.ShadowKind, shadow.kind, "finish.shadow.kind"):
+        chosen["shadow"] = kind
+    if profile := read_choice(postprocess_pb2.ShadowProfile, shadow.profile, "finish.shadow.profile"):
+        chosen["profile"] = profile
     finish = Finish(**chosen, backdrop=shadow.backdrop)
     finish.check()
     return finish
+
+
+def read_choice(enum: "EnumTypeWrapper", value: int, field: str) -> str:
+    """The name of a value of an enum without its prefix, such as "webp"; "" if it is 0, unspecified.
+
+    Raises:
+        InvalidInput: the enum has no such value.
+    """
+    if value not in enum.values():
+        raise InvalidInput(field, f"is {value}; known are {', '.join(enum.keys())}")
+    return enum.Name(value).removeprefix(enum.Name(0).removesuffix("UNSPECIFIED")).lower() if value else ""
 
 
 def given(message: Message, *names: str) -> dict[str, Any]:
@@ -159,12 +163,8 @@ def given(message: Message, *names: str) -> dict[str, Any]:
 def read_output(message: pipeline_pb2.Output) -> Output:
     """The caller's choices over the defaults, without a picture. Raises InvalidInput as `Output.check` does."""
     chosen = given(message, "quality", "png_level") | {"encoding": read_encoding(message.encoding, "output.encoding")}
-    if message.background_fit not in pipeline_pb2.BackgroundFit.values():
-        known = ", ".join(pipeline_pb2.BackgroundFit.keys())
-        raise InvalidInput("output.background_fit", f"is {message.background_fit}; known are {known}")
-    if message.background_fit:
-        name = pipeline_pb2.BackgroundFit.Name(message.background_fit)
-        chosen["background_fit"] = name.removeprefix("BACKGROUND_FIT_").lower()
+    if fit := read_choice(pipeline_pb2.BackgroundFit, message.background_fit, "output.background_fit"):
+        chosen["background_fit"] = fit
     output = Output(background=message.background, **chosen)
     output.check()
     return output
@@ -172,10 +172,7 @@ def read_output(message: pipeline_pb2.Output) -> Output:
 
 def read_encoding(encoding: pipeline_pb2.Encoding, field: str) -> str:
     """The name of an encoding, such as "webp"; the default's if the caller chose none. Raises InvalidInput: unknown."""
-    if encoding not in pipeline_pb2.Encoding.values():
-        raise InvalidInput(field, f"is {encoding}; known are {', '.join(pipeline_pb2.Encoding.keys())}")
-    name = pipeline_pb2.Encoding.Name(encoding or pipeline_pb2.ENCODING_PNG)
-    return name.removeprefix("ENCODING_").lower()
+    return read_choice(pipeline_pb2.Encoding, encoding, field) or "png"
 
 
 def check_count(count: int, most: int, field: str) -> None:

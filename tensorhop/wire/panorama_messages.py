@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
+import numpy as np
+
 from tensorhop.errors import InvalidInput, NotShared
 from tensorhop.v1 import camera_pb2, image_pb2
 from tensorhop.values.geometry import Size, size_of
@@ -29,19 +31,32 @@ def read_panoramas(
         InvalidInput: there are none or more than two, or all of them are bad.
         NotShared: one refers to a slot that this process cannot open.
     """
-    if not 1 <= len(images) <= MAX_PANORAMAS:
-        raise InvalidInput(field, f"has {len(images)} entries; it must have from 1 to {MAX_PANORAMAS}")
-
+    check_panorama_count(len(images), field)
     return not_all_bad(
         [item_of(read_panorama, image, payloads, any_ratio, f"{field}[{index}]") for index, image in enumerate(images)]
     )
 
 
 def read_panorama(image: image_pb2.Image, payloads: Payloads, any_ratio: bool, field: str) -> Panorama:
-    """The panorama of a message. Raises InvalidInput as `read_image` and `check_panorama` do."""
+    """The panorama of a message. Raises InvalidInput as `read_panorama_pixels` does."""
+    return Panorama(read_panorama_pixels(image, payloads, any_ratio, field))
+
+
+def read_panorama_pixels(image: image_pb2.Image, payloads: Payloads, any_ratio: bool, field: str) -> np.ndarray:
+    """The pixels of a panorama: uint8, height x width x 3, sRGB.
+
+    Raises:
+        InvalidInput: as `read_image` and `check_panorama` do.
+    """
     pixels = read_image(image, payloads, field)
     check_panorama(size_of(pixels), any_ratio, field)
-    return Panorama(pixels)
+    return pixels
+
+
+def check_panorama_count(count: int, field: str = "panoramas") -> None:
+    """Raises InvalidInput: a request has no panorama, or more than two."""
+    if not 1 <= count <= MAX_PANORAMAS:
+        raise InvalidInput(field, f"has {count} entries; it must have from 1 to {MAX_PANORAMAS}")
 
 
 def item_of(read: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | InvalidInput:

@@ -21,9 +21,9 @@ from tensorhop.orchestrator.run.files import CannotWrite, WrongUse, check_writab
 from tensorhop.orchestrator.run.own_files import NotOurs, Rights
 from tensorhop.orchestrator.run.runner import DONE, FAILED, NOTHING, code_of
 from tensorhop.orchestrator.run.summary import error_row, fault_from
-from tensorhop.orchestrator.views.request import INTERVALS
 from tensorhop.orchestrator.views.service import SERVICE as VIEWS
 from tensorhop.rpc.security import Security
+from tensorhop.values.panoramas import INTERVALS
 from tensorhop.wire.allocator import keep_large_buffers
 
 # By field of the request, the option that says it.
