@@ -5,13 +5,12 @@ downloaded, the same seed gives the same weights, and the answers mean nothing.
 """
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from make_tiny_models import SEED, WORDS, save
+from make_tiny_models import WORDS
+from tiny_checkpoints import command, make_all, save
 from tokenizers import ByteLevelBPETokenizer
 from transformers import (
     Florence2Config,
@@ -237,12 +236,7 @@ _VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "
 
 def make(out: Path, names: Sequence[str] = tuple(MODELS)) -> dict[str, Path]:
     """Those of the names, each into a folder of its name in `out`; their paths by name."""
-    paths = {name: out / name for name in names}
-    for name, path in paths.items():
-        path.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(SEED)
-        MODELS[name](path)
-    return paths
+    return make_all(MODELS, out, names)
 
 
 def byte_pairs(*special: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -284,7 +278,4 @@ def _text(tokenizer: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    for name, path in make(Path(sys.argv[1])).items():
-        print(f"{name}: {path}, {sum(file.stat().st_size for file in path.iterdir()) / 1e6:.1f} MB")
+    command(__doc__, make)

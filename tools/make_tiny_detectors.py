@@ -8,13 +8,12 @@ the answers mean nothing.
 """
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from make_tiny_models import LETTERS, MARKS, SEED, WORDS
+from make_tiny_models import LETTERS, MARKS, WORDS
+from tiny_checkpoints import command, make_all, save
 from transformers import (
     CLIPTokenizer,
     DFineConfig,
@@ -24,7 +23,6 @@ from transformers import (
     Owlv2Config,
     Owlv2ForObjectDetection,
     Owlv2Processor,
-    PreTrainedModel,
     RfDetrConfig,
     RfDetrForObjectDetection,
     RTDetrV2Config,
@@ -85,7 +83,7 @@ def owlv2(out: Path) -> None:
     }
     config = Owlv2Config(text_config=_text(tokenizer, 16), vision_config=vision, projection_dim=32)
     processor = Owlv2Processor(Owlv2ImageProcessorPil(size={"height": SIDE, "width": SIDE}), tokenizer)
-    _save(out, Owlv2ForObjectDetection(config), processor, 0.3)
+    save(out, Owlv2ForObjectDetection(config), processor, 0.3)
 
 
 def omdet_turbo(out: Path) -> None:
@@ -120,7 +118,7 @@ def omdet_turbo(out: Path) -> None:
         decoder_num_layers=1,
         decoder_dim_feedforward=32,
     )
-    _save(out, OmDetTurboForObjectDetection(config), DetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
+    save(out, OmDetTurboForObjectDetection(config), DetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
     tokenizer.save_pretrained(out)
 
 
@@ -151,7 +149,7 @@ def rt_detr_v2(out: Path) -> None:
         "out_indices": [2, 3, 4],
     }
     config = RTDetrV2Config(backbone_config=backbone, **_DETR)
-    _save(out, RTDetrV2ForObjectDetection(config), RTDetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
+    save(out, RTDetrV2ForObjectDetection(config), RTDetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
 
 
 def d_fine(out: Path) -> None:
@@ -170,7 +168,7 @@ def d_fine(out: Path) -> None:
         "out_indices": [2, 3, 4],
     }
     config = DFineConfig(backbone_config=backbone, **_DETR)
-    _save(out, DFineForObjectDetection(config), RTDetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
+    save(out, DFineForObjectDetection(config), RTDetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
 
 
 def rf_detr(out: Path) -> None:
@@ -199,7 +197,7 @@ def rf_detr(out: Path) -> None:
         decoder_cross_attention_heads=2,
         decoder_n_points=2,
     )
-    _save(out, RfDetrForObjectDetection(config), DetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
+    save(out, RfDetrForObjectDetection(config), DetrImageProcessorPil(size={"height": SIDE, "width": SIDE}), 0.2)
     path = out / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "image_processor_type": "RfDetrImageProcessor"}))
 
@@ -208,7 +206,7 @@ def sam3(out: Path) -> None:
     """SAM 3 (Carion et al. 2025, arXiv:2511.16719)."""
     tokenizer = clip_tokenizer(32)
     config = sam3_config(tokenizer)
-    _save(out, Sam3Model(config), tokenizer, 0.2)
+    save(out, Sam3Model(config), tokenizer, 0.2)
     sizes = {"size": {"height": SIDE, "width": SIDE}, "mask_size": {"height": SIDE // 4, "width": SIDE // 4}}
     halves = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
     flags = {"do_resize": True, "do_rescale": True, "do_normalize": True, "rescale_factor": 1 / 255, "resample": 2}
@@ -259,25 +257,8 @@ MODELS: dict[str, Callable[[Path], None]] = {
 
 def make(out: Path) -> dict[str, Path]:
     """All of them, each into a folder of its name in `out`; their paths by name."""
-    paths = {name: out / name for name in MODELS}
-    for name, path in paths.items():
-        path.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(SEED)
-        MODELS[name](path)
-    return paths
-
-
-def _save(out: Path, model: PreTrainedModel, processor: Any, spread: float) -> None:
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, spread)
-    model.save_pretrained(out)
-    processor.save_pretrained(out)
+    return make_all(MODELS, out)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    for name, path in make(Path(sys.argv[1])).items():
-        print(f"{name}: {path}, {sum(file.stat().st_size for file in path.iterdir()) / 1e6:.1f} MB")
+    command(__doc__, make)

@@ -5,12 +5,10 @@ what loads these loads those. Nothing is downloaded, and the same seed gives the
 nothing.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import torch
+from tiny_checkpoints import command, make_all, save
 from tokenizers import ByteLevelBPETokenizer
 from transformers import (
     BertTokenizer,
@@ -24,12 +22,10 @@ from transformers import (
     GroundingDinoConfig,
     GroundingDinoForObjectDetection,
     GroundingDinoProcessor,
-    PreTrainedModel,
 )
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
-SEED = 7
 SPOKEN = (
     "a an the of on in with and two red blue green black white wooden cup mug coffee tea table cat dog horse "
     "person man woman child car truck bicycle rocket plate spoon chair sofa bed lamp book bottle flower tree "
@@ -171,30 +167,12 @@ _VISION = {
 
 def make(out: Path) -> dict[str, Path]:
     """All of them, each into a folder of its name in `out`; their paths by name."""
-    paths = {name: out / name for name in MODELS}
-    for name, path in paths.items():
-        path.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(SEED)
-        MODELS[name](path)
-    return paths
+    return make_all(MODELS, out)
 
 
 def _indexed(words: list[str]) -> dict[str, int]:
     return {word: index for index, word in enumerate(dict.fromkeys(words))}
 
 
-def save(out: Path, model: PreTrainedModel, processor: Any, spread: float) -> None:
-    """Spread the weights: as they are initialised, the answers hardly depend on the image."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, spread)
-    model.save_pretrained(out)
-    processor.save_pretrained(out)
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    for name, path in make(Path(sys.argv[1])).items():
-        print(f"{name}: {path}, {sum(file.stat().st_size for file in path.iterdir()) / 1e6:.1f} MB")
+    command(__doc__, make)

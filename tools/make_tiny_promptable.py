@@ -10,16 +10,14 @@ same weights. Their answers mean nothing.
 
 import importlib.util
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
+from tiny_checkpoints import command, make_all, save
 from transformers import (
     EdgeTamConfig,
     EdgeTamModel,
-    PreTrainedModel,
     Sam2VideoConfig,
     Sam2VideoModel,
     SamConfig,
@@ -33,7 +31,6 @@ from transformers import (
 from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 from transformers.models.vitmatte.image_processing_pil_vitmatte import VitMatteImageProcessorPil
 
-SEED = 7
 SIDE, PATCH, WIDTH = 128, 16, 32  # of what the networks see, of its patches, of the features
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 
@@ -63,7 +60,7 @@ _SIZES = [[SIDE // 4] * 2, [SIDE // 8] * 2, [SIDE // 16] * 2]  # of the features
 def sam(out: Path) -> None:
     """SAM (Kirillov et al. 2023, arXiv:2304.02643)."""
     config = SamConfig(vision_config=_ENCODER, prompt_encoder_config=_PROMPTS, mask_decoder_config=_DECODER)
-    _save(out, SamModel(config), 0.15)
+    save(out, SamModel(config), None, 0.15)
     _sam_processor().save_pretrained(out)
 
 
@@ -71,7 +68,7 @@ def sam_hq(out: Path) -> None:
     """SAM-HQ (Ke et al. 2023, arXiv:2306.01567)."""
     decoder = {**_DECODER, "vit_dim": 32}
     config = SamHQConfig(vision_config=_ENCODER, prompt_encoder_config=_PROMPTS, mask_decoder_config=decoder)
-    _save(out, SamHQModel(config), 0.15)
+    save(out, SamHQModel(config), None, 0.15)
     _sam_processor().save_pretrained(out)
 
 
@@ -110,7 +107,7 @@ def sam2(out: Path) -> None:
         memory_fuser_embed_dim=WIDTH,
         memory_fuser_intermediate_dim=32,
     )
-    _save(out, Sam2VideoModel(config), 0.15)
+    save(out, Sam2VideoModel(config), None, 0.15)
     _sam2_processor(out)
 
 
@@ -129,7 +126,7 @@ def edgetam(out: Path) -> None:
         "fpn_hidden_size": WIDTH,
     }
     config = EdgeTamConfig(vision_config=vision, prompt_encoder_config=_PROMPTS, mask_decoder_config=_DECODER)
-    _save(out, EdgeTamModel(config), 0.3)
+    save(out, EdgeTamModel(config), None, 0.3)
     _sam2_processor(out)
 
 
@@ -156,7 +153,7 @@ def vitmatte(out: Path) -> None:
         convstream_hidden_sizes=[4, 8, 16],
         fusion_hidden_sizes=[16, 8, 8, 4],
     )
-    _save(out, VitMatteForImageMatting(config), 0.15)
+    save(out, VitMatteForImageMatting(config), None, 0.15)
     VitMatteImageProcessorPil(image_mean=[0.5] * 3, image_std=[0.5] * 3).save_pretrained(out)
 
 
@@ -167,12 +164,7 @@ if importlib.util.find_spec("timm") and importlib.util.find_spec("torchvision"):
 
 def make(out: Path) -> dict[str, Path]:
     """All of them, each into a folder of its name in `out`; their paths by name."""
-    paths = {name: out / name for name in MODELS}
-    for name, path in paths.items():
-        path.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(SEED)
-        MODELS[name](path)
-    return paths
+    return make_all(MODELS, out)
 
 
 def _sam_processor() -> SamImageProcessorPil:
@@ -194,17 +186,5 @@ def _sam2_processor(out: Path) -> None:
     (out / "processor_config.json").write_text(json.dumps(stated, indent=2))
 
 
-def _save(out: Path, model: PreTrainedModel, spread: float) -> None:
-    """Spread the weights: as they are initialised, the answers hardly depend on the image."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, spread)
-    model.save_pretrained(out)
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    for name, path in make(Path(sys.argv[1])).items():
-        print(f"{name}: {path}, {sum(file.stat().st_size for file in path.iterdir()) / 1e6:.1f} MB")
+    command(__doc__, make)

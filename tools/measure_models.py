@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from make_tiny_models import SEED, blip_processor, grounding_dino_processor
+from make_tiny_models import blip_processor, grounding_dino_processor
+from tiny_checkpoints import SEED
 from transformers import (
     BertConfig,
     BlipConfig,

@@ -14,6 +14,7 @@ from tensorhop.services.embedded.pixels import float32
 from tensorhop.services.embedded.saliency import SALIENT, Saliency, look_at
 from tensorhop.services.embedded.vocabulary import Concept
 from tensorhop.values.geometry import Box
+from tensorhop.values.phrases import check_any
 from tensorhop.values.results import Detection
 
 SCORE_THRESHOLD = 0.12
@@ -125,8 +126,7 @@ class EmbeddedDetector:
 
 
 def _check(phrases: Sequence[str]) -> None:
-    if not phrases:
-        raise InvalidInput("phrases", "is empty; name at least one object to look for")
+    check_any(phrases)
     for index, phrase in enumerate(phrases):
         if not phrase.strip():
             raise InvalidInput(f"phrases[{index}]", "is empty; it must name an object")

@@ -7,12 +7,11 @@ from typing import Protocol
 import grpc
 import numpy as np
 
-from tensorhop.errors import InvalidInput
 from tensorhop.models.model import Model
 from tensorhop.rpc.batching import Batcher
 from tensorhop.v1 import detect_pb2 as pb
 from tensorhop.values.detect_options import DetectOptions
-from tensorhop.values.phrases import list_parts, split_phrase
+from tensorhop.values.phrases import check_any, list_parts, split_phrase
 from tensorhop.values.results import Detection
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.image_source import read_image
@@ -74,8 +73,7 @@ class DetectServicer:
     def Detect(self, packet: Packet[pb.DetectRequest], context: grpc.ServicerContext) -> Packet[pb.DetectResponse]:
         request, payloads = packet
         phrases = read_phrases(request.phrases)
-        if not phrases:
-            raise InvalidInput("phrases", "is empty; name at least one object to look for")
+        check_any(phrases)
         image = read_image(request.image, payloads)
         options = read_detect(request.options)
         # Photos of one size share a batch: padding one to another's size would change its boxes.

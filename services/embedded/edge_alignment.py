@@ -8,9 +8,8 @@ from tensorhop.values.geometry import Size, size_of
 
 _SOFTNESS = 1e-4  # colour variance (of colours 0 to 1) below which a window counts as plain, and the mask is smoothed
 _RAMP = 3  # pixels of a network's output over which its mask goes from 0 to 1 at a sharp edge
-_SHARP = (
-    0.1  # from this `relief` on an edge is sharp, and a haze around it cleared in full; below half of it, not at all
-)
+# From this `relief` on an edge is sharp, and a haze around it is cleared in full; below half of it, not at all.
+_SHARP = 0.1
 _HAZE = 0.2  # alpha up to this, and within this of 1, is the texture of the ground and of the object at a sharp edge
 _SURE = 0.98  # from here on a coarse mask is sure of the object, and the colours take nothing away
 

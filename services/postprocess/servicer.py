@@ -84,9 +84,8 @@ def shadow_model() -> "OnnxShadow | None":
     settings = current_settings()
     if not settings.shadow_model:
         return None
-    from tensorhop.services.postprocess.learned.network import (
-        OnnxShadow,  # here, because nothing else needs ONNX Runtime
-    )
+    # Here, because nothing else needs ONNX Runtime.
+    from tensorhop.services.postprocess.learned.network import OnnxShadow
 
     model = OnnxShadow(Path(settings.shadow_model), settings.shadow_model_range)
     model.warm_up()

@@ -2,6 +2,9 @@
 
 import json
 import re
+from collections.abc import Sequence
+
+from tensorhop.errors import InvalidInput
 
 # GroundingDINO's dots: "cup . spoon .", "a cup. a spoon.". Not those of initials, abbreviations and numbers.
 _DOT = re.compile(
@@ -10,6 +13,12 @@ _DOT = re.compile(
 _PROMPT = re.compile(r"\s\.(\s|$)|\.\s*$")  # what a text has whose dots divide it
 _MARK = re.compile(r"[\n\r;|]+")
 _LIST = re.compile(r"\s*[,/&+]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+", re.IGNORECASE)
+
+
+def check_any(phrases: Sequence[str]) -> None:
+    """Raises InvalidInput: there is no phrase to look for."""
+    if not phrases:
+        raise InvalidInput("phrases", "is empty; name at least one object to look for")
 
 
 def split_phrase(text: str) -> list[str]:

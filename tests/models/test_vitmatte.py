@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support import Serve, copied, out_of_memory
+from tiny_checkpoints import SEED
 from transformers import VitMatteForImageMatting
 from transformers.models.vitmatte.image_processing_pil_vitmatte import VitMatteImageProcessorPil
 
@@ -34,7 +35,7 @@ PLAIN = Finish(center=False, decontaminate=False, refine=True, shadow="none")
 def vitmatte(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("vitmatte") / "vitmatte"
     path.mkdir()
-    torch.manual_seed(make_tiny_promptable.SEED)
+    torch.manual_seed(SEED)
     make_tiny_promptable.vitmatte(path)
     return path
 

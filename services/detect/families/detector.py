@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 import torch
 
-from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.detect.suppression import without_overlaps
 from tensorhop.services.runtime.checkpoint import Checkpoint
 from tensorhop.services.runtime.device import memory_of
 from tensorhop.settings import current_settings
 from tensorhop.values.geometry import Box, Size
+from tensorhop.values.phrases import check_any
 from tensorhop.values.results import Detection, Mask
 
 SCORE_THRESHOLD = 0.25
@@ -111,8 +111,7 @@ class TransformersDetector(ABC, Generic[P]):
         with self._turn:
             items: list[P] = []
             for image, asked in zip(images, phrases, strict=True):
-                if not asked:
-                    raise InvalidInput("phrases", "is empty; name at least one object to look for")
+                check_any(asked)
                 items.append(self._prepare(image, asked))
             for batch in self._batches(items):
                 together = [items[index] for index in batch]

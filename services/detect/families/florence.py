@@ -10,18 +10,18 @@ from PIL import Image
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
+from tensorhop.services.detect.families.detector import BATCH_ON_GPU, IOU_THRESHOLD
 from tensorhop.services.detect.suppression import without_overlaps
 from tensorhop.services.runtime.checkpoint import load
 from tensorhop.services.runtime.generation import Written, prepared, write
 from tensorhop.values.geometry import Box, Size, size_of
+from tensorhop.values.phrases import check_any
 from tensorhop.values.results import Detection
 
 TASK = "<CAPTION_TO_PHRASE_GROUNDING>"
 SCORE_THRESHOLD = 0.0  # the network writes only the boxes that it finds
-IOU_THRESHOLD = 0.5
 LONGEST = 256  # tokens of an answer: a phrase, and about 50 boxes
 BEAMS = 3  # as the authors' examples, and the published generation_config.json
-BATCH_ON_GPU = 8  # not measured: no GPU was at hand
 
 _BINS = 1000  # along each side of the photo
 
@@ -74,11 +74,13 @@ class Florence:
         """
         score_threshold = SCORE_THRESHOLD if score_threshold is None else score_threshold
         iou_threshold = IOU_THRESHOLD if iou_threshold is None else iou_threshold
+        for asked in phrases:
+            check_any(asked)
         with self._turn:
             items = [
                 self._prepare(Image.fromarray(image), index, phrase)
                 for image, asked in zip(images, phrases, strict=True)
-                for index, phrase in enumerate(_some(asked))
+                for index, phrase in enumerate(asked)
             ]
             written = iter(write(self._checkpoint, items, self.largest_batch, LONGEST, BEAMS))
         return [
@@ -145,9 +147,3 @@ def boxes(tokens: np.ndarray, bins: Mapping[int, int], special: set[int]) -> lis
         for four, corners in zip(fours, places, strict=True)
         if corners[0] < corners[2] and corners[1] < corners[3]
     ]
-
-
-def _some(phrases: Sequence[str]) -> Sequence[str]:
-    if not phrases:
-        raise InvalidInput("phrases", "is empty; name at least one object to look for")
-    return phrases

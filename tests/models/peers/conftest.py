@@ -14,7 +14,8 @@ import groundingdino.config.GroundingDINO_SwinT_OGC as swin_t
 import pytest
 import torch
 from groundingdino.models import build_model
-from make_tiny_models import SEED, grounding_dino_processor
+from make_tiny_models import grounding_dino_processor
+from tiny_checkpoints import SEED
 from transformers import BertConfig
 
 from tensorhop.services.detect import grounding_dino_py
