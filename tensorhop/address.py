@@ -2,22 +2,13 @@
 
 import errno
 import ipaddress
-import re
 import socket
 from http.client import HTTPConnection
 from pathlib import Path
-from urllib.parse import unquote
 
 EVERY_INTERFACE = ("0.0.0.0", "[::]")
 NAME_SCHEMES = ("dns:///", "dns:")  # of a name that DNS resolves
 LIST_SCHEMES = ("ipv4:", "ipv6:")  # of several addresses, with commas between
-# gRPC's words where nothing listens, and those where nothing has the name.
-UNCONNECTED = ("failed to connect to all addresses", "connections to all backends failing")
-NOBODY = re.compile(r"Connection refused|No such file or directory")
-NO_NAME = re.compile(
-    r"^(?:DNS resolution failed for|errors resolving) (\S+?):? .*(?:not found|not known|NXDOMAIN)", re.I
-)
-PEER = re.compile(r"(?:(?:ipv4|ipv6):|(?=unix:))(\S+?)(?=: )")
 
 
 def split(address: str) -> tuple[str, int]:
@@ -138,26 +129,6 @@ def is_loopback(address: str) -> bool:
         address = address.removeprefix(scheme)
     hosts = [one.rpartition(":")[0] for one in address.split(",")]
     return all(host == "localhost" or ((ip := _ip(host)) is not None and ip.is_loopback) for host in hosts)
-
-
-def nothing_answers(address: str) -> str:
-    """What every command and client says of an address at which nothing listens."""
-    return f"nothing answers at {address}; {'start it with tensorhop up' if is_loopback(address) else 'is it running?'}"
-
-
-def unanswered(details: str, address: str = "") -> str:
-    """gRPC's details of a failed call as a sentence, if nothing listens there, or the name is unknown; else "".
-
-    Args:
-        address: as it was named; if not given, it is taken from the details, and localhost stands for this machine.
-    """
-    if unknown := NO_NAME.search(details):
-        return f"{address or unknown[1]} names no known host"
-    if not details.startswith(UNCONNECTED) or not NOBODY.search(details):
-        return ""
-    if not address and (peer := PEER.search(details)):
-        address = re.sub(r"^(127\.0\.0\.1|\[::1\])(?=:\d+$)", "localhost", unquote(peer[1]))
-    return nothing_answers(address or "the address")
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tensorhop.address import check_brackets, is_loopback, unanswered
+from tensorhop.address import check_brackets, is_loopback
 
 TIMEOUT_SECONDS = 3.0
 
@@ -36,6 +36,8 @@ def failure(address: str) -> str:
                 request = health_pb2.HealthCheckRequest()
                 answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT_SECONDS)
         except grpc.RpcError as error:
+            from tensorhop.rpc.security import unanswered
+
             details = error.details() or ""
             problem = problem or unanswered(details, address) or f"{address} does not answer: {details}"
         except ValueError as error:

@@ -13,12 +13,13 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tensorhop.address import get, nothing_answers
+from tensorhop.address import get
 from tensorhop.client.events import TRANSPORTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.registry import HTTP, HTTP_PORT, ports, services
+from tensorhop.rpc.security import nothing_answers
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.status import sentence_of
 from tensorhop.units import DURATION_EXAMPLES, read_duration

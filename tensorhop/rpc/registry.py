@@ -10,6 +10,7 @@ from tensorhop.rpc.service import Service
 
 GROUP = "tensorhop.services"  # entry point group in which an installed package names its services
 HOMES = ("tensorhop.services", "tensorhop.orchestrator")  # each folder in these with a service.py is a service or chain
+FIRST = "pipeline"  # the chain that `tensorhop up` starts if it is told of none
 HTTP, HTTP_PORT = "http", 8080  # the front that does not speak gRPC, and so is not a Service
 
 
@@ -53,6 +54,20 @@ def ports() -> dict[str, int]:
     """The default ports by name, with HTTP: first the fronts and chains, then the services that they call."""
     ordered = sorted(services().values(), key=lambda service: (not service.calls, service.port))
     return {HTTP: HTTP_PORT} | {service.name: service.port for service in ordered}
+
+
+def start_command(address: str) -> str:
+    """The command that starts what has the port of an address: "tensorhop up --chain views"."""
+    try:
+        known = services()
+    except RegistryError:  # the command says so
+        return "tensorhop up"
+    port = address.rpartition(":")[2]
+    name = next((one.name for one in known.values() if one.port and str(one.port) == port), FIRST)
+    chains = [chain for chain, one in known.items() if one.calls and name in (chain, *one.calls)]
+    if FIRST in chains:
+        return "tensorhop up"
+    return f"tensorhop up --chain {chains[0]}" if chains else f"tensorhop serve {name}"
 
 
 def _built_in() -> list[tuple[Service, str]]:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
+from urllib.parse import unquote
 
 import grpc
 
-from tensorhop.address import UNCONNECTED, is_loopback, unanswered
+from tensorhop.address import is_loopback
 from tensorhop.errors import InvalidInput
+from tensorhop.rpc.registry import start_command
 from tensorhop.settings import Settings, current_settings
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,13 @@ MEANINGS = (
     ("health check call failed", "answers, but not to health checks; it may be a proxy that cannot reach its server"),
 )
 PEER = re.compile(r"(?:ipv4|ipv6|unix):\S+(?=: )")
+# gRPC's words where nothing listens, and those where nothing has the name.
+UNCONNECTED = ("failed to connect to all addresses", "connections to all backends failing")
+NOBODY = re.compile(r"Connection refused|No such file or directory")
+NO_NAME = re.compile(
+    r"^(?:DNS resolution failed for|errors resolving) (\S+?):? .*(?:not found|not known|NXDOMAIN)", re.I
+)
+CALLED = re.compile(r"(?:(?:ipv4|ipv6):|(?=unix:))(\S+?)(?=: )")
 
 
 @dataclass(frozen=True)
@@ -254,6 +263,27 @@ def explain(details: str, address: str = "") -> str:
             if words in details:
                 return f"the server at {peer[0] if peer else 'this address'} {meaning}"
     return unanswered(details, address) or details
+
+
+def nothing_answers(address: str) -> str:
+    """What every command and client says of an address at which nothing listens."""
+    advice = f"start it with {start_command(address)}" if is_loopback(address) else "is it running?"
+    return f"nothing answers at {address}; {advice}"
+
+
+def unanswered(details: str, address: str = "") -> str:
+    """gRPC's details of a failed call as a sentence, if nothing listens there, or the name is unknown; else "".
+
+    Args:
+        address: as it was named; if not given, it is taken from the details, and localhost stands for this machine.
+    """
+    if unknown := NO_NAME.search(details):
+        return f"{address or unknown[1]} names no known host"
+    if not details.startswith(UNCONNECTED) or not NOBODY.search(details):
+        return ""
+    if not address and (peer := CALLED.search(details)):
+        address = re.sub(r"^(127\.0\.0\.1|\[::1\])(?=:\d+$)", "localhost", unquote(peer[1]))
+    return nothing_answers(address or "the address")
 
 
 def _read(name: str, path: str) -> bytes:

@@ -9,11 +9,14 @@ from http_caller import call
 from typer.testing import CliRunner
 
 from tensorhop import PipelineClient, ServiceFault
-from tensorhop.address import nothing_answers, unanswered
 from tensorhop.healthcheck import failure, lack
 from tensorhop.orchestrator.chain.steps import Step
 from tensorhop.orchestrator.cli import app
+from tensorhop.orchestrator.commands.up_command import started_with
+from tensorhop.rpc import registry
 from tensorhop.rpc.registry import ports, services
+from tensorhop.rpc.security import nothing_answers, unanswered
+from tensorhop.rpc.service import Service
 from tensorhop.web.serve import HttpServer
 
 CAT = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
@@ -63,6 +66,26 @@ def test_the_sentence_is_the_same(way: str, tmp_path: Path, monkeypatch: pytest.
         assert f"nothing answers at {address}; start it with tensorhop up" in said
         assert "UNKNOWN" not in said
         assert "ipv" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        *((one, "tensorhop up") for one in ("http", "pipeline", "describe", "postprocess")),
+        *((one, "tensorhop up --chain views") for one in ("views", "preprocess", "quality", "interpolate", "upscale")),
+    ],
+)
+def test_the_command_starts_what_is_missing(name: str, command: str) -> None:
+    address = f"localhost:{ports()[name]}"
+    assert nothing_answers(address) == f"nothing answers at {address}; start it with {command}"
+    assert name in started_with([command.rpartition(" ")[2]] if "--chain" in command else [])
+
+
+def test_a_service_of_no_chain_is_served_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = Service("alone", "package.stubs:Alone", "package.servicer:Alone", port=50999)
+    monkeypatch.setattr(registry, "services", lambda: services() | {"alone": alone})
+    assert nothing_answers("unix:/run/50999") == "nothing answers at unix:/run/50999; start it with tensorhop up"
+    assert nothing_answers("127.0.0.5:50999").endswith("; start it with tensorhop serve alone")
 
 
 def test_elsewhere_it_is_asked_whether_it_runs() -> None:

@@ -8,7 +8,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import QUICK, call, oval, post
 from typer.testing import CliRunner
 
-from tensorhop.address import nothing_answers
 from tensorhop.healthcheck import lack
 from tensorhop.orchestrator.chain import steps as chain_steps
 from tensorhop.orchestrator.chain.steps import Steps
@@ -16,6 +15,7 @@ from tensorhop.orchestrator.cli import app
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import services
+from tensorhop.rpc.security import nothing_answers
 from tensorhop.rpc.server import Server
 from tensorhop.web.serve import HttpServer
 
