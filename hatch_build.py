@@ -5,6 +5,7 @@ A link for each in tensorhop/ makes that so for an editable install, mypy and th
 """
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -30,13 +31,16 @@ def link_packages(root: Path) -> list[Path]:
 
 
 def generate_stubs(root: Path) -> list[Path]:
-    """Write the stubs, one module for each proto file, and return them. Stubs of removed protos are deleted."""
+    """Write the stubs, one module for each proto file, and return all that is there. What was there before is deleted.
+
+    The protos lie beside them, where protoc finds those that another package's proto imports.
+    """
     import grpc_tools
     from grpc_tools import protoc
 
     target = root / STUBS
     target.mkdir(exist_ok=True)
-    for old in target.glob("*_pb2*"):
+    for old in (*target.glob("*_pb2*"), *target.glob("*.proto")):
         old.unlink()
     (target / "__init__.py").write_text('"""Generated from protos/tensorhop/v1 by `make protos`; never edited."""\n')
     protos = sorted((root / "protos" / STUBS).glob("*.proto"))
@@ -45,10 +49,11 @@ def generate_stubs(root: Path) -> list[Path]:
     command = ["protoc", f"-I{root / 'protos'}", f"-I{well_known}", *outputs, *map(str, protos)]
     if protoc.main(command) != 0:
         raise RuntimeError(f"protoc failed: {' '.join(command)}")
-    for proto in protos:  # files without a service get an empty gRPC module
-        if "\nservice " not in proto.read_text():
+    for proto in protos:
+        shutil.copy(proto, target)
+        if "\nservice " not in proto.read_text():  # a file without a service gets an empty gRPC module
             (target / f"{proto.stem}_pb2_grpc.py").unlink()
-    return sorted(target.glob("*.py*"))
+    return sorted((*target.glob("*.py*"), *target.glob("*.proto")))
 
 
 class BuildHook(BuildHookInterface):

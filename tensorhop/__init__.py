@@ -1,7 +1,8 @@
 """Models as gRPC services that exchange raw tensors, and chains of them.
 
 The names below are what programs import; they stay. Everything else may move from one release to the next without
-notice. A name is imported when it is first used.
+notice. A name is imported when it is first used. So this package can name parts of the orchestrator, which a chain of
+one's own needs (docs/your-own.md), and import none of them.
 
     from tensorhop import ObjectResult, PipelineClient
 
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
         ViewsEvent,
         ViewsSummary,
     )
-    from tensorhop.errors import InvalidInput, ServiceFault
+    from tensorhop.errors import InvalidInput, ServiceFault, fault_of
+    from tensorhop.orchestrator.chain.request_scope import RequestScope
+    from tensorhop.orchestrator.chain.sent_images import SentImages
+    from tensorhop.orchestrator.chain.servicer import ChainServicer
+    from tensorhop.orchestrator.chain.step_cache import StepCache
+    from tensorhop.orchestrator.chain.steps import Steps
+    from tensorhop.orchestrator.chain.threads import TaskGroup, as_they_come
+    from tensorhop.orchestrator.launch.in_process import one_process
     from tensorhop.rpc.batching import Batcher
     from tensorhop.rpc.security import Security
     from tensorhop.rpc.service import Service
@@ -59,7 +67,7 @@ if TYPE_CHECKING:
     from tensorhop.wire.allocator import keep_large_buffers
     from tensorhop.wire.codec import Packet
     from tensorhop.wire.image_source import read_image
-    from tensorhop.wire.messages import write_image, write_model
+    from tensorhop.wire.messages import read_mask, write_image, write_mask, write_model
     from tensorhop.wire.payloads import Payloads
     from tensorhop.wire.tensor import to_array, to_tensor
 
@@ -72,6 +80,7 @@ __all__ = [
     "Call",
     "Camera",
     "CameraPair",
+    "ChainServicer",
     "Cutout",
     "DescribeOptions",
     "Description",
@@ -93,25 +102,35 @@ __all__ = [
     "PipelineClient",
     "Placement",
     "Region",
+    "RequestScope",
     "Security",
+    "SentImages",
     "Service",
     "ServiceFault",
     "Size",
+    "StepCache",
     "StepClient",
     "StepSummary",
+    "Steps",
     "Summary",
+    "TaskGroup",
     "ViewDescription",
     "ViewFault",
     "ViewResult",
     "ViewsClient",
     "ViewsEvent",
     "ViewsSummary",
+    "as_they_come",
     "compose",
+    "fault_of",
     "keep_large_buffers",
+    "one_process",
     "read_image",
+    "read_mask",
     "to_array",
     "to_tensor",
     "write_image",
+    "write_mask",
     "write_model",
 ]
 
@@ -127,7 +146,14 @@ _HOMES = {
         *("IntervalDecision", "PairResult", "PairScore", "ViewDescription", "ViewFault", "ViewResult", "ViewsEvent"),
         "ViewsSummary",
     ),
-    "errors": ("InvalidInput", "ServiceFault"),
+    "errors": ("InvalidInput", "ServiceFault", "fault_of"),
+    "orchestrator.chain.request_scope": ("RequestScope",),
+    "orchestrator.chain.sent_images": ("SentImages",),
+    "orchestrator.chain.servicer": ("ChainServicer",),
+    "orchestrator.chain.step_cache": ("StepCache",),
+    "orchestrator.chain.steps": ("Steps",),
+    "orchestrator.chain.threads": ("TaskGroup", "as_they_come"),
+    "orchestrator.launch.in_process": ("one_process",),
     "rpc.batching": ("Batcher",),
     "rpc.security": ("Security",),
     "rpc.service": ("Service",),
@@ -145,7 +171,7 @@ _HOMES = {
     "wire.allocator": ("keep_large_buffers",),
     "wire.codec": ("Packet",),
     "wire.image_source": ("read_image",),
-    "wire.messages": ("write_image", "write_model"),
+    "wire.messages": ("read_mask", "write_image", "write_mask", "write_model"),
     "wire.payloads": ("Payloads",),
     "wire.tensor": ("to_array", "to_tensor"),
 }

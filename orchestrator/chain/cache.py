@@ -23,10 +23,11 @@ REDIS_PAUSE = 5.0  # seconds without it, or without its writes, after it failed
 MiB = 1024 * 1024
 MARK = b"hop1"  # in front of every entry in Redis; another version's entries are nobody's
 
+Part = str | bytes | int | float | np.ndarray | None  # of what an answer depends on
 Promise = Future[bytes | None]  # of an entry; None if it is not made after all
 
 
-def digest_of(*parts: str | bytes | int | float | np.ndarray | None) -> bytes:
+def digest_of(*parts: Part) -> bytes:
     """BLAKE3 of values; each is written with its kind and length, so that no two lists of values look the same."""
     hasher = blake3()
     content: bytes | memoryview
@@ -50,7 +51,7 @@ def digest_of(*parts: str | bytes | int | float | np.ndarray | None) -> bytes:
     return hasher.digest()
 
 
-def key_of(step: str, model: model_pb2.Model, photo: bytes, *parameters: str | bytes | int | float | None) -> bytes:
+def key_of(step: str, model: model_pb2.Model, photo: bytes, *parameters: Part) -> bytes:
     """The key of an answer: the step, who gives it, and what is asked."""
     return digest_of(step, model.name, model.revision, model.digest, photo, *parameters)
 

@@ -22,7 +22,8 @@ class RequestScope:
     def __init__(self, request_id: str, pool: Pool, seconds: float | None = None) -> None:
         self.request_id = request_id
         self.caller = current_caller()  # for whom all calls are made, whatever their thread
-        self.pool, self.slots = pool, Loan(pool)
+        self.slots = Loan(pool)  # that are given back when the request ends
+        self._pool = pool
         self.span = tracing.current()  # that all calls behind the request are part of
         self.started = time.monotonic()
         self._ended = threading.Event()
@@ -30,6 +31,10 @@ class RequestScope:
         self._calls: set[grpc.Call] = set()
         self._summaries: dict[str, pipeline_pb2.StepSummary] = {}  # by the service's name
         self._lock = threading.Lock()
+
+    def loan(self) -> Loan:
+        """Slots for a part of the request; they are given back when the `with` block ends."""
+        return Loan(self._pool)
 
     def timeout(self) -> float:
         """Seconds that a call may take now."""

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError, Message
 
 from tensorhop.errors import InvalidInput
 from tensorhop.observe import metrics
-from tensorhop.orchestrator.chain.cache import Cache, Claim, digest_of, key_of
+from tensorhop.orchestrator.chain.cache import Cache, Claim, Part, digest_of, key_of
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Step
 from tensorhop.v1 import fault_pb2, image_pb2
@@ -36,7 +36,7 @@ class StepCache:
     def _digest(self) -> bytes:
         return digest_of(self._photo)
 
-    def message(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], M]) -> M:
+    def message(self, step: Step, parameters: Sequence[Part], kind: type[M], ask: Callable[[], M]) -> M:
         """A step's one answer for the photo, a message without payloads. Takes what `answer` does.
 
         Args:
@@ -44,14 +44,14 @@ class StepCache:
         """
         return self.answer(step, parameters, ask, lambda answer: answer.SerializeToString(), kind.FromString)
 
-    def packet(self, step: Step, parameters: Sequence[bytes], kind: type[M], ask: Callable[[], Packet[M]]) -> Packet[M]:
+    def packet(self, step: Step, parameters: Sequence[Part], kind: type[M], ask: Callable[[], Packet[M]]) -> Packet[M]:
         """A step's one answer for the photo, with what lies beside it. Takes what `message` does."""
         return self.answer(step, parameters, ask, encode, lambda data: decode(kind, data))
 
     def answer(
         self,
         step: Step,
-        parameters: Sequence[bytes],
+        parameters: Sequence[Part],
         ask: Callable[[], T],
         write: Callable[[T], bytes],
         read: Callable[[bytes], T],
@@ -89,7 +89,7 @@ class StepCache:
     def masks(
         self,
         step: Step,
-        parameters: Mapping[int, Sequence[bytes]],
+        parameters: Mapping[int, Sequence[Part]],
         size: Size,
         ask: Ask,
     ) -> Outcomes:
@@ -163,7 +163,7 @@ class StepCache:
         self._note(step)
         yield index, mask
 
-    def _key(self, step: Step, parameters: Sequence[bytes]) -> bytes | None:
+    def _key(self, step: Step, parameters: Sequence[Part]) -> bytes | None:
         model = step.model() if self._cache is not None else None
         return key_of(step.name, model, self._digest, *parameters) if model is not None else None
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,6 @@ from tensorhop.v1 import views_pb2 as pb
 from tensorhop.values.describe_options import DescribeOptions
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
-from tensorhop.wire.shared_memory import Loan
 
 Put = Callable[[Packet[Any]], None]  # hands an event over
 
@@ -142,7 +140,7 @@ def describe(request: ViewsRequest, interval: int, pair: Pair, steps: Steps, sco
         put(events.description(interval, text, 1))
     elif request.describes:
         try:
-            with closing(Loan(scope.pool)) as slots:
+            with scope.loan() as slots:
                 image, cache = SentImages([pair.right], slots), request.cache_of(pair.right)
                 answer = describing.describe(image, WHOLE, cache, steps["describe"], scope)
         except Exception as error:

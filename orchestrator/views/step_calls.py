@@ -1,7 +1,6 @@
 """The chain's services as functions: a call each, from plain values to plain values, through the step cache."""
 
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +55,7 @@ def preprocess(
     """The pair, or fault, of each panorama, by its index."""
     step, missing = steps["preprocess"], set(range(request.count))
     given = request.cameras.get(interval)
-    with closing(Loan(scope.pool)) as slots:
+    with scope.loan() as slots:
 
         def build(shared: bool) -> Packet[Any]:
             panoramas, payloads = request.panoramas.message(shared)
@@ -88,7 +87,7 @@ def score(request: ViewsRequest, pair: np.ndarray, steps: Steps, scope: RequestS
     step = steps["quality"]
 
     def ask() -> quality_pb2.ScoreResponse:
-        with closing(Loan(scope.pool)) as slots:
+        with scope.loan() as slots:
             sent = SentImages([pair], slots)
 
             def build(shared: bool) -> Packet[Any]:
@@ -106,7 +105,7 @@ def interpolate(
 ) -> Iterator[tuple[tuple[int, int], View | fault_pb2.Fault]]:
     """The views, or faults, between each panorama's pair, by the panorama's index and the view's weight."""
     step, missing = steps["interpolate"], set(views_of(request))
-    with closing(Loan(scope.pool)) as slots:
+    with scope.loan() as slots:
 
         def build(shared: bool) -> Packet[Any]:
             panoramas, payloads = request.panoramas.message(shared)
@@ -139,7 +138,7 @@ def upscale(request: ViewsRequest, view: np.ndarray, prompt: str, steps: Steps, 
     options = upscale_pb2.UpscaleRequest(scale=request.scale, prompt=prompt, seed=request.noise)
 
     def ask() -> np.ndarray:
-        with closing(Loan(scope.pool)) as slots:
+        with scope.loan() as slots:
             sent = SentImages([view], slots)
 
             def build(shared: bool) -> Packet[Any]:

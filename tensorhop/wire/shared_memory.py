@@ -160,12 +160,18 @@ class Pool:
 
 
 class Loan:
-    """The slots that one request has borrowed from a pool, until it ends."""
+    """The slots that one request, or a part of it, has borrowed from a pool, until it ends."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._slots: list[Slot] = []
         self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self.close()
 
     def borrow(self, size: int) -> Slot | None:
         """A slot of at least `size` bytes; None if the pool has none."""

@@ -25,6 +25,8 @@ CORE = (
 ORCHESTRATOR = (
     *("chain", "cutouts", "views", "run", "launch", "bench", "commands", "version", "cli", "__main__", "launch.child"),
 )
+# What `tensorhop` has public names of beside CORE, for chains of other packages: it imports them when they are used.
+NAMED_BY_THE_PACKAGE = ("tensorhop.orchestrator.chain", "tensorhop.orchestrator.launch")
 SHARED_BY_SERVICES = ("runtime", "embedded")  # likewise; the services themselves do not know each other
 DOZEN = 12
 
@@ -77,7 +79,7 @@ def allowed(name: str) -> tuple[str, ...]:
     shared = ("tensorhop", *(f"tensorhop.{one}" for one in CORE))
     inner = name.split(".")[1:]
     if not inner:
-        return shared
+        return (*shared, *NAMED_BY_THE_PACKAGE)
     if inner[0] == "web":
         return (*shared, "tensorhop.web")
     if inner[0] == "orchestrator":

@@ -1,0 +1,1 @@
+"""The colours of what photos show: a service, palette, and a chain, swatches."""
