@@ -13,6 +13,7 @@ from doc_reader import Reader, clone
 import tensorhop
 
 COMMANDS = "buf|curl|docker|grpcurl|make|node|npm|pip|python|python3|tensorhop"
+IMPORT = r"^from (tensorhop[\w.]*) import (\([^)]*\)|.+)$"
 HOST = re.compile(r"\b[a-z][\w-]*(?:\.[\w-]+)*\.(?:app|com|dev|example|internal|io|lan|local|net|org)\b")
 
 
@@ -78,10 +79,10 @@ def test_programs_import_public_names_alone(page: Path) -> None:
     """Files of this repository, such as those of a service that is added, import each other by their full names."""
     for block in blocks(page):
         if block.language == "python" and not block.path.startswith(("services/", "tensorhop/")):
-            for module, names in re.findall(r"^from (tensorhop[\w.]*) import (.+)$", block.text, re.MULTILINE):
+            for module, names in re.findall(IMPORT, block.text, re.MULTILINE):
                 assert module == "tensorhop" or module.startswith("tensorhop.v1"), f"{block}: from {module}"
                 if module == "tensorhop":
-                    assert {name.strip() for name in names.split(",")} <= set(tensorhop.__all__), block
+                    assert set(re.findall(r"\w+", names)) <= set(tensorhop.__all__), block
 
 
 def test_every_need_is_used() -> None:

@@ -31,8 +31,8 @@ from tensorhop import (
 )
 from tensorhop.v1 import image_pb2, segment_pb2
 
-MOST_PHOTOS = 100
-AT_ONCE = 4  # photos of a request
+MOST = 100  # photos of a request
+AT_ONCE = 4  # of them
 
 Put = Callable[[Packet[Any]], None]  # hands an event over
 
@@ -52,8 +52,8 @@ def process(packet: Packet[pb.ProcessRequest], steps: Steps, scope: RequestScope
     """
     request = packet.message
     read_colours(request)
-    if not 1 <= len(request.photos) <= MOST_PHOTOS:
-        raise InvalidInput("photos", f"has {len(request.photos)} entries; give 1 to {MOST_PHOTOS}")
+    if not 1 <= len(request.photos) <= MOST:
+        raise InvalidInput("photos", f"has {len(request.photos)} entries; give 1 to {MOST}")
     summary = pb.SwatchesSummary()
 
     def work(put: Put) -> None:
