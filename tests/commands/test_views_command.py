@@ -56,7 +56,20 @@ def test_it_writes_pictures_a_sheet_and_a_report_per_interval(endpoint: str) -> 
     assert {row["file"] for row in rows} == {*pictures}
     assert rows[0]["camera"]["xi"] == 0.5
     assert {row["event"] for row in kept["events"]} == {"pair", "score", "decision", "description", "view"}
+    assert "interval 2  not kept: score 0.10, and --min-score is 0.7" in done.output
     assert "1 of 2 intervals kept, 4 views, 4 enlarged" in done.output
+    assert "No interval is kept" not in done.output
+
+
+def test_where_nothing_is_kept_it_says_why_and_what_to_do(endpoint: str, script: Script) -> None:
+    script.scores = {1: 0.3, 2: 0.1}
+    done = views(endpoint, "pano.png", *SMALL)
+    assert done.exit_code == 3
+    assert done.output.endswith(
+        "No interval is kept: the best score is 0.30, and --min-score is 0.7. "
+        "Give a lower --min-score, or --min-score 0 to keep all.\n"
+    )
+    assert views(endpoint, "pano.png", *SMALL, "--min-score", "0").exit_code == 0
 
 
 def test_it_prints_events_as_json(endpoint: str) -> None:

@@ -27,10 +27,12 @@ class ViewsReporter:
     Args:
         as_json: print the events on standard output.
         intervals: how many there are.
+        min_score: below which an interval is not kept.
     """
 
-    def __init__(self, as_json: bool, intervals: int) -> None:
-        self.as_json, self.intervals = as_json, intervals
+    def __init__(self, as_json: bool, intervals: int, min_score: float) -> None:
+        self.as_json, self.intervals, self.min_score = as_json, intervals, min_score
+        self.scores: list[float] = []  # of the intervals that are not kept
         self.console = Console(stderr=True, highlight=False)
         self.progress = make_progress(self.console, as_json)
         self.bar = self.progress.add_task("working", total=intervals)
@@ -60,10 +62,20 @@ class ViewsReporter:
                 + (f"; models: {', '.join(models)}" if models else ""),
                 event.seconds,
             )
+            if not event.kept and self.scores:
+                self.console.print(
+                    f"No interval is kept: the best score is {max(self.scores):.2f}, and --min-score is "
+                    f"{self.min_score:g}. Give a lower --min-score, or --min-score 0 to keep all.",
+                    soft_wrap=True,
+                )
         else:
             style = "red" if isinstance(event, ViewFault) else ""
-            self.line(f"interval {event.interval}", told(event) + (f" -> {file}" if file else ""), seconds, style)
-        self.decided += isinstance(event, IntervalDecision)
+            text = told(event, self.min_score) + (f" -> {file}" if file else "")
+            self.line(f"interval {event.interval}", text, seconds, style)
+        if isinstance(event, IntervalDecision):
+            self.decided += 1
+            if not event.kept and event.score is not None:
+                self.scores.append(event.score)
         self.views += isinstance(event, ViewResult)
         said = f"{self.decided}/{self.intervals} intervals, {self.views} views"
         self.progress.update(self.bar, completed=self.decided, description=said)
@@ -79,7 +91,7 @@ class ViewsReporter:
         print_line(self.console, head, text, seconds, style)
 
 
-def told(event: Any) -> str:
+def told(event: Any, min_score: float) -> str:
     """An event of an interval in a few words."""
     match event:
         case PairResult():
@@ -88,9 +100,13 @@ def told(event: Any) -> str:
             score = "no score" if event.score is None else f"score {event.score:.2f}"
             return f"pair {event.panorama + 1}: {score}"
         case IntervalDecision():
-            return "kept" if event.kept else "not kept"
+            if event.kept:
+                return "kept"
+            if event.score is None:
+                return "not kept: a pair or its score is missing"
+            return f"not kept: score {event.score:.2f}, and --min-score is {min_score:g}"
         case ViewDescription():
-            return f"{event.text} {event.score:.2f}"
+            return f"shows {event.text} ({event.score:.2f})"
         case ViewResult():
             larger = f" x{event.scale}" if event.scale > 1 else ""
             return f"view {event.panorama + 1}-{event.weight_idx}{larger}"

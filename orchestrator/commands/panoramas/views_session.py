@@ -83,7 +83,7 @@ def run_views(options: ViewsOptions, loading: Loading) -> int:
 
     def work(stack: ExitStack) -> int:
         client = stack.enter_context(connection(VIEWS, ViewsClient, options.endpoint, {}, loading, security))
-        reporter = stack.enter_context(ViewsReporter(options.as_json, len(files)))
+        reporter = stack.enter_context(ViewsReporter(options.as_json, len(files), options.request["min_score"]))
         try:
             events = client.process(*data, intervals=options.intervals, encoding=options.encoding, **options.request)
             return write_events(events, files, reporter)
