@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tensorhop.client.events import Event
     from tensorhop.client.pipeline import PipelineClient
     from tensorhop.client.steps import StepClient
+    from tensorhop.client.views.async_client import AsyncViewsClient
     from tensorhop.client.views.client import ViewsClient
     from tensorhop.client.views.events import (
         IntervalDecision,
@@ -75,6 +76,7 @@ __all__ = [
     "FINISH_PRESETS",
     "AsyncCall",
     "AsyncPipelineClient",
+    "AsyncViewsClient",
     "Batcher",
     "Box",
     "Call",
@@ -141,6 +143,7 @@ _HOMES = {
     "client.events": ("Event",),
     "client.pipeline": ("PipelineClient",),
     "client.steps": ("StepClient",),
+    "client.views.async_client": ("AsyncViewsClient",),
     "client.views.client": ("ViewsClient",),
     "client.views.events": (
         *("IntervalDecision", "PairResult", "PairScore", "ViewDescription", "ViewFault", "ViewResult", "ViewsEvent"),

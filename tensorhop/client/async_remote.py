@@ -5,7 +5,8 @@ import time
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -25,15 +26,16 @@ class AsyncRemote:
     """What `Remote` is to threads, for the event loop in which it is made.
 
     Args:
-        path: of the method, such as "/tensorhop.v1.PipelineService/Process".
-        answer: the type of its answers.
+        method: one that streams its answers.
 
     Raises:
         InvalidInput: a file of `security` cannot be used.
     """
 
-    def __init__(self, address: str, path: str, answer: type[Message], security: Security, settings: Settings) -> None:
-        self.address, self._path, self._read = address, path, reader(answer)
+    def __init__(self, address: str, method: MethodDescriptor, security: Security, settings: Settings) -> None:
+        self.address = address
+        self._path = f"/{method.containing_service.full_name}/{method.name}"
+        self._read = reader(GetMessageClass(method.output_type))
         self._security, self._settings = security, settings
         self._old: list[aio.Channel] = []  # calls may still be under way on them
         self._stamp = security.stamp()

@@ -8,9 +8,9 @@ import pytest
 import tensorhop
 
 PUBLIC = [
-    "FINISH_PRESETS", "AsyncCall", "AsyncPipelineClient", "Batcher", "Box", "Call", "Camera", "CameraPair",
-    "ChainServicer", "Cutout", "DescribeOptions", "Description", "Detection", "Detections", "Event", "Finish",
-    "IntervalDecision", "InvalidInput", "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet",
+    "FINISH_PRESETS", "AsyncCall", "AsyncPipelineClient", "AsyncViewsClient", "Batcher", "Box", "Call", "Camera",
+    "CameraPair", "ChainServicer", "Cutout", "DescribeOptions", "Description", "Detection", "Detections", "Event",
+    "Finish", "IntervalDecision", "InvalidInput", "Layer", "Mask", "ObjectFault", "ObjectResult", "Output", "Packet",
     "PairResult", "PairScore", "Payloads", "PipelineClient", "Placement", "Region", "RequestScope", "Security",
     "SentImages", "Service", "ServiceFault", "Size", "StepCache", "StepClient", "StepSummary", "Steps", "Summary",
     "TaskGroup", "ViewDescription", "ViewFault", "ViewResult", "ViewsClient", "ViewsEvent", "ViewsSummary",
