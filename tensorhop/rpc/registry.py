@@ -1,5 +1,7 @@
 """The service registry: the services of this package and of installed packages, found without importing their code."""
 
+import keyword
+import re
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -12,10 +14,11 @@ GROUP = "tensorhop.services"  # entry point group in which an installed package 
 HOMES = ("tensorhop.services", "tensorhop.orchestrator")  # each folder in these with a service.py is a service or chain
 FIRST = "pipeline"  # the chain that `tensorhop up` starts if it is told of none
 HTTP, HTTP_PORT = "http", 8080  # the front that does not speak gRPC, and so is not a Service
+NAME = re.compile("[a-z][a-z0-9_]*")  # a name is an option's, and an argument's of a function
 
 
 class RegistryError(Exception):
-    """Two services have the same name or port, or an installed package's service cannot be read."""
+    """Two services have the same name or port, or an installed package's service has a bad name or cannot be read."""
 
 
 @cache
@@ -23,12 +26,18 @@ def services() -> dict[str, Service]:
     """All services and chains by name, in the order of their ports.
 
     Raises:
-        RegistryError: two have the same name or port, or an entry point does not name a Service of its own name.
+        RegistryError: two have the same name or port, a name is not lower-case letters, digits and "_", or an entry
+            point does not name a Service of its own name.
     """
     found: dict[str, tuple[Service, str]] = {}
     ports: dict[int, str] = {HTTP_PORT: f"{HTTP} of tensorhop"}
     for service, origin in [*_built_in(), *_installed()]:
         label = f"{service.name} of {origin}"
+        if not NAME.fullmatch(service.name) or keyword.iskeyword(service.name):
+            raise RegistryError(
+                f"a service of {origin} is named {service.name!r}; a name has lower-case letters, digits and _, begins "
+                "with a letter, and is no keyword of Python"
+            )
         if service.name == HTTP or service.name in found:
             other = found[service.name][1] if service.name in found else "tensorhop"
             raise RegistryError(f"two services are named {service.name}: one of {other}, one of {origin}")

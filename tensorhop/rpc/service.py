@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Service:
     """A gRPC service: one that runs a model or a step, or a chain that calls others."""
 
-    name: str  # as on the command line: "detect"
+    name: str  # as on the command line: "detect"; lower-case letters, digits and "_"
     # The generated module and the service in it: "tensorhop.v1.detect_pb2:DetectService"; or the descriptor itself.
     contract: str | ServiceDescriptor
     # The class that answers its methods: "tensorhop.services.detect.servicer:DetectServicer"; or the class itself. It

@@ -250,6 +250,8 @@ def ask(added: Added, channel: grpc.Channel) -> None:
         ('name="http", port=50998', "two services are named http: one of tensorhop, one of the package acme_b"),
         ('name="other", port=50052', "have port 50052: detect of tensorhop, and other of the package acme_b"),
         ('name="other", port=8080', "have port 8080: http of tensorhop, and other of the package acme_b"),
+        ('name="acme-toy", port=50998', "a service of the package acme_b is named 'acme-toy'; a name has lower-case"),
+        ('name="class", port=50998', "a service of the package acme_b is named 'class'; a name has lower-case"),
         ('name="else", port=50998', "is not a Service named 'other'"),
     ],
 )
