@@ -1,6 +1,7 @@
 """PaletteService: message in, call the model, message out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import numpy as np
@@ -33,8 +34,8 @@ class PaletteServicer:
         return self.model.predict(batch)
 
 
-def read_colours(request: pb.MeasureRequest) -> int:
-    """How many colours are wanted; the chain has the same field. Raises InvalidInput."""
+def read_colours(request: Any) -> int:
+    """How many colours a message asks for; the chain's has the same field. Raises InvalidInput."""
     colours = request.colours if request.HasField("colours") else COLOURS
     if not 1 <= colours <= MOST_COLOURS:
         raise InvalidInput("colours", f"is {colours}; it must be from 1 to {MOST_COLOURS}")
