@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tensorhop.settings import Settings
-from tensorhop.web.parameters import PARAMETERS
+from tensorhop.web.cutouts.parameters import PARAMETERS
 from tensorhop.web.problem import STATUSES
 
 HTTP = (Path(__file__).parents[2] / "docs" / "http.md").read_text()

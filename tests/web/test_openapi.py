@@ -10,8 +10,8 @@ from http_caller import CAT, QUICK, Answer, call, oval, post
 from jsonschema import Draft202012Validator
 
 from tensorhop.settings import Settings
+from tensorhop.web.cutouts.parameters import FILES, PARAMETERS
 from tensorhop.web.openapi import describe
-from tensorhop.web.parameters import FILES, PARAMETERS
 
 STEPS = ["describe", "detect", "segment", "postprocess"]
 MOST = Settings().max_upload_bytes

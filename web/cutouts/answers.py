@@ -13,20 +13,22 @@ from starlette.responses import Response, StreamingResponse
 
 from tensorhop.client.event_json import event_json
 from tensorhop.client.events import Event
-from tensorhop.errors import ServiceFault
+from tensorhop.errors import ServiceFault, step_of
+from tensorhop.files import suffix_of
+from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.values.dtypes import dtype_name
 from tensorhop.values.images.png import encode_png
 from tensorhop.values.results import Description, Detections, Mask, ObjectFault, ObjectResult, Summary
 from tensorhop.web.accept import EVENTS, PICTURES, TENSOR, ZIP
+from tensorhop.web.cutouts.parameters import NAMES
 from tensorhop.web.problem import Refused, members_of
-from tensorhop.web.stream import Stream, fault_of
-from tensorhop.web.upload import DTYPE, SHAPE
+from tensorhop.web.requests.upload import DTYPE, SHAPE
+from tensorhop.web.stream import Stream
 
 REGION, CANVAS = "Tensor-Region", "Tensor-Canvas"
-SUFFIXES = {"png": "png", "webp": "webp", "jpeg": "jpg"}
 
 
-async def make(media: str, stream: Stream, request_id: str, encoding: str) -> Response:
+async def make(media: str, stream: Stream[Event], request_id: str, encoding: str) -> Response:
     """The answer of a media type, as soon as it can be begun; only events go on after that.
 
     Raises:
@@ -45,7 +47,7 @@ async def make(media: str, stream: Stream, request_id: str, encoding: str) -> Re
     return await asyncio.to_thread(archive if media == ZIP else as_json, happened, request_id, encoding)
 
 
-async def best(stream: Stream) -> ObjectResult:
+async def best(stream: Stream[Event]) -> ObjectResult:
     """The finished object of the best rank, as soon as it is known that no better one will come."""
     results: dict[int, ObjectResult] = {}
     faults: dict[int, ObjectFault] = {}
@@ -59,8 +61,21 @@ async def best(stream: Stream) -> ObjectResult:
     if results:
         return results[min(results)]
     if faults:
-        raise ServiceFault(fault_of(faults[min(faults)]))
+        raise service_fault(faults[min(faults)])
     raise Refused(404, "NOT_FOUND", "nothing was found in the photo; application/json tells more")
+
+
+def service_fault(event: ObjectFault) -> ServiceFault:
+    """An object's fault as that of the whole request."""
+    fault = pb.Fault(
+        step=step_of(event.step),
+        service=event.step,
+        code=f"CODE_{event.code}",
+        field=event.field,
+        message=event.message,
+        retryable=event.retryable,
+    )
+    return ServiceFault(fault)
 
 
 def tensor(result: ObjectResult) -> Response:
@@ -137,7 +152,7 @@ def archive(happened: list[Event], request_id: str, encoding: str) -> Response:
     told, file = report(happened, request_id), io.BytesIO()
     with zipfile.ZipFile(file, "w") as entries:  # stored: pictures are compressed already
         for row, result in zip(told["objects"], results_of(happened), strict=True):
-            row["file"] = f"{row['index']}.{SUFFIXES[encoding]}"
+            row["file"] = f"{row['index']}{suffix_of(encoding)}"
             assert result.file is not None
             entries.writestr(row["file"], result.file)
             if result.mask is not None:
@@ -148,14 +163,14 @@ def archive(happened: list[Event], request_id: str, encoding: str) -> Response:
     return Response(file.getvalue(), headers=headers, media_type=ZIP)
 
 
-async def events(first: Event, stream: Stream, request_id: str, encoding: str) -> AsyncIterator[bytes]:
+async def events(first: Event, stream: Stream[Event], request_id: str, encoding: str) -> AsyncIterator[bytes]:
     """Server-sent events. A request that fails on the way ends with the event "problem"."""
     try:
         yield await asyncio.to_thread(event_text, first, request_id, encoding)
         async for event in stream.ahead():
             yield await asyncio.to_thread(event_text, event, request_id, encoding)
     except ServiceFault as error:
-        yield line("problem", members_of(error.fault, request_id))
+        yield line("problem", members_of(error.fault, request_id, names=NAMES))
 
 
 def event_text(event: Event, request_id: str, encoding: str) -> bytes:
