@@ -28,6 +28,7 @@ from tensorhop.web.openapi import describe
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.requests.admission import Admission
 from tensorhop.web.requests.upload import DTYPE, SHAPE, most_bytes
+from tensorhop.web.services.routes import service_routes
 
 PIPELINE = "pipeline"  # the name of the chain of cut-outs
 READY_SECONDS = 2.0  # in which the pipeline must say that it is ready
@@ -41,6 +42,8 @@ FRONT = """Tensorhop: photo in, finished object cut-outs out.
 
 GET  /              a page for the browser
 POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
+POST /upscale, /quality, /preprocess, /interpolate, /views
+                    pictures or panoramas by path too, for one service or the chain of views
 GET  /openapi.json  all parameters and answers
 GET  /healthz       this server lives
 GET  /readyz        the pipeline behind it serves, and finds all its steps
@@ -81,6 +84,7 @@ class Application:
             routes=[
                 *page.routes(FRONT),
                 Route("/process", Process(admission, self._client), methods=["POST"]),
+                *service_routes(admission, self._remotes),
                 Route("/openapi.json", self.openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),

@@ -7,6 +7,7 @@ from tensorhop.web.accept import JSON
 from tensorhop.web.cutouts import openapi as cutouts
 from tensorhop.web.problem import MEDIA_TYPE
 from tensorhop.web.schemas import PICTURE_SCHEMA, PROBLEM, TEXT, Schema, record, ref
+from tensorhop.web.services import openapi as services
 
 
 @cache
@@ -23,6 +24,7 @@ def describe(most: int) -> Schema:
         "info": {"title": "Tensorhop", "version": version("tensorhop"), "summary": "Photo in, finished cut-outs out."},
         "paths": {
             "/process": cutouts.path(most),
+            **services.paths(most),
             "/healthz": {"get": {"summary": "Whether this server lives.", "operationId": "healthz", "responses": live}},
             "/readyz": {
                 "get": {
