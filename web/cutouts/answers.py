@@ -143,6 +143,7 @@ def archive(happened: list[Event], request_id: str, encoding: str) -> Response:
     told, files = report(happened, request_id), {}
     for row, result in zip(told["objects"], results_of(happened), strict=True):
         row["file"] = f"{row['index']}{suffix_of(encoding)}"
+        assert result.file is not None
         files[row["file"]] = result.file
         if result.mask is not None:
             row["mask"] = {"file": f"{row['index']}-mask.png", "region": list(result.mask.region)}

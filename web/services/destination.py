@@ -121,7 +121,7 @@ class Destination:
         if isinstance(picture, bytes):
             data = base64.b64encode(picture).decode()
             return {"picture": {"content_type": PICTURES[self.output.encoding], "data": data}}
-        data = base64.b64encode(np.ascontiguousarray(picture)).decode()
+        data = base64.b64encode(np.ascontiguousarray(picture).data).decode()
         return {"tensor": {"dtype": dtype_name(picture), "shape": list(picture.shape), "data": data}}
 
     def _count(self, size: int) -> None:

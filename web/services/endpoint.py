@@ -1,6 +1,6 @@
 """The endpoint of a route to a single service, or to the chain of views."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -81,7 +81,7 @@ def _identity(source: Any) -> Any:
     return None
 
 
-def agree(accept: str, offers: list[str], given: Given, single: bool) -> tuple[str, Destination]:
+def agree(accept: str, offers: Sequence[str], given: Given, single: bool) -> tuple[str, Destination]:
     """The answer's media type, and where its pictures go.
 
     Args:

@@ -76,13 +76,8 @@ def paths(most: int) -> Schema:
 def path(operation: Operation | None, most: int) -> Schema:
     """The description of a route; of that to the chain of views, if there is no operation."""
     if operation is None:
-        name, summary, noun, options = (
-            "views",
-            "Crop, score, interpolate and upscale views.",
-            "panoramas",
-            VIEWS_OPTIONS,
-        )
-        media = [ZIP]
+        name, noun, options, media = "views", "panoramas", VIEWS_OPTIONS, [ZIP]
+        summary = "Crop, score, interpolate and upscale views."
         result = VIEWS_RESULT
     else:
         name, summary, noun, options = operation.name, operation.summary, operation.noun, operation.options
@@ -124,7 +119,7 @@ def request_body(noun: str, options: dict[str, Schema], most: int) -> Schema:
 
 
 def responses(result: Schema, media: list[str]) -> Schema:
-    headers = dict.fromkeys((REQUEST_ID, *((DTYPE, SHAPE) if TENSOR in media else ())), {"schema": TEXT})
+    headers = {name: {"schema": TEXT} for name in (REQUEST_ID, *((DTYPE, SHAPE) if TENSOR in media else ()))}
     return {
         "200": {
             "description": "As Accept asks. One picture, or pixels, only where there is one. Events are the items of "
