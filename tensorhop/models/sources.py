@@ -17,7 +17,7 @@ EMBEDDED = "embedded"
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
 QUANTIZED = ("nf4", "int8")  # weights of 4 and 8 bits, by bitsandbytes
 DTYPES = ("float32", "bfloat16", "float16", *QUANTIZED)
-QUANTIZES = ("describe", "detect")  # the services that run such weights
+QUANTIZES = ("describe", "detect", "quality")  # the services that run such weights
 
 # The modules that a backend imports beyond those of a plain install.
 NEEDS = {
@@ -92,7 +92,9 @@ def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -
         raise InvalidInput("--dtype", f"is {choice.dtype!r}; it must be auto, {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
     preset = PRESETS.get(choice.model)
     if preset and preset.service != service:
-        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
+        other = f"{choice.model}-{service}"
+        hint = f"; {service}'s is {other}" if other in PRESETS else ""
+        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}{hint}")
     if choice.model == EMBEDDED:
         backend, path = EMBEDDED, None
     elif preset:
