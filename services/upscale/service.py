@@ -10,6 +10,7 @@ SERVICE = Service(
     servicer="tensorhop.services.upscale.servicer:UpscaleServicer",
     models={
         "embedded": "tensorhop.services.upscale.embedded:EmbeddedUpscaler",
+        "transformers": "tensorhop.services.upscale.families:load",
         "osediff": "tensorhop.services.upscale.osediff:OseDiff",
     },
 )

@@ -1,6 +1,7 @@
 """A picture made tile by tile, whose overlaps are blended, so that memory does not grow with what makes a tile."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def _weights(places: list[slice], length: int) -> np.ndarray:
     weights = np.zeros((len(places), length), np.float32)
     for weight, place in zip(weights, places, strict=True):
         weight[place] = 1
-    for index, (left, right) in enumerate(zip(places, places[1:], strict=False)):
+    for index, (left, right) in enumerate(pairwise(places)):
         shared = slice(right.start, left.stop)
         rising = (at[shared] - shared.start + 0.5) / (shared.stop - shared.start)
         weights[index, shared] *= 1 - rising

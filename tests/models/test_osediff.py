@@ -1,4 +1,4 @@
-"""OSEDiff on a small checkpoint of the true layout, against its equation with adapters that are run beside the layers."""
+"""OSEDiff on a small checkpoint of the true layout, against its equation, with adapters run beside the layers."""
 
 from collections.abc import Callable
 from pathlib import Path

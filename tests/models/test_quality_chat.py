@@ -1,4 +1,4 @@
-"""Quality by chat models: the network reads and writes what it does by hand, and a reply without a score is no error."""
+"""Quality by chat models: the network writes what it does by hand, and a reply without a score is no error."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

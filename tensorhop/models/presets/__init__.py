@@ -6,7 +6,8 @@ from tensorhop.models.presets.postprocess import POSTPROCESS
 from tensorhop.models.presets.preset import BIREFNET, U2NET, ModelPreset, OnnxFormat
 from tensorhop.models.presets.quality import QUALITY
 from tensorhop.models.presets.segment import SEGMENT
+from tensorhop.models.presets.upscale import UPSCALE
 
 __all__ = ["BIREFNET", "PRESETS", "U2NET", "ModelPreset", "OnnxFormat"]
 
-PRESETS: dict[str, ModelPreset] = {**DESCRIBE, **DETECT, **SEGMENT, **POSTPROCESS, **QUALITY}
+PRESETS: dict[str, ModelPreset] = {**DESCRIBE, **DETECT, **SEGMENT, **POSTPROCESS, **UPSCALE, **QUALITY}
