@@ -93,7 +93,7 @@ def test_the_operator_s_prompt_is_what_the_network_reads(chatters: dict, tmp_pat
     path = chatters["qwen2.5-vl"]
     file = tmp_path / "prompt.txt"
     file.write_text("say a red cup or a dog")
-    models = []
+    models: list[Any] = []
     for settings in ({}, {"quality_prompt": str(file)}, {"quality_prompt": str(file), "quality_scale": 9}):
         use_settings(Settings(**settings))
         models.append(SERVICE.load_model(ModelChoice(str(path), "cpu")))

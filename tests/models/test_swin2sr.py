@@ -1,6 +1,7 @@
 """Swin2SR on a small checkpoint: what the service answers is what transformers answers."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def by_hand(folder: Path, image: np.ndarray) -> np.ndarray:
 
 def test_it_says_what_transformers_says(folder: tuple[Path, int], photos: list) -> None:
     path, scale = folder
-    model = SERVICE.load_model(ModelChoice(str(path), "cpu"))
+    model: Any = SERVICE.load_model(ModelChoice(str(path), "cpu"))
     image = np.ascontiguousarray(photos[0][:24, :32])
     (found,) = model.predict([image], UpscaleOptions(scale=scale))
     expected = by_hand(path, image)
