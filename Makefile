@@ -176,7 +176,7 @@ train-upscaler: .venv-train/installed  ## train the embedded upscaler anew; take
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt
 	mkdir -p build
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-		--extra dev --extra http --extra models --extra otel --output-file build/constraints.txt \
+		--extra dev --extra http --extra models --extra osediff --extra otel --output-file build/constraints.txt \
 		pyproject.toml services/detect/requirements-groundingdino.txt
 	{ echo "# Made by make lock: the exact versions of development, CI and the images, for all systems and Pythons."; \
 		grep -vE '^(torch|torchvision|triton|cuda|nvidia)\b' build/constraints.txt; } > deploy/constraints.txt
@@ -231,7 +231,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models]' onnx flask
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models,osediff]' onnx flask
 	@touch $@
 
 # Node's packages, where a package.json asks for them; the lock files name no registry.

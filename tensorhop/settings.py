@@ -102,6 +102,10 @@ class Settings(BaseSettings):
     # colours, "0,1" or "-1,1", or empty for what the file says, or else 0,1.
     shadow_model: str = ""
     shadow_model_range: str = ""
+    # Of a chat model that scores pictures: the file with what it is told, or empty for our own words; and the number
+    # that it gives a perfect picture.
+    quality_prompt: str = ""
+    quality_scale: float = Field(1, gt=0, allow_inf_nan=False)
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.
     max_queue: int = Field(512, ge=1, le=INT32)
     # Milliseconds that a batch which is not full waits for more; 0 starts at once.

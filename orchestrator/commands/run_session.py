@@ -78,8 +78,6 @@ def run_photos(
     keep_large_buffers()
     security = Security.of()
     start_tracing("tensorhop-run")
-    if options.endpoint and choices:
-        raise WrongUse("--model and --device are for services that start here; those of --endpoint run theirs already")
     only_images = {"--box": boxes, "--mask": options.masks, "--recursive": options.recursive}
     check_manifest(options.images, options.manifest, only_images)
     check_given(options)

@@ -8,5 +8,9 @@ SERVICE = Service(
     summary="Score pictures and pairs of views.",
     contract="tensorhop.v1.quality_pb2:QualityService",
     servicer="tensorhop.services.quality.servicer:QualityServicer",
-    models={"embedded": "tensorhop.services.quality.embedded:EmbeddedScorer"},
+    models={
+        "embedded": "tensorhop.services.quality.embedded:EmbeddedScorer",
+        "transformers": "tensorhop.services.quality.families:load",
+    },
+    settings=("quality_prompt", "quality_scale"),
 )

@@ -8,5 +8,9 @@ SERVICE = Service(
     summary="Make pictures 2 or 4 times as large.",
     contract="tensorhop.v1.upscale_pb2:UpscaleService",
     servicer="tensorhop.services.upscale.servicer:UpscaleServicer",
-    models={"embedded": "tensorhop.services.upscale.embedded:EmbeddedUpscaler"},
+    models={
+        "embedded": "tensorhop.services.upscale.embedded:EmbeddedUpscaler",
+        "transformers": "tensorhop.services.upscale.families:load",
+        "osediff": "tensorhop.services.upscale.osediff:OseDiff",
+    },
 )

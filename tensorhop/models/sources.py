@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tensorhop.errors import InvalidInput
-from tensorhop.extras import groundingdino_command, install_command, models_command
+from tensorhop.extras import groundingdino_command, install_command, models_command, osediff_command
 from tensorhop.models.own_files import own_files
 from tensorhop.models.presets import PRESETS, ModelPreset
 
@@ -17,20 +17,28 @@ EMBEDDED = "embedded"
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
 QUANTIZED = ("nf4", "int8")  # weights of 4 and 8 bits, by bitsandbytes
 DTYPES = ("float32", "bfloat16", "float16", *QUANTIZED)
-QUANTIZES = ("describe", "detect")  # the services that run such weights
+QUANTIZES = ("describe", "detect", "quality")  # the services that run such weights
 
 # The modules that a backend imports beyond those of a plain install.
 NEEDS = {
     "embedded": (),
     "onnx": (),
     "transformers": ("torch", "transformers"),
+    "osediff": ("torch", "transformers", "diffusers"),
     "groundingdino": (
         *("torch", "torchvision", "transformers", "groundingdino"),
         *("addict", "matplotlib", "pycocotools", "timm", "yapf"),
     ),
 }
+INSTALL = {"osediff": osediff_command, "groundingdino": groundingdino_command}  # of the others: models_command
 # The number types that a backend can be told to compute in.
-COMPUTES = {"embedded": ("float32",), "onnx": (), "transformers": DTYPES, "groundingdino": ("float32",)}
+COMPUTES = {
+    "embedded": ("float32",),
+    "onnx": (),
+    "transformers": DTYPES,
+    "osediff": ("float32", "bfloat16", "float16"),
+    "groundingdino": ("float32",),
+}
 ONNX_DEVICES = ("tensorrt", "openvino")  # beside those that PyTorch has, too
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -71,7 +79,7 @@ class ModelSource:
         files = [self.path] if self.path.is_file() else sorted(p for p in self.path.iterdir() if p.suffix in WEIGHTS)
         if not files:
             raise InvalidInput("--model", f"{self.path} holds no weights ({', '.join(WEIGHTS)})")
-        return digest_of_all([_sha256(file) for file in files])
+        return digest_of_files(files)
 
 
 def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -> tuple[str, Path | None]:
@@ -92,7 +100,9 @@ def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -
         raise InvalidInput("--dtype", f"is {choice.dtype!r}; it must be auto, {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
     preset = PRESETS.get(choice.model)
     if preset and preset.service != service:
-        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
+        other = f"{choice.model}-{service}"
+        hint = f"; {service}'s is {other}" if other in PRESETS else ""
+        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}{hint}")
     if choice.model == EMBEDDED:
         backend, path = EMBEDDED, None
     elif preset:
@@ -141,8 +151,7 @@ def find_model(service: str, choice: ModelChoice, backends: Collection[str]) -> 
     if backend == EMBEDDED:
         return ModelSource(choice, backend, Path())
     name = choice.model if preset or path else f"{choice.model} (a hub id: there is no such folder here)"
-    install = groundingdino_command if backend == "groundingdino" else models_command
-    check_installed(name, NEEDS[backend], install)
+    check_installed(name, NEEDS[backend], INSTALL.get(backend, models_command))
     if choice.dtype in QUANTIZED:
         check_installed(f"--dtype {choice.dtype}", ("accelerate", "bitsandbytes"), lambda: install_command("quantize"))
     if path is None:
@@ -226,6 +235,11 @@ def _hub_id(service: str, model: str) -> tuple[str, None]:
 def digest_of_all(digests: Sequence[str]) -> str:
     """One digest for all files: of one file its own; of several the SHA-256 of their hexadecimal digests, joined."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+
+
+def digest_of_files(files: Iterable[Path]) -> str:
+    """The SHA-256 of a file in hexadecimal; of several, `digest_of_all` of theirs."""
+    return digest_of_all([_sha256(file) for file in files])
 
 
 def parse_device(name: str) -> tuple[str, int | None]:

@@ -88,6 +88,14 @@ SHADOW = {
         ),
     ],
 }
+QUALITY = {
+    "quality_prompt": _path("Tell the chat model that scores pictures what is in this file.", "FILE", None),
+    "quality_scale": Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", help="Take this number of that model's for a perfect score.", show_default="1"),
+    ],
+}
+OWN = SHADOW | QUALITY  # of one service each
 FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
     "require_client_cert": True,
@@ -103,12 +111,12 @@ def server_options(command: Callable[..., None], own: Sequence[str] = ()) -> Cal
     Args:
         own: the settings that one service alone reads.
     """
-    return _with(command, SERVER | {name: SHADOW[name] for name in own})
+    return _with(command, SERVER | {name: OWN[name] for name in own})
 
 
 def all_server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a pipeline's server, of all its services and of HTTP to a command."""
-    return _with(command, PIPELINE | ALLOW_WRITE | SHADOW)
+    return _with(command, PIPELINE | ALLOW_WRITE | OWN)
 
 
 def pipeline_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -142,8 +150,7 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
         check(settings, client="require_client_cert" not in options)
         if "allow_path" in options:
             check_folders(settings, options)
-        if "shadow_model" in options:
-            check_shadow(settings)
+        check_own(settings, options)
         use_settings(settings)
         return {}
 
@@ -175,22 +182,32 @@ def check(settings: "Settings", client: bool) -> None:
         raise typer.BadParameter(str(error)) from error
 
 
-def use_shadow(given: dict[str, Any]) -> None:
-    """Add options of SHADOW to the settings of this process. Raises typer.BadParameter as `check_shadow` does."""
+def use_own(given: dict[str, Any]) -> None:
+    """Add options of OWN to the settings of this process. Raises typer.BadParameter as `check_own` does."""
     from tensorhop.settings import current_settings, use_settings
 
     settings = current_settings().model_copy(update={name: _value(name, value) for name, value in given.items()})
-    check_shadow(settings)
+    check_own(settings, given)
     use_settings(settings)
 
 
-def check_shadow(settings: "Settings") -> None:
-    """Raises typer.BadParameter: the shadow model is no file, or there is a range without one."""
-    file = settings.shadow_model
-    if file and not Path(file).is_file():
-        raise typer.BadParameter(f"--shadow-model names {file}, which is no file; name an .onnx file")
-    if settings.shadow_model_range and not file:
-        raise typer.BadParameter("--shadow-model-range is given without --shadow-model")
+def check_own(settings: "Settings", options: Collection[str]) -> None:
+    """Check settings of OWN, if a command has their options.
+
+    Raises typer.BadParameter: the shadow model or the prompt is no file, or what belongs to it is given without it.
+    """
+    if "shadow_model" in options or "shadow_model_range" in options:
+        file = settings.shadow_model
+        if file and not Path(file).is_file():
+            raise typer.BadParameter(f"--shadow-model names {file}, which is no file; name an .onnx file")
+        if settings.shadow_model_range and not file:
+            raise typer.BadParameter("--shadow-model-range is given without --shadow-model")
+    if "quality_prompt" in options or "quality_scale" in options:
+        file = settings.quality_prompt
+        if file and not Path(file).is_file():
+            raise typer.BadParameter(f"--quality-prompt names {file}, which is no file; name a text file")
+        if settings.quality_scale != 1 and not file:
+            raise typer.BadParameter("--quality-scale is given without --quality-prompt, whose scale it is")
 
 
 def check_folders(settings: "Settings", options: Collection[str]) -> None:

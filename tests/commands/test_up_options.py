@@ -56,6 +56,8 @@ GIVEN = {
     "cache": ["none"],
     "shadow_model": [__file__],  # any file: nothing is loaded here
     "shadow_model_range": ["-1,1", "--shadow-model", __file__],
+    "quality_prompt": [__file__],
+    "quality_scale": ["10", "--quality-prompt", __file__],
 }
 
 

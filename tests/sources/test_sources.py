@@ -112,6 +112,7 @@ FOLDERS = [
     ("segment", ("net.onnx", "README.md"), r"name a file in it: .*/net\.onnx"),
     ("segment", ("config.json", "onnx/model.onnx"), r"name a file in it: .*/onnx/model\.onnx"),
     ("describe", ("net.onnx",), r"has no config\.json and no weights \(it has net\.onnx\)"),
+    ("upscale", ("unet/a", "vae/a"), r"has no \.pkl with OSEDiff's adapters; upscale takes .*, or a folder of Stable"),
     ("segment", tuple("abcdef"), r"it has a, b, c, d \.\.\.\)"),
 ]
 
