@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     # Of a chat model that scores pictures: the file with what it is told, or empty for our own words; and the number
     # that it gives a perfect picture.
     quality_prompt: str = ""
-    quality_scale: float = Field(1, gt=0, allow_inf_nan=False)
+    quality_scale: float = Field(1, gt=0, le=1e6, allow_inf_nan=False)
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.
     max_queue: int = Field(512, ge=1, le=INT32)
     # Milliseconds that a batch which is not full waits for more; 0 starts at once.

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import typer
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.models.answers import shared_answers
 from tensorhop.models.sources import ModelChoice

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
-from tensorhop.client.event_json import event_json
-from tensorhop.client.events import Event
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.event_json import event_json
+from tensorhop.client.cutouts.events import Event
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.files import write_file
 from tensorhop.orchestrator.run.file_checks import check_free, check_names, check_single
 from tensorhop.orchestrator.run.inputs import Input

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from http_caller import CAT, PHOTOS, oval, post
 from typer.testing import CliRunner
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.options.arguments import process_arguments
 from tensorhop.options.table import OPTIONS
 from tensorhop.orchestrator.cli import app

@@ -5,8 +5,8 @@ from dataclasses import replace
 from starlette.responses import Response
 
 from tensorhop.client.call import Call
-from tensorhop.client.events import Event
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.events import Event
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.fairness.callers import use_caller
 from tensorhop.values.results import ObjectFault
