@@ -1,5 +1,6 @@
 """The options that become settings of the process, and of its children, by the commands that have them."""
 
+import os
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from tensorhop.serving.options import add_options
 if TYPE_CHECKING:
     from tensorhop.settings import Settings
 
-SECURITY, OBSERVE = "Security", "Observability"
+SECURITY, OBSERVE, RECORD = "Security", "Observability", "Recording"
 
 
 def _path(text: str, metavar: str = "FILE", panel: str | None = SECURITY) -> Any:
@@ -24,7 +25,13 @@ def _flag(text: str, name: str, panel: str | None = SECURITY) -> Any:
     return Annotated[bool | None, typer.Option(name, help=text, rich_help_panel=panel, show_default=False)]
 
 
+def _text(text: str, metavar: str, default: str) -> Any:
+    option = typer.Option(metavar=metavar, help=text, rich_help_panel=RECORD, show_default=default)
+    return Annotated[str | None, option]
+
+
 LogFormat = StrEnum("LogFormat", ["text", "json"])
+RecordPixels = StrEnum("RecordPixels", ["all", "none"])
 
 # By setting, the type of its option.
 SHARING = {
@@ -71,7 +78,19 @@ PIPELINE = SERVER | {
             help="Keep intermediate results here: memory, none, or redis://HOST:PORT/DB for several pipelines.",
             show_default="memory",
         ),
-    ]
+    ],
+    "record": _path(
+        "Record requests in this folder: what `tensorhop show` and `tensorhop replay` read.", "DIR", RECORD
+    ),
+    "record_sample": _text("Record this part of the requests, 0 to 1; those that wish it always.", "PART", "1"),
+    "record_pixels": Annotated[
+        RecordPixels | None,
+        typer.Option(
+            help="Keep tensors and pictures, or only their digests.", rich_help_panel=RECORD, show_default="all"
+        ),
+    ],
+    "record_bytes": _text("Keep at most this many bytes of recordings (512MiB, 2g); the oldest go.", "SIZE", "1g"),
+    "record_age": _text("Keep recordings at most this long (12h, 30d).", "TIME", "7d"),
 }
 SHADOW = {
     "shadow_model": _path("Let this network draw the shadows of the kind learned: an .onnx file.", "FILE", None),
@@ -133,6 +152,8 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
         check(settings, client="require_client_cert" not in options)
         if "shadow_model" in options:
             check_shadow(settings)
+        if "record" in options and settings.record:
+            check_record(Path(settings.record))
         use_settings(settings)
         return {}
 
@@ -195,3 +216,13 @@ def check_server(settings: "Settings") -> None:
             split(settings.metrics)
         except OSError as error:
             raise InvalidInput("--metrics", f"is {settings.metrics!r}; it must be HOST:PORT") from error
+
+
+def check_record(folder: Path) -> None:
+    """Make the folder of recordings. Raises typer.BadParameter: it cannot be made, or not be read and changed."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"--record names {folder}, which cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise typer.BadParameter(f"--record names {folder}, which may not be read and changed")

@@ -23,7 +23,20 @@ CORE = (
 )
 # Of the orchestrator likewise. `launch.child` comes last: it is a process that runs the command line.
 ORCHESTRATOR = (
-    *("chain", "cutouts", "views", "run", "launch", "bench", "commands", "version", "cli", "__main__", "launch.child"),
+    *(
+        "recording",
+        "chain",
+        "cutouts",
+        "views",
+        "run",
+        "launch",
+        "bench",
+        "commands",
+        "version",
+        "cli",
+        "__main__",
+        "launch.child",
+    ),
 )
 SHARED_BY_SERVICES = ("runtime", "embedded")  # likewise; the services themselves do not know each other
 DOZEN = 12
