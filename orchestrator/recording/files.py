@@ -51,6 +51,7 @@ def elements_of(name: str, data: bytes) -> bytes:
         OSError, ValueError: it is no such file.
     """
     if name.endswith(".npy"):
-        return np.load(io.BytesIO(data), allow_pickle=False).tobytes()
+        array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+        return array.tobytes()
     with Image.open(io.BytesIO(data), formats=("PNG",)) as picture:
         return np.asarray(picture).tobytes()

@@ -45,9 +45,10 @@ def objects_of(recording: Recording) -> list[RecordedObject]:
                 one.picture = recording.part(event.get("picture"))
                 one.cutout, one.shadow = recording.part(event.get("cutout")), recording.part(event.get("shadow"))
     for call in recording.document["calls"]:
-        one = found.get(call.get("about", {}).get("object", -1))
-        if one is None or call["service"] != "postprocess":
+        index = call.get("about", {}).get("object", -1)
+        if index not in found or call["service"] != "postprocess":
             continue
+        one = found[index]
         one.mask = one.mask or recording.part(call["request"].get("mask"))
         for answer in call["answers"]:
             one.cutout = recording.part(answer.get("cutout"))

@@ -79,9 +79,7 @@ PIPELINE = SERVER | {
             show_default="memory",
         ),
     ],
-    "record": _path(
-        "Record requests in this folder: what `tensorhop show` and `tensorhop replay` read.", "DIR", RECORD
-    ),
+    "record": _path("Record requests in this folder, for tensorhop show and replay.", "DIR", RECORD),
     "record_sample": _text("Record this part of the requests, 0 to 1; those that wish it always.", "PART", "1"),
     "record_pixels": Annotated[
         RecordPixels | None,
