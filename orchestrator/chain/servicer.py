@@ -64,7 +64,7 @@ class ChainServicer:
         finally:
             events.close()  # ends the calls that are still under way, before their slots are given back
             if recordings and recorder:
-                recorder.steps = scope.steps(self.steps)
+                recorder.steps = recorder.steps or scope.steps(self.steps)
                 recordings.keep(recorder)
             scope.close()
 

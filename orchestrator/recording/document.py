@@ -11,7 +11,7 @@ from blake3 import blake3
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from tensorhop.orchestrator.recording.files import array_of, file_of, npy_of
+from tensorhop.orchestrator.recording.files import array_of, both_of, file_of
 from tensorhop.orchestrator.recording.message_json import Path, Reference, to_json
 from tensorhop.orchestrator.recording.recorder import Call, Recorder
 from tensorhop.v1 import segment_pb2, tensor_pb2
@@ -33,7 +33,7 @@ class Files:
 
     Args:
         pixels: whether there are any; otherwise only digests.
-        arrays: whether each tensor has an .npy file beside its picture, too.
+        arrays: whether each tensor has a picture and an .npy file beside each other.
     """
 
     def __init__(self, pixels: bool, arrays: bool) -> None:
@@ -51,8 +51,8 @@ class Files:
             suffix, data = file_of(holder, content)
             stem = self._free(word)
             self.by_name[stem + suffix], self._known[digest, is_tensor] = data, stem + suffix
-            if self._arrays and isinstance(holder, tensor_pb2.Tensor) and suffix != ".npy":
-                self.by_name[f"{stem}.npy"] = npy_of(array_of(holder, content))
+            if self._arrays and isinstance(holder, tensor_pb2.Tensor):
+                self.by_name |= both_of(stem, array_of(holder, content))
         return {"file": self._known[digest, is_tensor]} | reference
 
     def _free(self, word: str) -> str:
@@ -71,7 +71,7 @@ def contents(
 
     Args:
         pixels: whether tensors and pictures are kept; otherwise only their digests.
-        arrays: whether each tensor has an .npy file beside its picture, too.
+        arrays: whether each tensor has a picture and an .npy file beside each other.
         addresses: of the services by name; the messages of faults do not have them.
     """
     files = Files(pixels, arrays)
@@ -131,7 +131,7 @@ def named(
     """
     fields = [step for step in path if isinstance(step, str) and step not in CONTENTS]
     places = [step for step in path if isinstance(step, int)]
-    word = words.get(fields[-1], fields[-1])
+    word = "file" if path[-2:] == ("picture", "encoded") else words.get(fields[-1], fields[-1])
     numbers = [about[name] for name in NUMBERS if name in about]
     return files.refer("-".join(map(str, [*numbers, *places, word.removesuffix("s")])), holder, content)
 

@@ -44,6 +44,13 @@ def npy_of(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def both_of(stem: str, array: np.ndarray) -> dict[str, bytes]:
+    """An array (uint8, or float 0 to 1) as an .npy file, and as a PNG file unless it is empty, by name."""
+    files = {f"{stem}.npy": npy_of(array)}
+    picture = array if array.dtype == np.uint8 else (array.astype(np.float32) * 255 + 0.5).astype(np.uint8)
+    return files | ({f"{stem}.png": encode_png(picture)} if is_picture(picture) else {})
+
+
 def elements_of(name: str, data: bytes) -> bytes:
     """The elements of a tensor from the file that `file_of` made: row-major, little-endian.
 

@@ -94,6 +94,9 @@ class Recorder:
 
     def event(self, packet: Packet[Any]) -> None:
         """An answer of the chain."""
+        if packet.message.WhichOneof("event") == "summary":
+            self.steps = list(packet.message.summary.steps)
+        self.request_id = self.request_id or packet.message.request_id
         self.events.append(Timed(self.now(), self._take(packet)))
 
     def begin(self, service: str, method: str, packet: Packet[Any], about: Mapping[str, int]) -> Call:

@@ -1,5 +1,6 @@
 """A recording that is read: its document, and the tensors and pictures that it refers to."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Self
 import numpy as np
 from blake3 import blake3
 
+from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.recording.document import NAME, SCHEMA, Document
 from tensorhop.orchestrator.recording.files import elements_of
 from tensorhop.orchestrator.recording.message_json import Reference, from_json
@@ -17,6 +19,7 @@ from tensorhop.orchestrator.recording.store import PART, folder_name
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.values.dtypes import DTYPES
 from tensorhop.values.geometry import Region
+from tensorhop.values.images import decode_image
 from tensorhop.wire.codec import Packet
 
 MOST_NAMED = 5  # recordings that a message names
@@ -72,6 +75,7 @@ class Recording:
 
     def __init__(self, document: Document, open_file: Callable[[str], bytes], folder: Path | None = None) -> None:
         self.document, self._open, self.folder = document, open_file, folder
+        self._given: dict[str, bytes] = {}  # contents that were not kept, by digest
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> Self:
@@ -136,6 +140,13 @@ class Recording:
         """The request of a recording of the pipeline. Raises RecordingError: something of it is missing."""
         return from_json(pipeline_pb2.ProcessRequest, self.document["request"], self.content)
 
+    def give(self, data: bytes) -> None:
+        """Give an image file that was not kept, but may have been the request's photo, as a file or decoded."""
+        self._given[blake3(data).hexdigest()] = data
+        with contextlib.suppress(InvalidInput):
+            pixels = decode_image(data).tobytes()
+            self._given[blake3(pixels).hexdigest()] = pixels
+
     def read(self, reference: Reference) -> bytes:
         """The file that a reference names. Raises RecordingError."""
         if "file" not in reference:
@@ -147,6 +158,8 @@ class Recording:
 
     def content(self, is_tensor: bool, reference: Reference) -> bytes:
         """What a reference stands for. Raises RecordingError: as `read`, or the file is not what was recorded."""
+        if (given := self._given.get(reference["blake3"])) is not None:
+            return given
         data, name = self.read(reference), reference["file"]
         try:
             content = elements_of(name, data) if is_tensor else data
