@@ -58,8 +58,8 @@ class ChainServicer:
                 yield answer
         except BaseException as error:
             if recorder:
-                left = isinstance(error, GeneratorExit)
-                recorder.fault = fault_of(Abandoned(LEFT) if left or not isinstance(error, Exception) else error)
+                reason = error if isinstance(error, Exception) else Abandoned(LEFT)
+                recorder.fault = fault_of(reason, recorder.chain)
             raise
         finally:
             events.close()  # ends the calls that are still under way, before their slots are given back

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 from tensorhop.orchestrator.recording.files import array_of, both_of, file_of
 from tensorhop.orchestrator.recording.message_json import Path, Reference, to_json
 from tensorhop.orchestrator.recording.recorder import Call, Recorder
-from tensorhop.v1 import segment_pb2, tensor_pb2
+from tensorhop.v1 import pipeline_pb2, segment_pb2, tensor_pb2
 
 SCHEMA = 1
 NAME = "recording.json"  # of the document
@@ -131,7 +131,8 @@ def named(
     """
     fields = [step for step in path if isinstance(step, str) and step not in CONTENTS]
     places = [step for step in path if isinstance(step, int)]
-    word = "file" if path[-2:] == ("picture", "encoded") else words.get(fields[-1], fields[-1])
+    encoded = isinstance(holder, pipeline_pb2.Picture)  # as the caller wanted it
+    word = "file" if encoded else words.get(fields[-1], fields[-1])
     numbers = [about[name] for name in NUMBERS if name in about]
     return files.refer("-".join(map(str, [*numbers, *places, word.removesuffix("s")])), holder, content)
 

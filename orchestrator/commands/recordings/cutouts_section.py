@@ -92,7 +92,7 @@ def way_of(one: RecordedObject) -> list[Markup]:
     parts = {"mask": one.mask, "cut-out": one.cutout, "shadow": one.shadow, "picture": one.picture}
     pictures = []
     for name, part in parts.items():
-        if part is not None:
+        if part is not None and 0 not in part.shape:
             shape = f" {part.shape[1]} x {part.shape[0]}" if len(part.shape) > 1 else ""
             kind = "" if name == "mask" else "clear"
             pictures.append(figure(partial(pixels_of, part), f"{name}{shape} · {part.digest[:12]}", kind=kind))

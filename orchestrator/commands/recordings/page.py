@@ -43,9 +43,10 @@ p { margin: 4px 0; } .soft { color: var(--soft); } .bad { color: var(--bad); }
 figure { margin: 0; } figcaption { color: var(--soft); font-size: 12px; margin-top: 4px; overflow-wrap: anywhere; }
 figure img, .missing { width: 100%; height: 220px; object-fit: contain; border-radius: 4px; background: var(--panel);
   display: block; }
+figure.wide img { height: auto; }
 figure.clear img { background: repeating-conic-gradient(var(--light) 0 25%, var(--dark) 0 50%) 0 0 / 16px 16px; }
 .missing { display: grid; place-items: center; color: var(--soft); font-size: 12px; padding: 12px; text-align: center;
-  border: 1px dashed var(--line); background: none; }
+  border: 1px dashed var(--line); background: none; height: 72px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 500; color: var(--soft); font-size: 12px; white-space: nowrap; }
 th, td { padding: 5px 16px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; max-width: 380px;
@@ -107,12 +108,9 @@ def outcome(document: Document) -> str:
     if "fault" in document:
         return f"failed: {str(document['fault'].get('code', '')).removeprefix('CODE_')}"
     summary: Document = next((event["summary"] for event in document["events"] if "summary" in event), {})
-    name = "views" if document["chain"] == "views" else "objects"
-    counts = [
-        counted(summary.get(name, 0), name),
-        *([counted(summary["faults"], "faults")] if summary.get("faults") else []),
-    ]
-    return ", ".join(counts)
+    names = ["intervals", "kept", "views"] if document["chain"] == "views" else ["objects"]
+    names += ["faults"] if summary.get("faults") else []
+    return ", ".join(counted(summary.get(name, 0), name) for name in names)
 
 
 def counted(count: int, names: str) -> str:

@@ -144,7 +144,7 @@ def changed_models(then: "Recording", now: "Recording") -> list[str]:
     return [
         f"{name} ran {model_words(before[name])}, and now runs {model_words(after[name])}"
         for name in after
-        if name in before and before[name] != after[name]
+        if before.get(name) and after[name] and before[name] != after[name]
     ]
 
 

@@ -34,14 +34,12 @@ def replay_of(recording: Recording, start: str | None) -> Replay:
         RecordingError: the request did not come to that step, or something that it needs was not kept.
     """
     if recording.chain != "pipeline":
-        raise RecordingError(
-            f"{recording.id} is of the chain {recording.chain}; only those of the pipeline are replayed"
-        )
+        raise RecordingError(f"{recording.id} is of the chain {recording.chain}; only the pipeline's are replayed")
     try:
         packet = recording.request()
     except RecordingError as error:
-        hint = "" if recording.has_pixels else "; give its photo again: --image FILE"
-        raise RecordingError(f"the photo of {recording.id} is missing: {error}{hint}") from error
+        hint = "" if recording.has_pixels else "; give the same file as it was sent: --image FILE"
+        raise RecordingError(f"the photo is missing: {error}{hint}") from error
     request, first = packet.message, first_step(packet.message)
     start = start or first
     if STEPS.index(start) < STEPS.index(first):

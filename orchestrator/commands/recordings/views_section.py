@@ -14,7 +14,7 @@ MOST_VIEWS = 60  # pictures of an interval
 def views_section(recording: Recording) -> list[Markup]:
     parts = [tag("h2", "Panoramas")]
     for number, image in enumerate(recording.document["request"].get("panoramas", ())):
-        parts.append(figure(partial(photo_of, recording, image), f"panorama {number}", MOST_SIDE))
+        parts.append(figure(partial(photo_of, recording, image), f"panorama {number}", MOST_SIDE, "wide"))
     intervals = sorted(
         {
             event[kind]["interval"]
