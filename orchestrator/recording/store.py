@@ -77,9 +77,8 @@ class Recordings:
         recorder.seconds = recorder.now()
         try:
             self._writer.submit(self._keep, recorder)
-        except RuntimeError as error:  # the pipeline has ended
-            recorder.close()
-            self._failed(error)
+        except RuntimeError:  # the pipeline has ended, and nothing else waits for this thread
+            self._keep(recorder)
 
     def close(self) -> None:
         """Write what waits, and end the thread."""

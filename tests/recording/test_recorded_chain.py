@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
+from waiting import wait_for
 
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.client.views.client import ViewsClient
@@ -233,5 +234,6 @@ def test_a_caller_who_leaves_is_recorded_as_one(servers: dict[str, Server], tmp_
         call = client.process(coffee, request_id="left", cache=False)
         next(call)
         call.close()
+    wait_for((tmp_path / "left").exists)
     assert json.loads((tmp_path / "left" / "recording.json").read_text())["fault"]["code"] == "CODE_CANCELLED"
     assert Recording.load(tmp_path / "left").fault
