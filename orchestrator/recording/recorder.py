@@ -71,7 +71,7 @@ class Recorder:
 
     Args:
         request_id, chain: of the request.
-        memory: for all recordings of the process; where there is no room left, `overflown` tells, and nothing is held.
+        memory: for all recordings of the process; where there is no room left, `error` tells, and nothing more is held.
     """
 
     def __init__(self, request_id: str, chain: str, request: Packet[Any], memory: Memory) -> None:
@@ -80,7 +80,7 @@ class Recorder:
         self._began = time.monotonic()
         self._memory, self._held = memory, 0
         self._lock = threading.Lock()
-        self.overflown = False
+        self.error: Exception | None = None  # why it cannot be written
         self.calls: list[Call] = []
         self.events: list[Timed] = []
         self.fault: fault_pb2.Fault | None = None
@@ -127,13 +127,18 @@ class Recorder:
         self.calls, self.events = [], []
 
     def _take(self, packet: Packet[Any]) -> Packet[Any]:
-        if not self.overflown:
-            copy = detached(packet)
-            with self._lock:
-                if self._memory.take(copy.payloads.nbytes):
+        """A copy of a packet. What goes wrong is noted, and does not reach the request; then nothing more is held."""
+        if self.error is None:
+            try:
+                copy = detached(packet)
+                with self._lock:
+                    if not self._memory.take(copy.payloads.nbytes):
+                        raise MemoryError("too much waits to be written, and no memory is left to hold more")
                     self._held += copy.payloads.nbytes
-                    return copy
-                self.overflown = True
+            except Exception as error:
+                self.error = error
+            else:
+                return copy
         return Packet(type(packet.message)(), Payloads())
 
 

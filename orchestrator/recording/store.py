@@ -86,8 +86,8 @@ class Recordings:
 
     def _keep(self, recorder: Recorder) -> None:
         try:
-            if recorder.overflown:
-                raise OSError("there is too much to be written, and no memory to hold it")
+            if recorder.error is not None:
+                raise recorder.error
             files = contents(recorder, self._pixels, addresses=self._addresses)
             size = sum(map(len, files.values()))
             if size > self._most_bytes:

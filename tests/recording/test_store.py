@@ -155,9 +155,9 @@ def test_a_full_disk_leaves_nothing_and_is_told_once(
 
 def test_what_no_memory_can_hold_is_not_recorded(folder: Path) -> None:
     recorder = Recorder("a", "pipeline", request(), memory := Memory(NOISE.nbytes + 1))
-    assert not recorder.overflown
+    assert recorder.error is None
     second = Recorder("b", "pipeline", request(), memory)
-    assert second.overflown
+    assert isinstance(second.error, MemoryError)
     recorder.close()
     second.close()
     assert memory.take(NOISE.nbytes)
