@@ -15,7 +15,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.recording.document import NAME, SCHEMA, Document
 from tensorhop.orchestrator.recording.files import elements_of
 from tensorhop.orchestrator.recording.message_json import Reference, from_json
-from tensorhop.orchestrator.recording.store import PART, folder_name
+from tensorhop.orchestrator.recording.store import PART, changed, folder_name
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.values.dtypes import DTYPES
 from tensorhop.values.geometry import Region
@@ -175,7 +175,7 @@ def names_in(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             found = [
-                (entry.stat().st_mtime, entry.name)
+                (changed(entry), entry.name)
                 for entry in entries
                 if not entry.name.startswith(PART) and (folder / entry.name / NAME).is_file()
             ]

@@ -4,6 +4,7 @@ A recording is written under a hidden name and renamed, so none is ever visible 
 may share a folder. Nothing of a request waits for it, and nothing that goes wrong here reaches a request.
 """
 
+import contextlib
 import logging
 import os
 import random
@@ -140,8 +141,9 @@ class Recordings:
                 elif entry.name in self._known:
                     found[entry.name] = self._known[entry.name]
                 elif (Path(entry.path) / NAME).is_file():  # anything else is not ours
-                    size = sum(file.stat().st_size for file in os.scandir(entry.path))
-                    found[entry.name] = Kept(entry.name, changed(entry), size)
+                    with contextlib.suppress(FileNotFoundError):  # another pipeline removes it
+                        size = sum(file.stat().st_size for file in os.scandir(entry.path))
+                        found[entry.name] = Kept(entry.name, changed(entry), size)
         self._known = found
         return list(found.values())
 

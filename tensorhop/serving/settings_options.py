@@ -146,7 +146,8 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
         try:
             settings = Settings(**{name: _value(name, value) for name, value in given.items()})
         except InvalidInput as error:
-            raise typer.BadParameter(str(error)) from error
+            told = f"--{error.field.replace('_', '-')}" if error.field in given else error.field
+            raise typer.BadParameter(f"{told} {error.message}") from error
         check(settings, client="require_client_cert" not in options)
         if "shadow_model" in options:
             check_shadow(settings)
