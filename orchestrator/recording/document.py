@@ -96,12 +96,11 @@ def contents(
 
 
 def call_json(call: Call, files: Files, boxes: Mapping[bytes, int]) -> Document:
-    row: Document = {"service": call.service, "method": call.method, "about": call.about, "at": rounded(call.at)}
-    if call.cached:
-        row = {"service": call.service, "about": call.about, "at": rounded(call.at), "cached": True}
+    row: Document = {"service": call.service, "about": call.about, "at": rounded(call.at)}
+    if call.request is None:
+        row["cached"] = True
     else:
-        row |= {"seconds": rounded(call.seconds), "code": call.code, "transport": call.transport}
-    if call.request is not None:
+        row |= {"method": call.method, "seconds": rounded(call.seconds), "code": call.code, "transport": call.transport}
         row["request"] = to_json(call.request, partial(named, files, call.about, {}))
     if call.fault is not None:
         row["fault"] = plain(call.fault)

@@ -51,19 +51,18 @@ class Timed:
 
 @dataclass
 class Call:
-    """One call of a step, or an answer of it that came from the step cache."""
+    """One call of a step; or an answer of it that came from the step cache, without a request."""
 
     service: str
-    method: str  # "" if it came from the cache
     about: dict[str, int]  # such as the object's index
     at: float  # seconds since the request came in
-    request: Packet[Any] | None  # without pictures, which the request's photo or earlier answers are
-    transport: str
+    method: str = ""
+    request: Packet[Any] | None = None  # without pictures, which the request's photo or earlier answers are
+    transport: str = ""
     answers: list[Timed] = field(default_factory=list)
     seconds: float = 0.0
     code: str = "OK"
     fault: fault_pb2.Fault | None = None
-    cached: bool = False
 
 
 class Recorder:
@@ -102,8 +101,7 @@ class Recorder:
     def begin(self, service: str, method: str, packet: Packet[Any], about: Mapping[str, int]) -> Call:
         """A call of a step begins."""
         transport = "shared_memory" if packet.payloads.slots else "message"
-        request = self._take(without_pictures(packet))
-        call = Call(service, method, dict(about), self.now(), request, transport)
+        call = Call(service, dict(about), self.now(), method, self._take(without_pictures(packet)), transport)
         self.calls.append(call)
         return call
 
@@ -115,7 +113,7 @@ class Recorder:
 
     def cached(self, service: str, packet: Packet[Any], about: Mapping[str, int]) -> None:
         """An answer of a step came from the cache."""
-        call = Call(service, "", dict(about), self.now(), None, "", cached=True)
+        call = Call(service, dict(about), self.now())
         self.answer(call, packet)
         self.calls.append(call)
 
