@@ -20,6 +20,7 @@ from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.orchestrator.recording.objects import objects_of
 from tensorhop.orchestrator.recording.recording import Recording, find
 from tensorhop.orchestrator.views.service import SERVICE as VIEWS
+from tensorhop.rpc import retries
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.service import Service
@@ -169,7 +170,8 @@ def test_without_pixels_it_says_what_is_missing(folder: Path, tensorhop: Callabl
     assert "data:image" not in page
 
 
-def test_it_cannot_begin_before_it_began(tensorhop: Callable[..., Result]) -> None:
+def test_it_cannot_begin_before_it_began(tensorhop: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "LONGEST_OUTAGE", 0.1)
     assert "began with segment" in said(tensorhop("replay", "fault", "--from", "detect"))
     assert "--from is 'x'" in said(tensorhop("replay", "cup", "--from", "x"))
     assert tensorhop("replay", "cup", endpoint="127.0.0.1:9").exit_code == 4

@@ -49,6 +49,8 @@ def replay_of(recording: Recording, start: str | None) -> Replay:
     if start == first:
         return Replay(as_replay(packet), start, None, [])
     if start == "detect":
+        if not any(step.get("service") == "detect" for step in recording.document["steps"]):
+            raise RecordingError(f"detect did not run for {recording.id}: the photo's own alpha told the object")
         request.phrases.append(description_of(recording))
         return Replay(as_replay(packet), start, None, [])
     if start == "segment":
