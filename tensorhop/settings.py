@@ -94,6 +94,13 @@ class Settings(BaseSettings):
     cache: str = "memory"
     cache_bytes: Size = Field(256 * 1024 * 1024, ge=1, le=INT64)
     cache_seconds: Seconds = Field(3600, ge=1, le=INT32)
+    # The folder in which chains record requests, empty for nowhere: what part of them, 0 to 1; with their pixels, or
+    # only digests; and how many bytes of recordings, and for how many seconds.
+    record: str = ""
+    record_sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
+    record_pixels: Literal["all", "none"] = "all"
+    record_bytes: Size = Field(1024 * 1024 * 1024, ge=1, le=INT64)
+    record_age: Seconds = Field(7 * DAY, ge=1, le=INT32)
     # The folder under which Image.path may name files; empty turns paths off.
     allow_path: str = ""
     # Over HTTP: the folder under which pictures may be written; empty for nowhere.

@@ -48,6 +48,7 @@ class Call(Generic[E]):
     ) -> None:
         self._remote, self._method, self._read = remote, method, read
         self._packet: Packet[Any] | None = packet
+        self.watch: Callable[[Packet[Any]], None] | None = None  # is given each answer, before it becomes an event
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -64,7 +65,10 @@ class Call(Generic[E]):
         if self._failure is not None:
             raise self._failure
         try:
-            return self._read(next(self._answers))
+            answer = next(self._answers)
+            if self.watch is not None:
+                self.watch(answer)
+            return self._read(answer)
         except ServiceFault as error:
             self._failure = error
             raise

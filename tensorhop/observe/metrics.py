@@ -22,6 +22,7 @@ _QUEUE_SECONDS = Histogram(
 )
 _LOAD_SECONDS = Gauge("tensorhop_model_load_seconds", "Time to load and warm a model.", ["service", "model"])
 _CACHE = Counter("tensorhop_cache_requests", "Answers of a step that were looked up.", ["step", "outcome"])
+_RECORDINGS = Counter("tensorhop_recordings", "Requests that were recorded, or could not be.", ["outcome"])
 _PAYLOAD = Counter(
     "tensorhop_payload_bytes", "Bytes of tensors and pictures that this process has sent.", ["transport"]
 )
@@ -64,6 +65,11 @@ def cache_hit(step: str) -> None:
 
 def cache_miss(step: str) -> None:
     _CACHE.labels(step, "miss").inc()
+
+
+def recording(outcome: str) -> None:
+    """Count a request that was recorded ("written"), or could not be ("failed")."""
+    _RECORDINGS.labels(outcome).inc()
 
 
 def sent_in_message(size: int) -> None:

@@ -1,5 +1,6 @@
 """The options that become settings of the process, and of its children, by the commands that have them."""
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from tensorhop.serving.options import add_options
 if TYPE_CHECKING:
     from tensorhop.settings import Settings
 
-SECURITY, OBSERVE = "Security", "Observability"
+SECURITY, OBSERVE, RECORD = "Security", "Observability", "Recording"
 
 
 def _path(text: str, metavar: str = "FILE", panel: str | None = SECURITY) -> Any:
@@ -24,7 +25,13 @@ def _flag(text: str, name: str, panel: str | None = SECURITY) -> Any:
     return Annotated[bool | None, typer.Option(name, help=text, rich_help_panel=panel, show_default=False)]
 
 
+def _text(text: str, metavar: str, default: str) -> Any:
+    option = typer.Option(metavar=metavar, help=text, rich_help_panel=RECORD, show_default=default)
+    return Annotated[str | None, option]
+
+
 LogFormat = StrEnum("LogFormat", ["text", "json"])
+RecordPixels = StrEnum("RecordPixels", ["all", "none"])
 
 # By setting, the type of its option.
 SHARING = {
@@ -75,7 +82,17 @@ PIPELINE = SERVER | {
             help="Keep intermediate results here: memory, none, or redis://HOST:PORT/DB for several pipelines.",
             show_default="memory",
         ),
-    ]
+    ],
+    "record": _path("Record requests in this folder, for tensorhop show and replay.", "DIR", RECORD),
+    "record_sample": _text("Record this part of the requests, 0 to 1; those that wish it always.", "PART", "1"),
+    "record_pixels": Annotated[
+        RecordPixels | None,
+        typer.Option(
+            help="Keep tensors and pictures, or only their digests.", rich_help_panel=RECORD, show_default="all"
+        ),
+    ],
+    "record_bytes": _text("Keep at most this many bytes of recordings (512MiB, 2g); the oldest go.", "SIZE", "1g"),
+    "record_age": _text("Keep recordings at most this long (12h, 30d).", "TIME", "7d"),
 }
 SHADOW = {
     "shadow_model": _path("Let this network draw the shadows of the kind learned: an .onnx file.", "FILE", None),
@@ -146,11 +163,14 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
         try:
             settings = Settings(**{name: _value(name, value) for name, value in given.items()})
         except InvalidInput as error:
-            raise typer.BadParameter(str(error)) from error
+            told = f"--{error.field.replace('_', '-')}" if error.field in given else error.field
+            raise typer.BadParameter(f"{told} {error.message}") from error
         check(settings, client="require_client_cert" not in options)
         if "allow_path" in options:
             check_folders(settings, options)
         check_own(settings, options)
+        if "record" in options and settings.record:
+            check_record(Path(settings.record))
         use_settings(settings)
         return {}
 
@@ -228,3 +248,13 @@ def check_metrics(settings: "Settings") -> None:
             split(settings.metrics)
         except OSError as error:
             raise InvalidInput("--metrics", f"is {settings.metrics!r}; it must be HOST:PORT") from error
+
+
+def check_record(folder: Path) -> None:
+    """Make the folder of recordings. Raises typer.BadParameter: it cannot be made, or not be read and changed."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"--record names {folder}, which cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise typer.BadParameter(f"--record names {folder}, which may not be read and changed")

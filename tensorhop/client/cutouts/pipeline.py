@@ -45,4 +45,4 @@ class PipelineClient(ChainClient[Event]):
     @takes(process_request)
     def process(self, *args: Any, **options: Any) -> Call[Event]:
         packet, timeout = process_request(*args, **options)
-        return self._process(packet, timeout)
+        return self.send(packet, timeout)

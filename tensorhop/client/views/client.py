@@ -37,4 +37,4 @@ class ViewsClient(ChainClient[ViewsEvent]):
     @takes(views_request)
     def process(self, *args: Any, **options: Any) -> Call[ViewsEvent]:
         packet, timeout = views_request(*args, **options)
-        return self._process(packet, timeout)
+        return self.send(packet, timeout)
