@@ -8,5 +8,6 @@ SERVICE = Service(
     summary="Make pictures 2 or 4 times as large.",
     contract="tensorhop.v1.upscale_pb2:UpscaleService",
     servicer="tensorhop.services.upscale.servicer:UpscaleServicer",
+    page="tensorhop.rpc.oip.pages.upscale:PAGE",
     models={"embedded": "tensorhop.services.upscale.embedded:EmbeddedUpscaler"},
 )

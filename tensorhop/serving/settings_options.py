@@ -41,6 +41,11 @@ CLIENT = {
 }
 SERVER = {
     **SHARING,
+    "oip_shm": _flag(
+        "Let callers of the Open Inference Protocol on this host, or with a token, register shared memory.",
+        "--oip-shm",
+        None,
+    ),
     "allow_path": _path("Let callers name image files in this folder; otherwise they cannot.", "ROOT", None),
     **CLIENT,
     "require_client_cert": _flag("Refuse clients whose certificate --tls-ca has not signed.", "--require-client-cert"),
@@ -86,6 +91,7 @@ SHADOW = {
 }
 FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
+    "oip_shm": True,
     "require_client_cert": True,
     "open_health": False,
     "open_reflection": True,
