@@ -16,7 +16,7 @@ from tensorhop.rpc.oip import protocol as oip
 from tensorhop.rpc.oip.page import Answer, Item, ItemFault, Notes, Page
 from tensorhop.rpc.oip.parameters import options_of, read_parameters
 from tensorhop.rpc.oip.shared_memory import Regions
-from tensorhop.rpc.oip.stacking import alone, stacked
+from tensorhop.rpc.oip.stacking import Gathered, alone, stacked
 from tensorhop.rpc.oip.tensors import OFFSET, REGION, SIZE, read_inputs, region_of, write_output
 from tensorhop.rpc.service import Service
 from tensorhop.v1 import fault_pb2
@@ -26,6 +26,7 @@ from tensorhop.wire.payloads import Payloads
 VERSION = "1"  # of every model: that of the contract
 PLATFORM = "tensorhop"
 ASKED_FINAL, FINAL = "triton_enable_empty_final_response", "triton_final_response"  # parameters of Triton's streams
+WHOLE = -1  # the index of a fault of the whole request
 AT_ONCE = ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata")  # while workers are busy
 
 
@@ -99,20 +100,19 @@ class InferenceServicer:
 
     def ModelInfer(self, packet: Packet[Any], context: grpc.ServicerContext) -> Packet[Any]:
         asked = self._ask(packet, context)
-        items: list[Item] = []
-        faults: list[ItemFault] = []
+        items, faults = Gathered(asked.count or 0), list[ItemFault]()
         notes: dict[str, Any] = {}
         with closing(asked.answers) as answers:
             for one in answers:
                 if isinstance(one, Notes):
                     add_notes(notes, one)
                 elif isinstance(one, Item):
-                    items.append(one)
+                    items.add(Item(one.index, {name: one.outputs[name] for name in asked.outputs}))
                 else:
                     faults.append(one)
         if faults:
             notes["faults"] = [told(one) for one in sorted(faults, key=lambda one: one.index)]
-        values = self._values(items, asked)
+        values = self._values(items.items, asked)
         return self._response(packet.message.id, values, asked, notes)
 
     def ModelStreamInfer(self, packet: Packet[Any], context: grpc.ServicerContext) -> Iterator[Packet[Any]]:
@@ -124,7 +124,7 @@ class InferenceServicer:
                 if isinstance(one, Notes):
                     add_notes(notes, one)
                 elif isinstance(one, ItemFault):
-                    yield self._error(given_id, one.fault, told(one), final=False)
+                    yield self._error(given_id, one, final=False)
                 else:
                     values = one.outputs if self._single else {name: alone(one.outputs[name]) for name in asked.outputs}
                     yield in_stream(self._response(given_id, values, asked, notes | {FINAL: self._single}))
@@ -268,11 +268,14 @@ class InferenceServicer:
     def _tell_fault(self, fault: fault_pb2.Fault, request: object) -> Packet[Any]:
         """The answer in a stream to a request that failed as a whole."""
         given_id = request.message.id if isinstance(request, Packet) else ""
-        return self._error(given_id, fault, told(ItemFault(-1, fault)), final=True)
+        return self._error(given_id, ItemFault(WHOLE, fault), final=True)
 
-    def _error(self, given_id: str, fault: fault_pb2.Fault, about: dict[str, Any], final: bool) -> Packet[Any]:
-        answer = self._empty(given_id, about | {FINAL: final})
-        return Packet(oip.ModelStreamInferResponse(error_message=fault.message, infer_response=answer), Payloads())
+    def _error(self, given_id: str, one: ItemFault, final: bool) -> Packet[Any]:
+        """An error in a stream. Clients such as tritonclient hand on nothing but its message, so that has it all."""
+        item = "" if one.index == WHOLE else f"item {one.index}: "
+        message = f"{item}{code_name(one.fault)}: {one.fault.message}"
+        answer = self._empty(given_id, told(one) | {FINAL: final})
+        return Packet(oip.ModelStreamInferResponse(error_message=message, infer_response=answer), Payloads())
 
 
 def wanted_outputs(request: Any, page: Page) -> dict[str, Any]:
@@ -299,7 +302,7 @@ def told(one: ItemFault) -> dict[str, Any]:
     fault = one.fault
     facts: dict[str, Any] = {"code": code_name(fault), "field": fault.field, "message": fault.message}
     facts |= {"service": fault.service, "retryable": fault.retryable, **one.about}
-    return facts if one.index < 0 else {"index": one.index} | facts
+    return facts if one.index == WHOLE else {"index": one.index} | facts
 
 
 def in_stream(packet: Packet[Any]) -> Packet[Any]:

@@ -23,6 +23,27 @@ def check_bytes(count: int, what: str) -> None:
         )
 
 
+class Gathered:
+    """The items of one answer, as many as fit into a message.
+
+    Args:
+        count: how many there will be, or 0 if that is not known: then a first one tells whether all fit.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.items: list[Item] = []
+        self._count = count
+        self._bytes: dict[str, int] = {}  # by output
+
+    def add(self, item: Item) -> None:
+        """Add one more. Raises InvalidInput: it does not fit, or all will not."""
+        for name, value in item.outputs.items():
+            size = value.nbytes if isinstance(value, np.ndarray | np.generic) else sum(map(len, [*value]))                if isinstance(value, list) else len(value)
+            self._bytes[name] = self._bytes.get(name, 0) + size
+            check_bytes(max(self._bytes[name], self._count * size), name)
+        self.items.append(item)
+
+
 def stacked(items: Sequence[Item], output: Output, count: int) -> np.ndarray | list[bytes]:
     """An output of several items, each at its place.
 
@@ -52,6 +73,16 @@ def stacked(items: Sequence[Item], output: Output, count: int) -> np.ndarray | l
     for index, array in arrays.items():
         whole[(index, *map(slice, array.shape))] = array
     return whole
+
+
+def size_of(value: Any) -> int:
+    """Bytes of an output."""
+    return value.nbytes if isinstance(value, np.ndarray | np.generic) else sum(map(len, as_list(value)))
+
+
+def as_list(value: bytes | list[bytes]) -> list[bytes]:
+    """Elements of BYTES, of which there may be one alone."""
+    return [value] if isinstance(value, bytes) else value
 
 
 def alone(value: Any) -> np.ndarray | list[bytes]:
