@@ -264,13 +264,14 @@ class Reader:
                 if self.left_packed < 0:
                     raise Broken(f"more than {MAX_PACKED:,} bytes of it are numbers in fields of their own")
                 continue
+            packed = self.left_packed
             if inner is PAYLOAD:
                 piece = self.payloads.keep(self.view[at:stop])
             elif depth < MAX_DEPTH:
                 piece = self.cut(at, stop, inner, depth + 1)
             else:
                 raise Broken("its fields are nested too deep")
-            self.spend(8 + len(piece))
+            self.spend(8 + len(piece) - (packed - self.left_packed))
             parts += (self.view[kept:start], varint(tag), varint(len(piece)), piece)
             kept = at = stop
         parts.append(self.view[kept:end])

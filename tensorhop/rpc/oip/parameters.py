@@ -21,7 +21,7 @@ FRACTIONS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
 def options_of(descriptor: Descriptor, prefix: str = "") -> Iterator[str]:
     """The paths of all fields that hold one number, text or choice, at any depth. Pictures are left out."""
     for field in descriptor.fields:
-        if field.is_repeated or field.message_type is image_pb2.Image.DESCRIPTOR:
+        if field.is_repeated or field.message_type == image_pb2.Image.DESCRIPTOR:
             continue
         if field.message_type is not None:
             yield from options_of(field.message_type, f"{prefix}{field.name}.")

@@ -44,7 +44,7 @@ SystemSharedMemoryUnregisterResponse = message("SystemSharedMemoryUnregisterResp
 def request_fields(descriptor: Descriptor) -> PayloadFields:
     """The payload fields of a request, where a tensor's typed contents are payload too, though they stay inside."""
     fields = dict(payload_fields(descriptor))
-    if descriptor is ModelInferRequest.DESCRIPTOR:
+    if descriptor.full_name == ModelInferRequest.DESCRIPTOR.full_name:
         inputs = descriptor.fields_by_name["inputs"]
         contents = inputs.message_type.fields_by_name["contents"]
         typed = {one.number: PACKED for one in contents.message_type.fields if one.type != FieldDescriptor.TYPE_BYTES}
