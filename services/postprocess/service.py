@@ -12,6 +12,7 @@ SERVICE = Service(
     models={
         "embedded": "tensorhop.services.postprocess.refiners.embedded:EmbeddedRefiner",
         "onnx": "tensorhop.services.postprocess.refiners.onnx:OnnxRefiner",
+        "oip": "tensorhop.services.postprocess.refiners.onnx:OnnxRefiner",
         "transformers": "tensorhop.services.postprocess.refiners.families:load",
     },
     settings=("shadow_model", "shadow_model_range"),

@@ -11,9 +11,10 @@ import numpy as np
 import onnxruntime
 
 from tensorhop.cpu_count import cpu_count
-from tensorhop.errors import InvalidInput
+from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.extras import pip
-from tensorhop.models.sources import parse_device
+from tensorhop.models.sources import REMOTE, ModelSource, parse_device
+from tensorhop.rpc.oip.remote import RemoteSession, RemoteTensor
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,26 @@ def open_session(model: bytes | Path, device: str = "cpu", option: str = "--mode
     return session
 
 
+def open_network(source: ModelSource) -> "onnxruntime.InferenceSession | RemoteSession":
+    """A session of the network that an operator chose: an .onnx file here, or a network on another server.
+
+    Raises:
+        InvalidInput: as `open_session`; or the other server has no such network.
+    """
+    if source.backend == REMOTE:
+        return RemoteSession(source.choice.model)
+    if not source.path.is_file():
+        raise InvalidInput("--model", f"{source.path} is not a file; name an .onnx file")
+    return open_session(source.path, source.choice.device)
+
+
+def identity(source: ModelSource, session: "onnxruntime.InferenceSession | RemoteSession") -> tuple[str, str]:
+    """The revision and the digest of a network that `open_network` opened."""
+    if isinstance(session, RemoteSession):
+        return session.version, session.digest
+    return source.revision, source.digest
+
+
 def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     """ONNX Runtime's execution providers for a device. The CPU runs what the device cannot.
 
@@ -84,8 +105,9 @@ def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     return [(provider, {"device_id": index or 0}) if kind != "openvino" else provider, CPU]
 
 
-def on_gpu(session: onnxruntime.InferenceSession) -> bool:
-    return any(PROVIDERS[kind][0] in session.get_providers() for kind in ("cuda", "tensorrt"))
+def on_gpu(session: "onnxruntime.InferenceSession | RemoteSession") -> bool:
+    """Whether batches pay: on a GPU, and on another server, which is there to have one."""
+    return isinstance(session, RemoteSession) or any(PROVIDERS[kind][0] in session.get_providers() for kind in ("cuda", "tensorrt"))
 
 
 @cache
@@ -105,7 +127,7 @@ def warn_of_two_runtimes() -> None:
         )
 
 
-def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray:
+def run(session: "onnxruntime.InferenceSession | RemoteSession", tensor: np.ndarray) -> np.ndarray:
     """The first output of a network that has one input.
 
     Args:
@@ -116,6 +138,7 @@ def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray
 
     Raises:
         MemoryError: the device has too little memory; the session lives on.
+        ServiceFault: the network is on another server, which does not answer or refuses.
     """
     (source, *_), (target, *_) = session.get_inputs(), session.get_outputs()
     try:
@@ -135,7 +158,7 @@ def may_be(stated: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
     return len(stated) == len(wanted) and all(fits)
 
 
-def told(*tensors: onnxruntime.NodeArg) -> str:
+def told(*tensors: onnxruntime.NodeArg | RemoteTensor) -> str:
     """Inputs or outputs of a network for a message: name, shape and type of each."""
     return ", ".join(f"{each.name} {each.shape} {each.type}" for each in tensors) or "nothing"
 
@@ -147,6 +170,8 @@ def loading(name: object, option: str = "--model") -> Iterator[None]:
         yield
     except InvalidInput:
         raise
+    except ServiceFault as error:
+        raise InvalidInput(option, f"{name} cannot be run: {error}") from error
     except MemoryError as error:
         raise InvalidInput(option, f"{name} cannot be loaded: {error}") from error
     except Exception as error:  # ONNX Runtime's exceptions share no other base class

@@ -12,6 +12,7 @@ SERVICE = Service(
     models={
         "embedded": "tensorhop.services.segment.embedded:EmbeddedSegmenter",
         "onnx": "tensorhop.services.segment.onnx:OnnxSegmenter",
+        "oip": "tensorhop.services.segment.onnx:OnnxSegmenter",
         "transformers": "tensorhop.services.segment.families:load",
     },
 )

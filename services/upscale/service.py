@@ -9,5 +9,9 @@ SERVICE = Service(
     contract="tensorhop.v1.upscale_pb2:UpscaleService",
     servicer="tensorhop.services.upscale.servicer:UpscaleServicer",
     page="tensorhop.rpc.oip.pages.upscale:PAGE",
-    models={"embedded": "tensorhop.services.upscale.embedded:EmbeddedUpscaler"},
+    models={
+        "embedded": "tensorhop.services.upscale.embedded:EmbeddedUpscaler",
+        "onnx": "tensorhop.services.upscale.network:NetworkUpscaler",
+        "oip": "tensorhop.services.upscale.network:NetworkUpscaler",
+    },
 )

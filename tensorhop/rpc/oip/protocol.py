@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from tensorhop.wire.codec import PACKED, PayloadFields, payload_fields
 
+TENSORS = {"ModelInferRequest": "inputs", "ModelInferResponse": "outputs"}  # by message, its field of tensors
 STUBS = "inference.binpb"  # made of inference.proto by hatch_build.py
 
 POOL = descriptor_pool.DescriptorPool()
@@ -41,11 +42,12 @@ SystemSharedMemoryRegisterResponse = message("SystemSharedMemoryRegisterResponse
 SystemSharedMemoryUnregisterResponse = message("SystemSharedMemoryUnregisterResponse")
 
 
-def request_fields(descriptor: Descriptor) -> PayloadFields:
-    """The payload fields of a request, where a tensor's typed contents are payload too, though they stay inside."""
+def contents_fields(descriptor: Descriptor) -> PayloadFields:
+    """The payload fields of a message, where a tensor's typed contents are payload too, though they stay inside."""
     fields = dict(payload_fields(descriptor))
-    if descriptor.full_name == ModelInferRequest.DESCRIPTOR.full_name:
-        inputs = descriptor.fields_by_name["inputs"]
+    name = TENSORS.get(descriptor.name)
+    if name:
+        inputs = descriptor.fields_by_name[name]
         contents = inputs.message_type.fields_by_name["contents"]
         typed = {one.number: PACKED for one in contents.message_type.fields if one.type != FieldDescriptor.TYPE_BYTES}
         held = payload_fields(contents.message_type)
