@@ -45,7 +45,7 @@ def generate_stubs(root: Path) -> list[Path]:
     command = ["protoc", f"-I{root / 'protos'}", f"-I{well_known}", *outputs, *map(str, protos)]
     if protoc.main(command) != 0:
         raise RuntimeError(f"protoc failed: {' '.join(command)}")
-    oip = root / "tensorhop/rpc/oip"  # its messages get a descriptor pool of their own: no module, its description alone
+    oip = root / "tensorhop/rpc/oip"  # its messages get a descriptor pool of their own, and so no module
     described = ["protoc", f"-I{oip}", f"--descriptor_set_out={target / 'inference.binpb'}", "inference.proto"]
     if protoc.main(described) != 0:
         raise RuntimeError(f"protoc failed: {' '.join(described)}")

@@ -1,7 +1,7 @@
 """ONNX Runtime sessions: their threads, devices and errors."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -107,7 +107,9 @@ def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
 
 def on_gpu(session: "onnxruntime.InferenceSession | RemoteSession") -> bool:
     """Whether batches pay: on a GPU, and on another server, which is there to have one."""
-    return isinstance(session, RemoteSession) or any(PROVIDERS[kind][0] in session.get_providers() for kind in ("cuda", "tensorrt"))
+    return isinstance(session, RemoteSession) or any(
+        PROVIDERS[kind][0] in session.get_providers() for kind in ("cuda", "tensorrt")
+    )
 
 
 @cache
@@ -150,6 +152,22 @@ def run(session: "onnxruntime.InferenceSession | RemoteSession", tensor: np.ndar
             ) from error
         raise
     return answer
+
+
+def fitting_batch(most: int, run_batch: Callable[[int], object]) -> int:
+    """The size of batches that a network takes: `most`, or 1 where another server refuses that, against its metadata.
+
+    Args:
+        run_batch: runs one of so many items. Raises ServiceFault: another server refuses it.
+    """
+    try:
+        run_batch(most)
+    except ServiceFault:
+        if most == 1:
+            raise
+        run_batch(1)
+        return 1
+    return most
 
 
 def may_be(stated: Sequence[int | str | None], wanted: Sequence[int]) -> bool:

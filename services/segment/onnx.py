@@ -6,10 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.errors import InvalidInput
 from tensorhop.models.presets import BIREFNET
 from tensorhop.models.sources import REMOTE, ModelSource
-from tensorhop.services.runtime.session import TYPES, identity, loading, may_be, on_gpu, open_network, run, told
+from tensorhop.services.runtime.session import (
+    TYPES,
+    fitting_batch,
+    identity,
+    loading,
+    may_be,
+    on_gpu,
+    open_network,
+    run,
+    told,
+)
 from tensorhop.services.segment.input_format import known_format, read_format
 from tensorhop.services.segment.saliency_masks import normalized, segment
 from tensorhop.values.geometry import Box
@@ -51,19 +61,11 @@ class OnnxSegmenter:
 
     def warm_up(self) -> None:
         """Run the network once. Raises InvalidInput: it cannot be run, or answers something else than it states."""
-        with loading(self._path):
-            self._run_once()
-
-    def _run_once(self) -> None:
-        """Run a batch. Another server may take smaller ones than its metadata say: then they are of one picture."""
         grey, box = np.full((64, 64, 3), 127, np.uint8), Box(0.0, 0.0, 64.0, 64.0)
-        try:
-            self.predict([grey] * self.largest_batch, [box] * self.largest_batch)
-        except ServiceFault:
-            if self.largest_batch == 1:
-                raise
-            self.largest_batch = 1
-            self._run_once()
+        with loading(self._path):
+            self.largest_batch = fitting_batch(
+                self.largest_batch, lambda count: self.predict([grey] * count, [box] * count)
+            )
 
     def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]:
         """The mask of the object in one box of each photo; `segment` says how.

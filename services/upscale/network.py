@@ -7,7 +7,17 @@ import numpy as np
 
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
-from tensorhop.services.runtime.session import TYPES, identity, loading, may_be, on_gpu, open_network, run, told
+from tensorhop.services.runtime.session import (
+    TYPES,
+    fitting_batch,
+    identity,
+    loading,
+    may_be,
+    on_gpu,
+    open_network,
+    run,
+    told,
+)
 from tensorhop.services.upscale.options import UpscaleOptions
 
 WANTED = (
@@ -108,8 +118,14 @@ class NetworkUpscaler:
         """By how much the network enlarges. Raises InvalidInput: it cannot be run, or does not."""
         self._scale = 0  # not known yet
         height, width = self._window
+        shapes: list[tuple[int, ...]] = []
+
+        def run_batch(count: int) -> None:
+            shapes.append(self._run(np.full((count, 3, height, width), 0.5, np.float32)).shape)
+
         with loading(self._where):
-            shape = self._run(np.full((self._batch, 3, height, width), 0.5, np.float32)).shape
+            self._batch = fitting_batch(self._batch, run_batch)
+        shape = shapes[-1]
         for scale in SCALES:
             if shape == (self._batch, 3, scale * height, scale * width):
                 return scale

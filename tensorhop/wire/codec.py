@@ -107,10 +107,8 @@ def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHan
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
-def reader(
-    kind: type[M], fields_held: PayloadFields | None = None
-) -> Callable[[bytes], Packet[M] | InvalidInput]:
-    """A deserializer for a type of messages. It returns InvalidInput instead of raising it. Takes what `decode` does."""
+def reader(kind: type[M], fields_held: PayloadFields | None = None) -> Callable[[bytes], Packet[M] | InvalidInput]:
+    """A deserializer for a type of messages: `decode`, which returns InvalidInput instead of raising it."""
 
     def read(data: bytes) -> Packet[M] | InvalidInput:
         try:

@@ -1,4 +1,4 @@
-"""A server of the Open Inference Protocol that runs .onnx files, as Triton does: what `--model oip://` calls in tests."""
+"""A server of the Open Inference Protocol that runs .onnx files, as Triton does, for `--model oip://`."""
 
 import threading
 from collections.abc import Iterator, Mapping

@@ -21,7 +21,7 @@ from tensorhop.rpc.server import Server
 from tensorhop.rpc.service import Service
 from tensorhop.settings import Settings
 from tensorhop.v1 import echo_pb2
-from tensorhop.values.geometry import Box, Region
+from tensorhop.values.geometry import Box
 from tensorhop.values.results import Mask
 
 HERE = "127.0.0.1:0"
@@ -79,7 +79,9 @@ def test_a_stream_answers_each_object_and_goes_on_after_a_fault(caller: Caller, 
     mask, fault, final, refused, last = caller.stream(first, second, third)
     assert outputs(mask.infer_response)["INDEX"].tolist() == [0]
     assert outputs(mask.infer_response)["MASKS"].shape == (1, 16, 24)
-    assert fault.error_message == "item 1: INVALID_ARGUMENT: boxes[1] is not for this segmenter; it must begin elsewhere"
+    assert (
+        fault.error_message == "item 1: INVALID_ARGUMENT: boxes[1] is not for this segmenter; it must begin elsewhere"
+    )
     assert fault.infer_response.parameters["field"].string_param == "boxes[1]"
     assert not final.infer_response.outputs
     assert [one.infer_response.parameters["triton_final_response"].bool_param for one in (mask, fault, final)] == [
@@ -192,24 +194,44 @@ def file_cut_short(request: Any) -> None:
 WRONG = {
     "another model": (lambda r: setattr(r, "model_name", "x"), "NOT_FOUND", "no model 'x' here"),
     "another version": (lambda r: setattr(r, "model_version", "2"), "NOT_FOUND", "no version '2' of segment"),
-    "too few bytes": (lambda r: raw(r, 1, bytes(8)), "INVALID_ARGUMENT", "inputs[BOXES].data has 8 bytes; shape [2, 4]"),
+    "too few bytes": (
+        lambda r: raw(r, 1, bytes(8)),
+        "INVALID_ARGUMENT",
+        "inputs[BOXES].data has 8 bytes; shape [2, 4]",
+    ),
     "too few pixels": (lambda r: raw(r, 0, bytes(9)), "INVALID_ARGUMENT", "image.tensor.data has 9 bytes"),
     "too few tensors": (lambda r: r.raw_input_contents.pop(), "INVALID_ARGUMENT", "raw_input_contents has 1 entries"),
     "too many tensors": (lambda r: r.raw_input_contents.append(b"x"), "INVALID_ARGUMENT", "raw_input_contents has 3"),
-    "a missing input": (lambda r: (r.inputs.pop(), r.raw_input_contents.pop()), "INVALID_ARGUMENT", "[BOXES] is missing"),
-    "no inputs": (lambda r: (r.ClearField("inputs"), r.ClearField("raw_input_contents")), "INVALID_ARGUMENT", "[IMAGE]"),
+    "a missing input": (
+        lambda r: (r.inputs.pop(), r.raw_input_contents.pop()),
+        "INVALID_ARGUMENT",
+        "[BOXES] is missing",
+    ),
+    "no inputs": (
+        lambda r: (r.ClearField("inputs"), r.ClearField("raw_input_contents")),
+        "INVALID_ARGUMENT",
+        "[IMAGE]",
+    ),
     "an unknown input": (extra(name="MASK", datatype="FP32"), "INVALID_ARGUMENT", "inputs[MASK] is no input"),
     "an input twice": (extra(name="BOXES", datatype="FP32"), "INVALID_ARGUMENT", "inputs[BOXES] came twice"),
     "100 inputs": (many, "INVALID_ARGUMENT", "inputs[X0] is no input of this model; known are IMAGE, BOXES"),
     "an unknown datatype": (lambda r: setattr(r.inputs[1], "datatype", "FP8"), "INVALID_ARGUMENT", "is 'FP8'; known"),
-    "another datatype": (lambda r: setattr(r.inputs[1], "datatype", "INT32"), "INVALID_ARGUMENT", "is 'INT32'; it must be"),
+    "another datatype": (
+        lambda r: setattr(r.inputs[1], "datatype", "INT32"),
+        "INVALID_ARGUMENT",
+        "is 'INT32'; it must be",
+    ),
     "a picture of floats": (lambda r: setattr(r.inputs[0], "datatype", "FP32"), "INVALID_ARGUMENT", "image.tensor"),
     "a negative size": (shaped(1, -2, 4), "INVALID_ARGUMENT", "inputs[BOXES].shape is [-2, 4]"),
     "a huge shape": (shaped(1, 2**62, 4), "INVALID_ARGUMENT", "shape [4611686018427387904, 4] of FP32 takes"),
     "many empty rows": (shaped(1, 2**62, 0), "INVALID_ARGUMENT", "inputs[BOXES]"),
     "another rank": (shaped(1, 8), "INVALID_ARGUMENT", "inputs[BOXES].shape is [8]; it must be [-1, 4]"),
     "many dimensions": (shaped(1, *[1] * 40), "INVALID_ARGUMENT", "has 40 dimensions"),
-    "beyond the datatype": (out_of_range, "INVALID_ARGUMENT", "inputs[IMAGE].contents holds 256; UINT8 goes from 0 to 255"),
+    "beyond the datatype": (
+        out_of_range,
+        "INVALID_ARGUMENT",
+        "inputs[IMAGE].contents holds 256; UINT8 goes from 0 to 255",
+    ),
     "contents and raw": (both, "INVALID_ARGUMENT", "inputs[BOXES].contents came with raw_input_contents"),
     "contents of another kind": (wrong_field, "INVALID_ARGUMENT", "has uint_contents and fp32_contents; UINT8 takes"),
     "contents of FP16": (half, "INVALID_ARGUMENT", "has no field for FP16; send raw_input_contents"),
@@ -217,10 +239,18 @@ WRONG = {
     "an unknown output": (lambda r: r.outputs.add(name="X"), "INVALID_ARGUMENT", "outputs[X] is no output"),
     "an output twice": (lambda r: [r.outputs.add(name="MASKS") for _ in "12"], "INVALID_ARGUMENT", "came twice"),
     "an unknown parameter": (told("x", bool_param=True), "INVALID_ARGUMENT", "parameters[x] is no parameter"),
-    "a parameter of another kind": (told("may_grow", string_param="1"), "INVALID_ARGUMENT", "may_grow is '1'; it must be a"),
+    "a parameter of another kind": (
+        told("may_grow", string_param="1"),
+        "INVALID_ARGUMENT",
+        "may_grow is '1'; it must be a",
+    ),
     "an empty parameter": (told("may_grow"), "INVALID_ARGUMENT", "may_grow is None; it must be a bool"),
     "shared memory that is off": (elsewhere, "UNIMPLEMENTED", "start segment with --oip-shm"),
-    "a box outside": (lambda r: raw(r, 1, np.float32([[90, 0, 99, 9]] * 2).tobytes()), "INVALID_ARGUMENT", "boxes[0] is"),
+    "a box outside": (
+        lambda r: raw(r, 1, np.float32([[90, 0, 99, 9]] * 2).tobytes()),
+        "INVALID_ARGUMENT",
+        "boxes[0] is",
+    ),
 }
 
 

@@ -162,7 +162,7 @@ def test_what_does_not_fit_is_told_at_the_start(
 
 
 def test_a_server_that_is_not_there_or_not_ready(remote: tuple[OnnxServer, str]) -> None:
-    with pytest.raises(InvalidInput, match="nothing answers at 127.0.0.1:9"):
+    with pytest.raises(InvalidInput, match=r"nothing answers at 127\.0\.0\.1:9"):
         load("segment", "oip://127.0.0.1:9/u2netp")
     remote[0].loaded = False
     with pytest.raises(InvalidInput, match="u2netp is not ready"):

@@ -10,11 +10,11 @@ import pytest
 
 pytest.importorskip("kserve")
 
-from kserve import InferenceGRPCClient, InferInput, InferRequest  # noqa: E402
+from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from tensorhop.orchestrator.launch.in_process import one_process  # noqa: E402
-from tensorhop.rpc.server import Server  # noqa: E402
-from tensorhop.values.images import decode_image  # noqa: E402
+from tensorhop.orchestrator.launch.in_process import one_process
+from tensorhop.rpc.server import Server
+from tensorhop.values.images import decode_image
 
 CAT = Path(__file__).parents[2] / "examples/photos/cat.jpg"
 BOXES = [[100.0, 50.0, 400.0, 290.0], [0.0, 0.0, 200.0, 200.0]]

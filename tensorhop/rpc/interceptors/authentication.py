@@ -13,7 +13,6 @@ from tensorhop.rpc.status import to_status
 from tensorhop.rpc.tokens import KEY, Tokens
 from tensorhop.v1 import fault_pb2
 
-
 # Health in the words of the Open Inference Protocol.
 LIVENESS = tuple(f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady"))
 

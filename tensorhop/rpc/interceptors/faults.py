@@ -72,9 +72,10 @@ class FaultInterceptor(grpc.ServerInterceptor):
                 yield from behavior(readable(request), context)
         except Exception as error:
             tell = getattr(behavior, "tell_fault", None)
-            if tell is None:
+            if tell:
+                yield tell(self._fault(error, context), request)
+            else:
                 self._abort(error, context)
-            yield tell(self._fault(error, context), request)
 
     def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
         context.abort_with_status(to_status(self._fault(error, context)))

@@ -4,7 +4,7 @@ A service names its page as text (`Service.page`). The page reads the tensors of
 the service's own contract, and writes its answers as tensors. All checks are the servicer's own.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
 
-Value = np.ndarray | bytes | list[bytes]  # of an output; bytes are one element of BYTES
+# Of an output. A number is an array without dimensions, and bytes are one element of BYTES.
+Value = np.ndarray | np.generic | bytes | list[bytes]
 Reader = Callable[[GivenTensor, Any, Payloads], None]  # reads a tensor into a request, whose payloads these are
 
 
@@ -44,19 +45,21 @@ class Output(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Item(NamedTuple):
+@dataclass(frozen=True)
+class Item:
     """What a service answers about one item: its outputs, without the dimension that counts the items."""
 
     index: int  # its place in the answer to a unary call
     outputs: dict[str, Value]
 
 
-class ItemFault(NamedTuple):
+@dataclass(frozen=True)
+class ItemFault:
     """What a service answers about an item that failed."""
 
     index: int
     fault: fault_pb2.Fault
-    about: dict[str, int] = {}  # what else tells which item it is
+    about: Mapping[str, int] = field(default_factory=dict)  # what else tells which item it is
 
 
 class Notes(dict[str, Any]):
@@ -65,7 +68,7 @@ class Notes(dict[str, Any]):
 
 Answer = Item | ItemFault | Notes
 # Turns the servicer's answers to a request into items. It is told which outputs the caller wants.
-Answers = Callable[[Iterator[Packet[Any]], Packet[Any], frozenset[str]], Iterator[Answer]]
+Answers = Callable[[Iterator[Packet[Any]], Packet[Any], frozenset[str]], Generator[Answer, None, None]]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A request's options as parameters of the Open Inference Protocol, each by the path of its field: "finish.shadow.rot"."""
+"""A request's options as parameters of the Open Inference Protocol, by their paths, such as "finish.shadow.rot"."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -40,7 +40,7 @@ def read_parameters(parameters: Mapping[str, Any], known: Mapping[str, None], re
         message = request
         for one in outer:
             message = getattr(message, one)
-        field = message.DESCRIPTOR.fields_by_name[name]
+        field: Any = message.DESCRIPTOR.fields_by_name[name]
         try:
             setattr(message, name, value_of(field, parameter, path))
         except ValueError as error:
@@ -60,9 +60,9 @@ def value_of(field: FieldDescriptor, parameter: Any, path: str) -> Any:
         return value
     if cpp == FieldDescriptor.CPPTYPE_BOOL and isinstance(value, bool):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if cpp in FRACTIONS or (cpp in WHOLE and isinstance(value, int)):
-            return value
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and (cpp in FRACTIONS or (cpp in WHOLE and isinstance(value, int))):
+        return value
     if cpp in FRACTIONS and isinstance(value, str):  # many clients have no parameters with a fraction
         try:
             return float(value)
@@ -75,9 +75,10 @@ def value_of(field: FieldDescriptor, parameter: Any, path: str) -> Any:
 
 def choice_of(field: FieldDescriptor, text: str, path: str) -> int:
     """The number of a choice, by its name without the enum's prefix, such as "webp". Raises InvalidInput: unknown."""
-    values = field.enum_type.values
+    enum: Any = field.enum_type
+    values = enum.values
     prefix = values[0].name.removesuffix("UNSPECIFIED")
     known = {one.name.removeprefix(prefix).lower(): one.number for one in values if one.number}
     if text not in known:
         raise InvalidInput(path, f"is {text!r:.80}; it must be {', '.join(known)}")
-    return known[text]
+    return int(known[text])

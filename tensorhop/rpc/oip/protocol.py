@@ -47,7 +47,7 @@ def contents_fields(descriptor: Descriptor) -> PayloadFields:
     fields = dict(payload_fields(descriptor))
     name = TENSORS.get(descriptor.name)
     if name:
-        inputs = descriptor.fields_by_name[name]
+        inputs: Any = descriptor.fields_by_name[name]
         contents = inputs.message_type.fields_by_name["contents"]
         typed = {one.number: PACKED for one in contents.message_type.fields if one.type != FieldDescriptor.TYPE_BYTES}
         held = payload_fields(contents.message_type)

@@ -1,11 +1,12 @@
 """GRPCInferenceService: a reader and a writer in front of a service's own servicer."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 from google.protobuf.message_factory import GetMessageClass
@@ -30,13 +31,14 @@ WHOLE = -1  # the index of a fault of the whole request
 AT_ONCE = ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata")  # while workers are busy
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """A request that was read: what the caller wants, and the servicer's answers so far."""
 
     outputs: Mapping[str, Any]  # by name, the parameters of each that the caller wants
     final: bool  # whether a stream shall end with an empty answer
     count: int | None  # how many items there are, if that is known before
-    answers: Iterator[Answer]
+    answers: Generator[Answer, None, None]
 
 
 class InferenceServicer:
@@ -118,7 +120,8 @@ class InferenceServicer:
     def ModelStreamInfer(self, packet: Packet[Any], context: grpc.ServicerContext) -> Iterator[Packet[Any]]:
         """The answers to one request of the stream."""
         asked = self._ask(packet, context)
-        given_id, notes = packet.message.id, {}
+        given_id: str = packet.message.id
+        notes: dict[str, Any] = {}
         with closing(asked.answers) as answers:
             for one in answers:
                 if isinstance(one, Notes):
@@ -202,7 +205,8 @@ class InferenceServicer:
         if any(REGION in one.parameters for one in (*request.inputs, *request.outputs)):
             self._regions.check_allowed(context)
         given = read_inputs(request, payloads, page.names, self._regions.read)
-        ours, own = GetMessageClass(self._method.input_type)(), Payloads()
+        ours: Any = GetMessageClass(self._method.input_type)()
+        own = Payloads()
         for one in page.inputs:
             if one.name in given:
                 one.read(given[one.name], ours, own)
@@ -228,14 +232,12 @@ class InferenceServicer:
             return items[0].outputs
         items.sort(key=lambda item: item.index)
         if asked.count is None:
-            items = [item._replace(index=place) for place, item in enumerate(items)]
+            items = [replace(item, index=place) for place, item in enumerate(items)]
         count = len(items) if asked.count is None else asked.count
         wanted = [one for one in self.page.outputs if one.name in asked.outputs]
         return {one.name: stacked(items, one, count) for one in wanted}
 
-    def _response(
-        self, given_id: str, values: Mapping[str, Any], asked: Asked, notes: dict[str, Any]
-    ) -> Packet[Any]:
+    def _response(self, given_id: str, values: Mapping[str, Any], asked: Asked, notes: dict[str, Any]) -> Packet[Any]:
         """An answer with those of the values that the caller wants, in the order in which it wants them."""
         payloads, answer = Payloads(), self._empty(given_id, notes | self._model)
         for name, parameters in asked.outputs.items():
@@ -288,7 +290,7 @@ def wanted_outputs(request: Any, page: Page) -> dict[str, Any]:
         if one.name in found:
             raise InvalidInput(f"outputs[{one.name}]", "came twice; name each output once")
         found[one.name] = one.parameters
-    return found or dict.fromkeys(known, {})
+    return found or {name: {} for name in known}
 
 
 def add_notes(notes: dict[str, Any], more: Notes) -> None:
@@ -308,4 +310,3 @@ def told(one: ItemFault) -> dict[str, Any]:
 def in_stream(packet: Packet[Any]) -> Packet[Any]:
     """A response as a stream carries it."""
     return Packet(oip.ModelStreamInferResponse(infer_response=packet.message), packet.payloads)
-

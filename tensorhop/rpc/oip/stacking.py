@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tensorhop.errors import InvalidInput
-from tensorhop.rpc.oip.page import Item, Output
+from tensorhop.rpc.oip.page import Item, Output, Value
 from tensorhop.rpc.oip.tensors import BYTES
 from tensorhop.settings import current_settings
 from tensorhop.values.dtypes import DTYPES
@@ -38,7 +38,7 @@ class Gathered:
     def add(self, item: Item) -> None:
         """Add one more. Raises InvalidInput: it does not fit, or all will not."""
         for name, value in item.outputs.items():
-            size = value.nbytes if isinstance(value, np.ndarray | np.generic) else sum(map(len, [*value]))                if isinstance(value, list) else len(value)
+            size = size_of(value)
             self._bytes[name] = self._bytes.get(name, 0) + size
             check_bytes(max(self._bytes[name], self._count * size), name)
         self.items.append(item)
@@ -71,18 +71,16 @@ def stacked(items: Sequence[Item], output: Output, count: int) -> np.ndarray | l
         return next(iter(arrays.values()))[None]
     whole = np.zeros((count, *inner), dtype)
     for index, array in arrays.items():
-        whole[(index, *map(slice, array.shape))] = array
+        place: Any = (index, *map(slice, array.shape))
+        whole[place] = array
     return whole
 
 
-def size_of(value: Any) -> int:
+def size_of(value: Value) -> int:
     """Bytes of an output."""
-    return value.nbytes if isinstance(value, np.ndarray | np.generic) else sum(map(len, as_list(value)))
-
-
-def as_list(value: bytes | list[bytes]) -> list[bytes]:
-    """Elements of BYTES, of which there may be one alone."""
-    return [value] if isinstance(value, bytes) else value
+    if isinstance(value, np.ndarray | np.generic):
+        return int(value.nbytes)
+    return len(value) if isinstance(value, bytes) else sum(map(len, value))
 
 
 def alone(value: Any) -> np.ndarray | list[bytes]:

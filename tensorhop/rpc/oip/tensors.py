@@ -194,8 +194,7 @@ def read_contents(one: Any, payloads: Payloads, field: str) -> bytes:
 
 def region_of(parameters: Any, field: str) -> tuple[str, int, int]:
     """The region that a tensor's parameters name, and the offset and size in it. Raises InvalidInput: malformed."""
-    name, size = parameters[REGION], parameters[SIZE] if SIZE in parameters else None
-    offset = parameters[OFFSET] if OFFSET in parameters else None
+    name, size, offset = (parameters.get(key) for key in (REGION, SIZE, OFFSET))
     if not name.string_param:
         raise InvalidInput(f"{field}.parameters[{REGION}]", "is no text; it must be the name of a region")
     for key, value in ((SIZE, size), (OFFSET, offset)):

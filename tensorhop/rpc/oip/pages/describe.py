@@ -1,6 +1,6 @@
 """The page of describe."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,14 @@ from tensorhop.wire.codec import Packet
 from tensorhop.wire.messages import read_region
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     for response, _ in given:
         region = np.array(read_region(response.region), np.int32)
-        yield Item(0, {"TEXT": [response.text.encode()], "SCORE": np.float32([response.score]), "REGION": region})
+        yield Item(
+            0, {"TEXT": [response.text.encode()], "SCORE": np.array([response.score], np.float32), "REGION": region}
+        )
 
 
 PAGE = Page(

@@ -1,7 +1,7 @@
 """The page of detect."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from tensorhop.wire.codec import Packet
 from tensorhop.wire.messages import corners
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     for response, _ in given:
         found = response.detections
         if response.warnings:

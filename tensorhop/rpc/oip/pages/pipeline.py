@@ -1,7 +1,7 @@
 """The page of the chain of cut-outs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ def prepare(request: Any, wanted: frozenset[str]) -> None:
     request.output.masks = "MASKS" in wanted
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     photo: Size | None = None
     for response, payloads in given:
         event = response.WhichOneof("event")

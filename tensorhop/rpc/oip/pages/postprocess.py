@@ -1,7 +1,7 @@
 """The page of postprocess."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,9 @@ def read_photo(given: GivenTensor, request: Any, payloads: Payloads) -> None:
     request.photo.width, request.photo.height = given.array(INTS, (2,)).astype(np.int32).tolist()
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     for response, payloads in given:
         placement = read_placement(response.placement)
         if response.warnings:

@@ -1,6 +1,6 @@
 """The page of preprocess."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,9 @@ def read_cameras(given: GivenTensor, request: Any, payloads: Payloads) -> None:
         request.cameras.add(interval=number, cameras=camera_pairs(given, pairs))
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     for index, (response, payloads) in enumerate(given):
         if response.HasField("fault"):
             yield ItemFault(index, response.fault)

@@ -1,7 +1,7 @@
 """The page of quality."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from tensorhop.rpc.oip.readers import images
 from tensorhop.wire.codec import Packet
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     for response, _ in given:
         if response.HasField("fault"):
             yield ItemFault(response.index, response.fault)

@@ -1,6 +1,6 @@
 """The page of segment."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,9 @@ from tensorhop.wire.messages import read_region
 from tensorhop.wire.tensor import to_array
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     for response, payloads in given:
         index = response.index
         if response.HasField("fault"):

@@ -1,6 +1,6 @@
 """The page of upscale."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,9 @@ from tensorhop.wire.codec import Packet
 from tensorhop.wire.tensor import to_array
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     for response, payloads in given:
         if response.HasField("fault"):
             yield ItemFault(response.index, response.fault)

@@ -1,6 +1,7 @@
 """The page of the chain of views."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,13 @@ from tensorhop.values.geometry import size_of
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.tensor import to_array
 
+NONE = (0, 0, 0)
 KEYED = ("pair", "view", "fault")  # the events about one picture: its interval, panorama and weight
 
 
-def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]) -> Iterator[Answer]:
+def answers(
+    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+) -> Generator[Answer, None, None]:
     """A view that is to be enlarged is held back until it is, so that it comes once; or until that failed."""
     enlarges = not request.message.HasField("scale") or request.message.scale > 1
     held: dict[tuple[int, int, int], Item] = {}
@@ -24,7 +28,9 @@ def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozense
     for response, payloads in given:
         kind = response.WhichOneof("event")
         event = getattr(response, kind)
-        key = (event.interval, getattr(event, "panorama", 0), getattr(event, "weight_idx", 0)) if kind in KEYED else ()
+        key = (
+            (event.interval, getattr(event, "panorama", 0), getattr(event, "weight_idx", 0)) if kind in KEYED else NONE
+        )
         if kind == "pair":
             pixels = to_array(event.pair.tensor, payloads, "pair.tensor")
             yield picture(count, key, 1, pixels, write_cameras(event.cameras))
@@ -41,7 +47,7 @@ def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozense
                 count += 1
         elif kind == "fault":
             if key in held:
-                yield held.pop(key)._replace(index=count)
+                yield replace(held.pop(key), index=count)
                 count += 1
             yield ItemFault(count, event.fault, dict(zip(("interval", "panorama", "weight_idx"), key, strict=True)))
         elif kind in ("decision", "description", "score"):
@@ -51,7 +57,7 @@ def answers(given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozense
             summary = MessageToJson(event, indent=None, preserving_proto_field_name=True)
             yield Notes(request_id=response.request_id, summary=summary)
     for number, item in enumerate(held.values(), count):
-        yield item._replace(index=number)
+        yield replace(item, index=number)
 
 
 def picture(index: int, key: tuple[int, ...], scale: int, pixels: np.ndarray, cameras: np.ndarray) -> Item:
