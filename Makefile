@@ -16,7 +16,7 @@ PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
@@ -61,6 +61,12 @@ test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdin
 
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
+
+# The clients clash with each other, and PyTriton with newer numpy, so each has an environment of its own.
+test-oip: .venv/tested .venv-oip/installed .venv-kserve/installed .venv-pytriton/installed  ## run the tests with tritonclient, KServe and Triton
+	.venv-oip/bin/python -m pytest tests/peers/test_tritonclient.py
+	.venv-kserve/bin/python -m pytest tests/peers/test_kserve.py
+	$(BIN)/pytest tests/peers/test_pytriton.py
 
 fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
@@ -258,6 +264,21 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check pytest --editable .
 	@.venv-openvino/bin/python -m pip uninstall --quiet --yes onnxruntime
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino
+	@touch $@
+
+.venv-oip/installed: pyproject.toml hatch_build.py $(PROTOS)
+	$(PYTHON) -m venv .venv-oip
+	@.venv-oip/bin/python -m pip install --quiet --disable-pip-version-check pytest 'tritonclient[grpc]>=2.73' --editable .
+	@touch $@
+
+.venv-kserve/installed: pyproject.toml hatch_build.py $(PROTOS)
+	$(PYTHON) -m venv .venv-kserve
+	@.venv-kserve/bin/python -m pip install --quiet --disable-pip-version-check pytest 'kserve>=0.21' --editable .
+	@touch $@
+
+.venv-pytriton/installed: Makefile
+	$(PYTHON) -m venv .venv-pytriton
+	@.venv-pytriton/bin/python -m pip install --quiet --disable-pip-version-check 'nvidia-pytriton>=0.7'
 	@touch $@
 
 .venv-stubs/installed: Makefile

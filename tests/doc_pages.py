@@ -17,6 +17,7 @@ NEEDS = {
     "models": "make test-models: tests/models/test_model_pages.py, with tiny checkpoints",
     "network": "nothing: it downloads",
     "node": "make test-node runs the program",
+    "oip": "make test-oip: tests/peers/test_tritonclient.py makes the same calls",
 }
 # "" is output, a drawing, or a synopsis.
 LANGUAGES = {"", "json", "proto", "python", "sh", "toml", "yaml"}

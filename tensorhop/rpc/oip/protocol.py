@@ -5,6 +5,7 @@ name do not fit into one pool, so these stay out of the default one, and both ca
 """
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -23,6 +24,7 @@ for _file in descriptor_pb2.FileDescriptorSet.FromString(files("tensorhop.v1").j
 SERVICE: ServiceDescriptor = POOL.FindServiceByName("inference.GRPCInferenceService")
 
 
+@cache
 def message(name: str) -> Any:
     """The class of a message, by its name in the protocol."""
     return GetMessageClass(POOL.FindMessageTypeByName(f"inference.{name}"))

@@ -65,7 +65,7 @@ class InferenceServicer:
         methods: dict[str, Any] = {}
         for method in oip.SERVICE.methods:
             behavior: Any = partial(getattr(self, method.name))
-            read = reader(GetMessageClass(method.input_type), oip.contents_fields(method.input_type))
+            read = reader(oip.message(method.input_type.name), oip.contents_fields(method.input_type))
             if method.server_streaming:
                 behavior.tell_fault = self._tell_fault
                 methods[method.name] = grpc.unary_stream_rpc_method_handler(behavior, read, send)
