@@ -258,7 +258,7 @@ def spoil(dice: random.Random, message: Message, field: FieldDescriptor) -> None
         message.ClearField(field.name)
         return
     held = getattr(message, field.name)
-    if is_map(field) and field.message_type.fields_by_name["value"].message_type:  # of parameters
+    if is_map(field) and type(message).DESCRIPTOR.file.package == "inference":  # of parameters
         parameter = held[dice.choice(hostile_oip.PARAMETERS)]
         spoil(dice, parameter, dice.choice(parameter.DESCRIPTOR.fields))
         return

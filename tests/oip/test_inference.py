@@ -293,7 +293,8 @@ def test_a_page_fits_its_contract(name: str) -> None:
     assert {*page.options} <= fields
     names = [one.name for one in page.inputs]
     assert len(names) == len({*names})
-    for one in (*page.inputs, *page.outputs):
+    tensors: list[Any] = [*page.inputs, *page.outputs]
+    for one in tensors:
         assert one.name.isupper()
         assert all(size == -1 or size > 0 for size in one.shape)
 

@@ -6,6 +6,7 @@ import subprocess
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def triton(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_segment_by_triton(triton: str, cat: np.ndarray) -> None:
-    segmenter = services()["segment"].load_model(ModelChoice(f"{triton}/brightness@1"))
+    segmenter: Any = services()["segment"].load_model(ModelChoice(f"{triton}/brightness@1"))
     assert (segmenter.revision, segmenter.largest_batch) == ("1", 4)
     boxes = [Box(100.0, 20.0, 400.0, 290.0), Box(0.0, 0.0, 200.0, 200.0)]
     masks = segmenter.predict([cat, cat], boxes)
@@ -56,7 +57,7 @@ def test_segment_by_triton(triton: str, cat: np.ndarray) -> None:
 
 
 def test_upscale_by_triton(triton: str, cat: np.ndarray) -> None:
-    upscaler = services()["upscale"].load_model(ModelChoice(f"{triton}/doubling"))
+    upscaler: Any = services()["upscale"].load_model(ModelChoice(f"{triton}/doubling"))
     picture = cat[:90, :260] // 2
     (found,) = upscaler.predict([picture], UpscaleOptions(4))
     brighter = np.rint(picture.astype(np.float32) + 51).repeat(4, 0).repeat(4, 1)
