@@ -110,6 +110,10 @@ def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -
         backend, path = REMOTE, Path(parse_remote(choice.model).name)
     else:
         backend, path = own_files(service, choice.model, backends) or _hub_id(service, choice.model)
+    if backend == REMOTE and REMOTE not in backends:
+        raise InvalidInput(
+            "--model", f"is {choice.model}, a network on another server, which {service} cannot use; name another model"
+        )
     if backend not in backends:
         raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
     _check_options(service, choice, backend, from_hub=bool(preset and preset.repo) or (not preset and path is None))

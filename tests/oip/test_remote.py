@@ -202,7 +202,7 @@ def test_other_forms_are_refused(model: str) -> None:
         ("segment", {"dtype": "float16"}, "--dtype is float16"),
         ("segment", {"revision": "main"}, "--revision is main, but oip://h:1/n is not from the hub"),
         ("segment", {"trust_remote_code": True}, "--trust-remote-code is given"),
-        ("quality", {}, "is for oip, which quality does not have"),
+        ("quality", {}, "a network on another server, which quality cannot use"),
     ],
 )
 def test_options_that_do_not_go_with_it(service: str, choice: dict[str, Any], words: str) -> None:
