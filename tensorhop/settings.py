@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     # Shared memory: the folder of the slots, and how many bytes of them an owner may have; 0 turns it off.
     shm_dir: str = "/dev/shm"
     shm_bytes: Size = Field(1024 * 1024 * 1024, ge=0, le=INT64)
+    # Whether callers of the Open Inference Protocol may register shared memory of their own.
+    oip_shm: bool = False
     # Whether malloc keeps large buffers; tensorhop/wire/allocator.py says what that costs.
     keep_buffers: bool = True
     # Where the pipeline keeps descriptions, detections and masks: memory, none, or a redis:// URL; how many bytes of

@@ -18,6 +18,7 @@ NEEDS = {
     "network": "nothing: it downloads",
     "node": "make test-node runs the program",
     "package": "tests/project/test_your_own.py installs the package, and then reads its page",
+    "oip": "make test-oip: tests/peers/test_tritonclient.py makes the same calls",
 }
 # "" is output, a drawing, or a synopsis.
 LANGUAGES = {"", "json", "proto", "python", "sh", "toml", "yaml"}

@@ -20,6 +20,9 @@ from tensorhop.rpc.interceptors.faults import FaultInterceptor
 from tensorhop.rpc.interceptors.observation import ObservationInterceptor
 from tensorhop.rpc.interceptors.stalls import StallWatch
 from tensorhop.rpc.interceptors.transfers import TransferInterceptor
+from tensorhop.rpc.oip import protocol as oip
+from tensorhop.rpc.oip.servicer import InferenceServicer
+from tensorhop.rpc.oip.shared_memory import Regions
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.tokens import Tokens
@@ -89,12 +92,16 @@ class Server:
         interceptors.append(FaultInterceptor(service.name, limit))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
         info = InfoServicer(service.name, servicer, limit)
-        self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
-        self._health = HealthServicer(lambda: not any(one.missing for one in info.upstreams()))
+        self._health = HealthServicer(info.ready)
+        regions = Regions(service.name, settings.oip_shm, tokens=bool(security.token_file))
+        inference = InferenceServicer(service, servicer, info.ready, regions)
+        self._server.add_generic_rpc_handlers(
+            (handlers(service.descriptor, servicer), handlers(INFO, info), inference.handlers())
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         if security.reflection:
-            reflection.enable_server_reflection(names, self._server)
+            reflection.enable_server_reflection((*names, oip.SERVICE.full_name), self._server, pool=oip.BothPools())
         credentials = security.server_credentials()
         security.warn_if_open(service.name, address)
         try:

@@ -52,6 +52,11 @@ ALLOW_WRITE = {
 }
 SERVER = {
     **SHARING,
+    "oip_shm": _flag(
+        "Let callers of the Open Inference Protocol on this host, or with a token, register shared memory.",
+        "--oip-shm",
+        None,
+    ),
     **ALLOW_PATH,
     **CLIENT,
     "require_client_cert": _flag("Refuse clients whose certificate --tls-ca has not signed.", "--require-client-cert"),
@@ -115,6 +120,7 @@ QUALITY = {
 OWN = SHADOW | QUALITY  # of one service each
 FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
+    "oip_shm": True,
     "require_client_cert": True,
     "open_health": False,
     "open_reflection": True,

@@ -30,11 +30,11 @@ def show(
 
     Without an ID, list the recordings, newest first.
     """
+    from tensorhop.files import CannotWrite, write_file
     from tensorhop.orchestrator.commands.recordings.listing import print_recordings
     from tensorhop.orchestrator.commands.recordings.page import MADE, draw_page
     from tensorhop.orchestrator.recording.recording import RecordingError, find
     from tensorhop.orchestrator.recording.store import folder_name
-    from tensorhop.files import CannotWrite, write_file
 
     try:
         if wanted is None:
