@@ -102,6 +102,8 @@ class Settings(BaseSettings):
     shadow_model_range: str = ""
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.
     max_queue: int = Field(512, ge=1, le=INT32)
+    # Seconds that an input may wait for a model: how many replicas are wanted, for autoscalers, follows from it.
+    target_queue_seconds: FloatSeconds = Field(5, gt=0, le=DAY)
     # Milliseconds that a batch which is not full waits for more; 0 starts at once.
     max_wait_ms: Milliseconds = Field(0, ge=0, le=1000 * DAY)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.

@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
+from tensorhop.observe import metrics
 from tensorhop.rpc.channel import INFO, message_options
 from tensorhop.rpc.fairness.callers import caller_of
 from tensorhop.rpc.fairness.shares import OVERSHOOT
@@ -88,6 +89,8 @@ class Server:
             interceptors.append(AuthenticationInterceptor(Tokens(security.token_file), security, service.name))
         interceptors.append(FaultInterceptor(service.name, limit))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
+        # Without a queue, as a chain is, its capacity is the calls that it takes.
+        metrics.watch_load(service.name, getattr(servicer, "batcher", None) or limit)
         info = InfoServicer(service.name, servicer, limit)
         self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
         self._health = HealthServicer(lambda: not any(one.missing for one in info.upstreams()))
