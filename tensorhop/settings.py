@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     # nothing is less than LEAST_RATE. Shorter than the age of connections (30 s): one that is closed takes the reason
     # along.
     max_stall_seconds: FloatSeconds = Field(20, gt=0, le=DAY)
+    # Seconds after which a server ends a connection in peace: calls under way finish, and the client connects anew. A
+    # client that asks DNS only then finds new replicas. 0 keeps connections.
+    max_connection_seconds: FloatSeconds = Field(0, ge=0, le=DAY)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
     # of which may hold a whole body.

@@ -74,6 +74,8 @@ class Server:
         except OSError as error:
             raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
         options = [*message_options(settings), *CONNECTIONS]
+        if settings.max_connection_seconds:
+            options.append(("grpc.max_connection_age_ms", int(1000 * settings.max_connection_seconds)))
         most = settings.max_calls
         limit = CallLimit(most)
         # As many requests are received as worked on, and of both up to twice as many for a while.
