@@ -61,7 +61,7 @@ test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdin
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
 
-test-kubernetes: .venv-kubernetes/installed tools/kubernetes/node_modules/.package-lock.json  ## render deploy/kubernetes, and hold it against all schemas; needs npm
+test-kubernetes: .venv-kubernetes/installed tools/kubernetes/node_modules/.package-lock.json  ## render deploy/kubernetes, and check it by schemas; needs npm
 	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} .venv-kubernetes/bin/python -m pytest --confcutdir tests/peers \
 		tests/peers/test_kubernetes.py
 
@@ -115,6 +115,10 @@ pictures: .venv/tested  ## make the pictures of the documentation again
 compose-verify: .venv/installed  ## build the image, start docker-compose.yml, kill a service, see it recover
 	$(COMPOSE) build $(BUILD_ARGS) pipeline
 	COMPOSE="$(COMPOSE)" $(BIN)/python tools/verify_compose.py
+
+kubernetes-verify: .venv/tested .venv-kubernetes/installed  ## build the image, run deploy/kubernetes in Docker, probe and drain them
+	$${DOCKER:-docker} build $(BUILD_ARGS) --file deploy/Dockerfile --target plain --tag tensorhop:plain .
+	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} $(BIN)/python tools/verify_kubernetes.py $(ARGS)
 
 # Options of a bench: make bench-growth ARGS="--plot growth.svg"; --help lists them.
 BENCH := .venv-bench/bin/python tools/bench

@@ -1,8 +1,9 @@
-"""`make kubernetes-verify`: starts the containers of deploy/kubernetes in Docker, as the manifests say, and probes them.
+"""`make kubernetes-verify`: starts the containers of deploy/kubernetes in Docker, as the manifests say.
 
-A pod is a container that sleeps, and others in its network. Commands, variables, users, read-only roots, limits, memory
-volumes, secrets, probes and preStop come from what kubectl renders; names are resolved by a DNS server of our own, which
-knows the pods that are ready, as Kubernetes' does. DOCKER is the command of Docker; the images must be there.
+A pod is a container that sleeps, and others in its network. Commands, variables, users, read-only roots, limits,
+volumes in memory, secrets, probes and preStop come from what kubectl renders. Names are resolved by a DNS server of our
+own, which knows the pods that are ready, as that of Kubernetes does. DOCKER is the command of Docker; the images must
+be there.
 """
 
 import argparse
@@ -113,7 +114,10 @@ class Pod:
         for variable in one.get("env", ()):
             command += ["--env", f"{variable['name']}={variable['value']}"]
         for mount in one.get("volumeMounts", ()):
-            command += ["--volume", f"{self._mounts[mount['name']]}:{mount['mountPath']}" + ":ro" * mount.get("readOnly", False)]
+            command += [
+                "--volume",
+                f"{self._mounts[mount['name']]}:{mount['mountPath']}" + ":ro" * mount.get("readOnly", False),
+            ]
         program, *more = one.get("command", [""])
         command += ["--entrypoint", program] if program else []
         docker(*command, one["image"], *more, *one.get("args", ()))
@@ -140,7 +144,9 @@ class Pod:
             asked = probe["httpGet"]
             context = ssl._create_unverified_context() if asked.get("scheme") == "HTTPS" else None  # as the kubelet
             made = http.client.HTTPSConnection if context else http.client.HTTPConnection
-            connection = made(self.ip, ports[asked["port"]], timeout=timeout, **({"context": context} if context else {}))
+            connection = made(
+                self.ip, ports[asked["port"]], timeout=timeout, **({"context": context} if context else {})
+            )
             connection.request("GET", asked["path"])
             answer = connection.getresponse()
             return "" if answer.status == 200 else f"{answer.status} {answer.read()[:200]!r}"
@@ -152,8 +158,10 @@ class Pod:
         for name in self.containers:
             for kind in ("startupProbe", "readinessProbe"):
                 until(lambda name=name, kind=kind: not self.probe(name, kind), f"{kind} of {self.container(name)}")  # type: ignore[misc]
-            if reason := self.probe(name, "livenessProbe"):
-                raise Failed(f"livenessProbe of {self.container(name)}: {reason}")
+            tries = self.containers[name]["livenessProbe"].get("failureThreshold", 3)
+            reasons = [reason for _ in range(tries) if (reason := self.probe(name, "livenessProbe"))]
+            if len(reasons) == tries:  # then the kubelet would restart it
+                raise Failed(f"livenessProbe of {self.container(name)}: {reasons}")
         self.ready = True
         self._cluster.publish()
 
@@ -192,7 +200,9 @@ class Cluster:
         self._records.write_text("{}")
         name, program = f"{PREFIX}dns", "/tools/dns_server.py"
         volumes = ["--volume", f"{ROOT / 'tools'}:/tools:ro", "--volume", f"{folder / 'dns'}:/dns:ro"]
-        docker("run", "--detach", "--name", name, *volumes, "--entrypoint", "python", IMAGE, program, "/dns/records.json")
+        docker(
+            "run", "--detach", "--name", name, *volumes, "--entrypoint", "python", IMAGE, program, "/dns/records.json"
+        )
         self.dns = docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name)
 
     def named(self, kind: str, name: str) -> Object:
@@ -300,7 +310,9 @@ def cluster(layout: str, *components: str) -> Iterator[Cluster]:
     except Failed:
         for name in docker("ps", "--all", "--format", "{{.Names}}").split():
             if name.startswith(PREFIX):
-                subprocess.run(["sh", "-c", f"echo '== {name}'; {' '.join(DOCKER)} logs --tail 8 {name} 2>&1"], check=False)
+                subprocess.run(
+                    ["sh", "-c", f"echo '== {name}'; {' '.join(DOCKER)} logs --tail 8 {name} 2>&1"], check=False
+                )
         raise
     finally:
         remove()
@@ -309,7 +321,10 @@ def cluster(layout: str, *components: str) -> Iterator[Cluster]:
 
 def remove() -> None:
     """Remove the containers and volumes of this tool."""
-    for kind, listing in (("container", ["ps", "--all", "--format", "{{.Names}}"]), ("volume", ["volume", "ls", "--quiet"])):
+    for kind, listing in (
+        ("container", ["ps", "--all", "--format", "{{.Names}}"]),
+        ("volume", ["volume", "ls", "--quiet"]),
+    ):
         names = [name for name in docker(*listing).split() if name.startswith(PREFIX)]
         if names:
             docker(kind, "rm", "--force", *names)
@@ -324,7 +339,10 @@ def check_photos(running: Cluster, transport: str) -> None:
     cached = [step["step"] for step in running.photo()["steps"] if step["cached"]]
     if cached != ["describe", "detect", "segment"]:
         raise Failed(f"Redis had only {cached} of the photo's second run")
-    print(f"a photo took {summary['seconds']:.1f} s; tensors went by {transport}; the second run came from Redis", flush=True)
+    print(
+        f"a photo took {summary['seconds']:.1f} s; tensors went by {transport}; the second run came from Redis",
+        flush=True,
+    )
 
 
 def check_refusals(running: Cluster) -> None:

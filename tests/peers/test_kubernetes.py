@@ -1,13 +1,14 @@
 """deploy/kubernetes by the tools and schemas of others: `make test-kubernetes`."""
 
 import copy
+import functools
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate.utils
 import pytest
 from kubernetes_layouts import COMPONENTS, KUBERNETES, Object, render
 
@@ -31,15 +32,24 @@ def name_of(value: Any) -> str:
     return value if isinstance(value, str) else "+".join(value) or "alone"
 
 
+# It reads megabytes of schemas from disk for each object.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
+
+
 def own_errors(one: Object) -> list[str]:
     """What Kubernetes' schemas say against an object. An unknown kind is an error."""
+    return list(_own_errors(json.dumps(one)))
+
+
+@functools.cache  # most objects are the same in many renderings
+def _own_errors(text: str) -> tuple[str, ...]:
     found = []
     for version in VERSIONS:
         try:
-            kubernetes_validate.validate(one, version, strict=True)
+            kubernetes_validate.validate(json.loads(text), version, strict=True)
         except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
             found.append(f"{version}: {error}")
-    return found
+    return tuple(found)
 
 
 def foreign_errors(objects: Sequence[Object]) -> list[list[str]]:
@@ -57,10 +67,11 @@ def is_foreign(one: Object) -> bool:
 def test_kubernetes_takes_every_object(layout: str, components: tuple[str, ...]) -> None:
     objects = [one for one in RENDERED[layout, components] if not is_foreign(one)]
     assert len(objects) > 10
-    assert not [(one["kind"], one["metadata"]["name"], errors) for one in objects if (errors := own_errors(one))]
-    names = [(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in RENDERED[layout, components]]
+    assert [(one["kind"], one["metadata"]["name"], errors) for one in objects if (errors := own_errors(one))] == []
+    every = RENDERED[layout, components]
+    names = [(one["apiVersion"], one["kind"], one["metadata"]["name"]) for one in every]
     assert len(names) == len({*names})
-    assert {one["metadata"].get("namespace") for one in objects if one["kind"] != "Namespace"} == {"tensorhop"}
+    assert {one["metadata"].get("namespace") for one in every if one["kind"] != "Namespace"} == {"tensorhop"}
 
 
 @pytest.mark.parametrize("layout", COMPONENTS)
