@@ -61,9 +61,10 @@ test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdin
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
 
-test-kubernetes: .venv-kubernetes/installed tools/kubernetes/node_modules/.package-lock.json  ## render deploy/kubernetes, and check it by schemas; needs npm
+test-kubernetes: .venv/tested .venv-kubernetes/installed tools/kubernetes/node_modules/.package-lock.json  ## render deploy/kubernetes, and check it by schemas; needs npm
 	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} .venv-kubernetes/bin/python -m pytest --confcutdir tests/peers \
 		tests/peers/test_kubernetes.py
+	$(BIN)/pytest tests/peers/test_envoy.py
 
 fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000

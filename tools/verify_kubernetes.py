@@ -51,13 +51,13 @@ def docker(*command: str) -> str:
     return done.stdout.strip()
 
 
-def until(condition: Callable[[], object], what: str) -> float:
-    """Seconds until a condition holds. Raises Failed: it did not within PATIENCE."""
+def until(condition: Callable[[], object], what: str, every: float = 0.2) -> float:
+    """Seconds until a condition holds, asked every so many seconds. Raises Failed: it did not within PATIENCE."""
     started = time.monotonic()
     while not condition():
         if time.monotonic() - started > PATIENCE:
             raise Failed(f"{what} took more than {PATIENCE:.0f} s")
-        time.sleep(0.2)
+        time.sleep(every)
     return time.monotonic() - started
 
 
@@ -157,7 +157,9 @@ class Pod:
         """Until every container's startup and readiness probes succeed; then its liveness probe must."""
         for name in self.containers:
             for kind in ("startupProbe", "readinessProbe"):
-                until(lambda name=name, kind=kind: not self.probe(name, kind), f"{kind} of {self.container(name)}")  # type: ignore[misc]
+                every = self.containers[name][kind].get("periodSeconds", 10)
+                what = f"{kind} of {self.container(name)}"
+                until(lambda name=name, kind=kind: not self.probe(name, kind), what, every)  # type: ignore[misc]
             tries = self.containers[name]["livenessProbe"].get("failureThreshold", 3)
             reasons = [reason for _ in range(tries) if (reason := self.probe(name, "livenessProbe"))]
             if len(reasons) == tries:  # then the kubelet would restart it
@@ -327,7 +329,7 @@ def remove() -> None:
     ):
         names = [name for name in docker(*listing).split() if name.startswith(PREFIX)]
         if names:
-            docker(kind, "rm", "--force", *names)
+            subprocess.run([*DOCKER, kind, "rm", "--force", *names], check=False, stdout=subprocess.DEVNULL)
 
 
 def check_photos(running: Cluster, transport: str) -> None:
