@@ -142,11 +142,12 @@ class Pod:
                 connection.connect()
                 return ""
             asked = probe["httpGet"]
-            context = ssl._create_unverified_context() if asked.get("scheme") == "HTTPS" else None  # as the kubelet
-            made = http.client.HTTPSConnection if context else http.client.HTTPConnection
-            connection = made(
-                self.ip, ports[asked["port"]], timeout=timeout, **({"context": context} if context else {})
-            )
+            port = ports[asked["port"]]
+            if asked.get("scheme") == "HTTPS":  # without a look at the certificate, as the kubelet
+                context = ssl._create_unverified_context()
+                connection = http.client.HTTPSConnection(self.ip, port, timeout=timeout, context=context)
+            else:
+                connection = http.client.HTTPConnection(self.ip, port, timeout=timeout)
             connection.request("GET", asked["path"])
             answer = connection.getresponse()
             return "" if answer.status == 200 else f"{answer.status} {answer.read()[:200]!r}"
@@ -223,10 +224,10 @@ class Cluster:
             if one["kind"] == "Deployment":
                 self.start(one["metadata"]["name"])
         waiting = [threading.Thread(target=self._wait, args=(pod,)) for pod in self.pods]
-        for one in waiting:
-            one.start()
-        for one in waiting:
-            one.join()
+        for thread in waiting:
+            thread.start()
+        for thread in waiting:
+            thread.join()
         if self.problems:
             raise Failed("; ".join(self.problems))
 

@@ -49,12 +49,12 @@ def layout(name: str, *components: str) -> list[Object]:
         for resource in plan["resources"]:
             place = (folder / resource).resolve()
             read(place) if place.is_dir() else found.extend(objects(place))
-        for one in plan.get("patches", ()):
-            text = one.get("patch") or (folder / one["path"]).read_text()
-            patches.append((one["target"], yaml.safe_load(text)))
+        for patch in plan.get("patches", ()):
+            text = patch.get("patch") or (folder / patch["path"]).read_text()
+            patches.append((patch["target"], yaml.safe_load(text)))
 
-    for one in (name, *components):
-        read(KUBERNETES / one)
+    for part in (name, *components):
+        read(KUBERNETES / part)
     for target, patch in patches:
         for index, one in enumerate(found):
             if isinstance(patch, dict) and is_meant(target, one):
