@@ -196,6 +196,7 @@ class Cluster:
         self.pods: list[Pod] = []
         self.problems: list[str] = []
         self.dns = ""
+        self._publishing = threading.Lock()
         self._secrets = self._make_secrets()
         (folder / "dns").mkdir()
         folder.chmod(0o755)
@@ -239,6 +240,10 @@ class Cluster:
 
     def publish(self) -> None:
         """Tell DNS which pods are ready."""
+        with self._publishing:
+            self._publish()
+
+    def _publish(self) -> None:
         records = {}
         for one in self._objects:
             if one["kind"] == "Service":
