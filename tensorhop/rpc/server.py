@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
+from tensorhop.observe import metrics
 from tensorhop.rpc.channel import INFO, message_options
 from tensorhop.rpc.fairness.callers import caller_of
 from tensorhop.rpc.fairness.shares import OVERSHOOT
@@ -76,6 +77,8 @@ class Server:
         except OSError as error:
             raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
         options = [*message_options(settings), *CONNECTIONS]
+        if settings.max_connection_seconds:
+            options.append(("grpc.max_connection_age_ms", int(1000 * settings.max_connection_seconds)))
         most = settings.max_calls
         limit = CallLimit(most)
         # As many requests are received as worked on, and of both up to twice as many for a while.
@@ -91,6 +94,8 @@ class Server:
             interceptors.append(AuthenticationInterceptor(Tokens(security.token_file), security, service.name))
         interceptors.append(FaultInterceptor(service.name, limit))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
+        # Without a queue, as a chain is, its capacity is the calls that it takes.
+        metrics.watch_load(service.name, getattr(servicer, "batcher", None) or limit)
         info = InfoServicer(service.name, servicer, limit)
         self._health = HealthServicer(info.ready)
         regions = Regions(service.name, settings.oip_shm, tokens=bool(security.token_file))
