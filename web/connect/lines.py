@@ -30,10 +30,15 @@ class Lines:
     def __init__(self, media: str, send: Send) -> None:
         self._media, self._send = media, send
         self._start: Message | None = None  # until it is sent
+        self._whole = False  # whether the answer is no stream: the library refuses headers before it begins one
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and message["status"] == 200:
             self._start = message
+            return
+        if message["type"] == "http.response.start" or self._whole:
+            self._whole = True
+            await self._send(message)
             return
         body = message["body"]
         flags, data = (HEAD.unpack_from(body)[0], body[HEAD.size :]) if body else (LAST, b"{}")

@@ -23,12 +23,12 @@ from tensorhop.rpc.fairness.callers import Caller, use_caller
 from tensorhop.web.accept import JSON, choose
 from tensorhop.web.connect.faults import connect_error, fault_in
 from tensorhop.web.connect.lines import STREAMED, Lines, envelope
-from tensorhop.web.connect.messages import CODECS, Encoded, read, write
+from tensorhop.web.connect.messages import CODECS, Encoded, PassingGzip, read, write
 from tensorhop.web.endpoint import REQUEST_ID, accept_of, readable_id, send_early
 from tensorhop.web.problem import Refused, answer, members_of, problem
 from tensorhop.web.requests.admission import Admission
 from tensorhop.web.requests.parameters import TIMEOUT_SECONDS
-from tensorhop.web.requests.upload import TENSOR, check_length
+from tensorhop.web.requests.upload import TENSOR, check_length, most_bytes
 from tensorhop.web.stream import Incoming, Stream
 
 CONNECT_JSON = "application/connect+json"
@@ -64,7 +64,7 @@ class Method:
 
     def call(self, given: Encoded, seconds: float, caller: Caller, request_id: str) -> Call[bytes]:
         """Make the call; in the thread of the request. Raises InvalidInput: the request is no message of this kind."""
-        packet = read(self.kind, given)
+        packet = read(self.kind, given, most_bytes(self.admission.settings))
         use_caller(caller)
         answers = partial(write, codec=given.codec)
         return Call(
@@ -76,12 +76,12 @@ class Application(ConnectASGIApplication[None]):
     """The library's application, for one method."""
 
     def __init__(self, path: str, endpoint: Endpoint[Any, Any]) -> None:
-        # The size of a request is limited as it is received. Pictures are compressed already.
+        # The size of a request is limited as it is received.
         super().__init__(
             service=None,
             endpoints=lambda service: {path: endpoint},
             read_max_bytes=None,
-            compressions=(),
+            compressions=[PassingGzip()],  # type: ignore[list-item]  # of the same shape
             codecs=CODECS,  # type: ignore[arg-type]  # of bytes
         )
         self._path = path
@@ -138,17 +138,18 @@ class Exchange:
         if kind not in known:
             message = f"Content-Type is {kind[:100] or 'missing'}; known are {', '.join(known)}"
             raise Refused(415, "INVALID_ARGUMENT", message)
-        if (encoding := headers.get("content-encoding", "identity")) != "identity":
-            raise Refused(415, "INVALID_ARGUMENT", f"Content-Encoding is {encoding[:100]}; send the content as it is")
+        kept = [(name, value) for name, value in self._scope["headers"] if not name.endswith(b"accept-encoding")]
+        self._scope = {**self._scope, "headers": kept}
         if kind != JSON or not self._method.streams:
             return self._respond
+        if (encoding := headers.get("content-encoding", "identity")) != "identity":
+            raise Refused(415, "INVALID_ARGUMENT", f"Content-Encoding is {encoding[:100]}; send the content as it is")
         accept = accept_of(self._request)
         media = choose(accept, STREAMED)
         if media is None:
             message = f"Accept is {accept[:200]!r}; possible are {', '.join(STREAMED)}"
             raise Refused(406, "INVALID_ARGUMENT", message)
         self._plain = True
-        self._scope = {**self._scope, "headers": [*self._scope["headers"]]}
         MutableHeaders(scope=self._scope)["content-type"] = CONNECT_JSON
         return Lines(media, self._respond)
 
