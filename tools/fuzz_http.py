@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.message import Message
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +36,7 @@ from tensorhop.web.connect.routes import paths
 from tensorhop.web.cutouts.parameters import FILES, PARAMETERS
 from tensorhop.web.serve import HttpServer
 
+LARGE = 32 * 1024 * 1024  # bytes; what is over the server's limit may see its connection closed before the answer
 FORM = "multipart/form-data"
 ACCEPTS = ("*/*", "application/x-ndjson", "text/event-stream", "application/json", ";q=", "*/*;q=0")
 TIMEOUTS = (*([""] * 8), "20000", "0", "-1", "1e3", "9" * 10, "9" * 30, "\u0663")
@@ -42,6 +45,7 @@ WORDS = (  # for a place in JSON
     *('"CODE_NONE"', '{"shape": [-1]}', '{"@type": "x"}', ",", "}", '"', "\\", "\x00", "\xff", '"__proto__": 1,'),
 )
 FIELDS = ("0", "-1", "1e9", "nan", "inf", "true", "99999999999999999999", "0x10", "1,2,3,4", "[[0,0,1,1]]", "512x0")
+STATUS = re.compile(rb"grpc-status: (2|13|14|15)\b")  # of gRPC-Web: UNKNOWN, INTERNAL, UNAVAILABLE, DATA_LOSS
 BLAMES = [code for code in NEVER if code != "DEADLINE_EXCEEDED"]  # a case may ask for a deadline of its own
 
 
@@ -95,7 +99,7 @@ class HostileHttp:
         headers = {"Content-Type": kind + form}
         if dice.random() < 0.1:
             headers[dice.choice(("Content-Encoding", "Connect-Content-Encoding", "Grpc-Encoding"))] = "gzip"
-        return Case(f"{kind}{form}: {change}", path, headers, data)
+        return Case(f"{kind}{form}: {change}", path, headers, data[:LARGE])
 
     def _as_json(self, path: str, data: bytes) -> bytes:
         with contextlib.suppress(DecodeError, ValueError):
@@ -140,8 +144,8 @@ class Target:
         self._address, self._deadline = address, deadline
         self._own = threading.local()
 
-    def send(self, case: Case) -> tuple[int, str, bytes]:
-        """Status, media type and body."""
+    def send(self, case: Case) -> tuple[int, Message, bytes]:
+        """Status, headers and body."""
         for attempt in (1, 2):  # the server may close a connection between two requests
             connection = getattr(self._own, "connection", None) or HTTPConnection(self._address, timeout=self._deadline)
             self._own.connection = connection
@@ -149,7 +153,7 @@ class Target:
                 headers = {name: value.encode() for name, value in case.headers.items()}
                 connection.request("POST", case.path, case.body, headers)  # type: ignore[arg-type]  # bytes go, too
                 answer = connection.getresponse()
-                return answer.status, answer.headers.get("Content-Type", ""), answer.read()
+                return answer.status, answer.headers, answer.read()
             except (HTTPException, ConnectionError):
                 connection.close()
                 self._own.connection = None
@@ -158,10 +162,13 @@ class Target:
         raise AssertionError
 
 
-def wrong_with(case: Case, status: int, kind: str, body: bytes) -> str:
+def wrong_with(case: Case, status: int, headers: Message, body: bytes) -> str:
     """What must not have happened; "" if all is well."""
+    kind = headers.get("Content-Type", "")
     if status in (500, 502, 503, 499) or not kind:
         return f"status {status}, {kind}: {body[:300]!r}"
+    if told := STATUS.search(f"grpc-status: {headers.get('Grpc-Status', 0)}".encode() + body):
+        return f"{told[0]!r}: {body[-500:]!r}"
     if case.change.startswith("form") and not (kind.startswith(FORM) and body.endswith(b"--\r\n")):
         return f"{kind} instead of {FORM}"
     for code in BLAMES:
@@ -186,12 +193,12 @@ def attack(target: Target, hostile: HostileHttp, numbers: range) -> tuple[Counte
     def one(number: int) -> None:
         case = hostile.case(number)
         try:
-            status, kind, body = target.send(case)
+            status, headers, body = target.send(case)
         except (OSError, HTTPException) as error:
             found.append(f"case {number}, {case.path} ({case.change}): {error!r}")
             return
         tally[case.change.partition(":")[0], status] += 1
-        if wrong := wrong_with(case, status, kind, body):
+        if wrong := wrong_with(case, status, headers, body):
             found.append(f"case {number}, {case.path} ({case.change}): {wrong}")
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

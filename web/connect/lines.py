@@ -6,18 +6,41 @@ from typing import Any
 
 from starlette.types import Message, Send
 
+from tensorhop.errors import InvalidInput
 from tensorhop.web.accept import EVENTS, JSON
 from tensorhop.web.connect.faults import STATUS_OF
 
 LINES = "application/x-ndjson"
 STREAMED = (LINES, EVENTS)  # what a stream that is asked for in plain JSON may be answered with
 HEAD = struct.Struct(">BI")  # of an envelope: flags, and the length of what follows
-LAST = 2  # the flag of the envelope that ends a stream, with an error if there was one
+COMPRESSED, LAST = 1, 2  # flags: of a message, and of the envelope that ends a stream, with an error if there was one
 
 
 def envelope(data: bytes) -> bytes:
     """A message as the protocol sends it in a stream."""
     return HEAD.pack(0, len(data)) + data
+
+
+def check_envelope(body: bytes, compressed: bool) -> None:
+    """That a request is one message in its envelope; each of our methods takes one.
+
+    Args:
+        compressed: whether a header says how.
+
+    Raises:
+        InvalidInput: it is not. The library calls some of that an internal error.
+    """
+    if len(body) < HEAD.size:
+        raise InvalidInput("request", f"has {len(body)} bytes; its envelope alone has {HEAD.size}")
+    flags, size = HEAD.unpack_from(body)
+    if flags not in (0, COMPRESSED):
+        raise InvalidInput("request", f"has the flags {flags} in its envelope; known are 0 and {COMPRESSED}")
+    if flags and not compressed:
+        raise InvalidInput("request", "is compressed by the flags of its envelope, but no header says how")
+    if size != len(body) - HEAD.size:
+        raise InvalidInput(
+            "request", f"has {len(body) - HEAD.size:,} bytes after its envelope's head, which says {size:,}"
+        )
 
 
 class Lines:

@@ -22,7 +22,7 @@ from tensorhop.request_id import REQUEST_ID as REQUEST_ID_KEY
 from tensorhop.rpc.fairness.callers import Caller, use_caller
 from tensorhop.web.accept import JSON, choose
 from tensorhop.web.connect.faults import connect_error, fault_in
-from tensorhop.web.connect.lines import STREAMED, Lines, envelope
+from tensorhop.web.connect.lines import STREAMED, Lines, check_envelope, envelope
 from tensorhop.web.connect.messages import CODECS, Encoded, PassingGzip, read, write
 from tensorhop.web.endpoint import REQUEST_ID, accept_of, readable_id, send_early
 from tensorhop.web.problem import Refused, answer, members_of, problem
@@ -31,6 +31,8 @@ from tensorhop.web.requests.parameters import TIMEOUT_SECONDS
 from tensorhop.web.requests.upload import TENSOR, check_length, most_bytes
 from tensorhop.web.stream import Incoming, Stream
 
+# Of requests in an envelope: the header that says how they are compressed.
+COMPRESSION = {"application/connect": "connect-content-encoding", "application/grpc-web": "grpc-encoding"}
 CONNECT_JSON = "application/connect+json"
 GRPC_WEB = ("application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json")
 UNARY = (JSON, "application/proto", *GRPC_WEB)
@@ -135,6 +137,7 @@ class Exchange:
         headers = self._request.headers
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         known = STREAM if self._method.streams else UNARY
+        self._compression = COMPRESSION.get(kind.partition("+")[0], "")
         if kind not in known:
             message = f"Content-Type is {kind[:100] or 'missing'}; known are {', '.join(known)}"
             raise Refused(415, "INVALID_ARGUMENT", message)
@@ -173,9 +176,11 @@ class Exchange:
         check_length(request, admission.settings)
         caller = admission.caller_of(request)
         admission.check_room(caller)
-        body = await admission.uploads.receive(request, TENSOR, caller, lambda content: content.elements)
+        body: bytes = await admission.uploads.receive(request, TENSOR, caller, lambda content: content.elements)
         admission.take_place(caller, self._stack)
         self._caller = caller
+        if self._compression:
+            check_envelope(body, request.headers.get(self._compression, "identity") not in ("", "identity"))
         return body
 
     async def _unary(self, given: Encoded, context: RequestContext[Any, Any]) -> bytes:
