@@ -7,10 +7,9 @@ from typing import Any
 from starlette.types import Message, Send
 
 from tensorhop.errors import InvalidInput
-from tensorhop.web.accept import EVENTS, JSON
+from tensorhop.web.accept import EVENTS, JSON, LINES
 from tensorhop.web.connect.faults import STATUS_OF
 
-LINES = "application/x-ndjson"
 STREAMED = (LINES, EVENTS)  # what a stream that is asked for in plain JSON may be answered with
 HEAD = struct.Struct(">BI")  # of an envelope: flags, and the length of what follows
 COMPRESSED, LAST = 1, 2  # flags: of a message, and of the envelope that ends a stream, with an error if there was one
