@@ -160,7 +160,7 @@ def test_the_old_routes_take_their_own_names(http: str, root: Path) -> None:
     assert [one["index"] for one in told["faults"]] == [1]
     pairs = post(http, {"pair_paths": "large/a-x4.png"}, path="/evaluate_pairs", image=None).json
     assert "match" in pairs["results"][0]["scores"]
-    fields = {"image_path": "a.png", "any_ratio": "true", "size": "20x16", "save_dir": "views"}
+    fields: dict[str, Any] = {"image_path": "a.png", "any_ratio": "true", "size": "20x16", "save_dir": "views"}
     told = post(http, fields | {"intervals": 1}, path="/preprocess_for_group", image=None).json
     assert [one["path"] for one in told["results"]] == ["views/a-1-pair.png"]
     cameras = json.dumps([told["results"][0]["cameras"]])

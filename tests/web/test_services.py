@@ -16,7 +16,9 @@ from waiting import wait_for
 
 from tensorhop.errors import ServiceFault
 from tensorhop.rpc.registry import services
+from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
+from tensorhop.settings import Settings
 from tensorhop.v1 import fault_pb2
 from tensorhop.values.images import decode_image
 from tensorhop.web.serve import HttpServer
@@ -272,13 +274,13 @@ class FailsLater:
 
 
 @pytest.fixture
-def in_front_of() -> Iterator[Callable[[object], str]]:
-    """The address of an HTTP server in front of an upscaler."""
+def in_front_of() -> Iterator[Callable[..., str]]:
+    """The address of an HTTP server, made with more arguments, in front of an upscaler."""
     stops: list[Callable[[], object]] = []
 
-    def start(servicer: object) -> str:
+    def start(servicer: object, **more: Any) -> str:
         service = Server(services()["upscale"], servicer, "127.0.0.1:0")
-        front = HttpServer("127.0.0.1:0", "127.0.0.1:9", services={"upscale": service.address})
+        front = HttpServer("127.0.0.1:0", "127.0.0.1:9", services={"upscale": service.address}, **more)
         stops.extend([lambda: front.stop(1).wait(), lambda: service.stop(0).wait()])
         return front.address
 
@@ -287,7 +289,7 @@ def in_front_of() -> Iterator[Callable[[object], str]]:
         stop()
 
 
-def test_a_call_that_fails_later_loses_no_result(in_front_of: Callable[[object], str], panorama: np.ndarray) -> None:
+def test_a_call_that_fails_later_loses_no_result(in_front_of: Callable[..., str], panorama: np.ndarray) -> None:
     images = [{"encoded": in_base64(encoded(panorama))}] * (CALL_IMAGES + 2)
     told = call(in_front_of(FailsLater()), "POST", "/upscale?scale=2", json.dumps({"images": images}), JSON).json
     assert len(told["results"]) == CALL_IMAGES
@@ -297,12 +299,38 @@ def test_a_call_that_fails_later_loses_no_result(in_front_of: Callable[[object],
     ]
 
 
-def test_a_client_that_leaves_ends_the_work(in_front_of: Callable[[object], str], panorama: np.ndarray) -> None:
+def upload_to(address: str, pixels: np.ndarray) -> Any:
+    """A connection on which a request to upscale was sent."""
+    body = form({}, image=encoded(pixels))
+    head = f"POST /upscale HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n"
+    opened = raw(address)
+    opened.sendall(f"{head}Content-Type: {FORM['Content-Type']}\r\n\r\n".encode() + body)
+    return opened
+
+
+def test_all_routes_share_the_places(in_front_of: Callable[..., str], panorama: np.ndarray) -> None:
+    script = Script()  # upscale waits
+    address = in_front_of(Fake("upscale", script), settings=Settings(max_requests=1))
+    with upload_to(address, panorama):
+        wait_for(lambda: script.under_way == 1)
+        for route in ("/upscale", "/quality", "/views", "/process", "/evaluate_pairs"):
+            refused = post(address, path=route)
+            assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+            assert refused.json["detail"] == "1 requests are being worked on already"
+
+
+def test_all_routes_want_the_token_and_the_origin(in_front_of: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("secret\n")
+    address = in_front_of(Fake("upscale", Script()), security=Security(token_file=str(tmp_path / "tokens")))
+    for route in ("/upscale", "/quality", "/preprocess", "/interpolate", "/views", "/evaluate_pairs"):
+        assert post(address, path=route).status == 401
+        with_token = {"Authorization": "Bearer secret", "Origin": "https://evil.example"}
+        assert post(address, path=route, headers=with_token).status == 403
+
+
+def test_a_client_that_leaves_ends_the_work(in_front_of: Callable[..., str], panorama: np.ndarray) -> None:
     script = Script()  # upscale waits
     address = in_front_of(Fake("upscale", script))
-    body = form({}, image=encoded(panorama))
-    head = f"POST /upscale HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n"
-    with raw(address) as opened:
-        opened.sendall(f"{head}Content-Type: {FORM['Content-Type']}\r\n\r\n".encode() + body)
+    with upload_to(address, panorama):
         wait_for(lambda: script.under_way == 1)
     wait_for(lambda: script.under_way == 0)

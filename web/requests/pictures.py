@@ -25,15 +25,16 @@ def image_types() -> list[str]:
     return [Image.MIME[name] for name in readable_formats() if name in Image.MIME]
 
 
-def check_fields(content: Content, names: Iterable[str]) -> None:
+def check_fields(content: Content, names: Iterable[str], otherwise: str = "") -> None:
     """Raises InvalidInput: a text came in the place of a file of a form, or the other way round.
 
     Args:
         names: of the fields that are files.
+        otherwise: what could be done in place of sending a file.
     """
     for name, _ in content.texts:
         if name in names:
-            raise InvalidInput(name, f"is text; send it as a file (curl: -F {name}=@photo.jpg)")
+            raise InvalidInput(name, f"is text; send it as a file (curl: -F {name}=@photo.jpg){otherwise}")
     for name, _ in content.files:
         if name not in names:
             raise InvalidInput(name[:100] or "form", f"is a file; the only files are {', '.join(names)}")

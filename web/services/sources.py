@@ -67,7 +67,7 @@ def read_given(content: Content, noun: str, table: Mapping[str, Option]) -> Give
     held: list[np.ndarray | bytes | str] = []
     members = dict(content.members)
     if content.kind == FORM:
-        check_fields(content, (noun, one))
+        check_fields(content, (noun, one), ", or give path")
         held += [data for _, data in content.files]
     elif content.kind == JSON:
         held += [_member(member, field) for member, field in _listed(members, noun, one)]
