@@ -15,7 +15,7 @@ import { createConnectTransport } from '@connectrpc/connect-web'
 const CONTRACT = new URL('../../protos/released.binpb', import.meta.url) // all protos; nothing is generated
 const DEADLINE = 120_000 // milliseconds for the whole photo
 
-const [photo, folder = '.', address = 'http://localhost:8080'] = process.argv.slice(2)
+const [photo, folder = 'out', address = 'http://localhost:8080'] = process.argv.slice(2)
 if (!photo) {
   console.error('usage: node connect.js PHOTO [FOLDER] [ADDRESS]')
   process.exit(2)
