@@ -77,14 +77,14 @@ class Method:
 class Application(ConnectASGIApplication[None]):
     """The library's application, for one method."""
 
-    def __init__(self, path: str, endpoint: Endpoint[Any, Any]) -> None:
+    def __init__(self, path: str, endpoint: Any) -> None:
         # The size of a request is limited as it is received.
         super().__init__(
             service=None,
             endpoints=lambda service: {path: endpoint},
             read_max_bytes=None,
-            compressions=[PassingGzip()],  # type: ignore[list-item]  # of the same shape
-            codecs=CODECS,  # type: ignore[arg-type]  # of bytes
+            compressions=[PassingGzip()],
+            codecs=CODECS,
         )
         self._path = path
 
