@@ -151,7 +151,7 @@ class Target:
             self._own.connection = connection
             try:
                 headers = {name: value.encode() for name, value in case.headers.items()}
-                connection.request("POST", case.path, case.body, headers)  # type: ignore[arg-type]  # bytes go, too
+                connection.request("POST", case.path, case.body, headers)
                 answer = connection.getresponse()
                 return answer.status, answer.headers, answer.read()
             except (HTTPException, ConnectionError):
