@@ -16,7 +16,7 @@ PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip
+.PHONY: help run http connect models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip
 .PHONY: test-kubernetes kubernetes-verify test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
@@ -31,6 +31,9 @@ run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 
 http: .venv/installed  ## install what HTTP and the page need into .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[http]'
+
+connect: .venv/installed  ## install what every method over HTTP needs into .venv, with http
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[http,connect]'
 
 models: .venv/installed  ## install PyTorch, transformers and what fetches models into .venv; TORCH=... picks the build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
@@ -74,8 +77,9 @@ test-kubernetes: .venv/tested .venv-kubernetes/installed tools/kubernetes/node_m
 		tests/peers/test_kubernetes.py
 	$(BIN)/pytest tests/peers/test_envoy.py
 
-fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
+fuzz: .venv/tested  ## send 130,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
+	PYTHONPATH=. $(BIN)/python tools/fuzz_http.py --count 30000
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded --deadline 120
 
 test-web: .venv-web/installed  ## run the tests of the page in a browser; Debian's chromium and chromium-driver
@@ -193,12 +197,12 @@ train-upscaler: .venv-train/installed  ## train the embedded upscaler anew; take
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt
 	mkdir -p build
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-		--extra dev --extra http --extra models --extra osediff --extra otel --output-file build/constraints.txt \
+		--extra dev --extra http --extra connect --extra models --extra osediff --extra otel --output-file build/constraints.txt \
 		pyproject.toml services/detect/requirements-groundingdino.txt
 	{ echo "# Made by make lock: the exact versions of development, CI and the images, for all systems and Pythons."; \
 		grep -vE '^(torch|torchvision|triton|cuda|nvidia)\b' build/constraints.txt; } > deploy/constraints.txt
 	.venv-lock/bin/uv pip compile --quiet --upgrade --resolution lowest-direct --python-version 3.11 --no-header \
-		--no-annotate --extra http --extra otel --output-file build/lowest.txt pyproject.toml
+		--no-annotate --extra http --extra connect --extra otel --output-file build/lowest.txt pyproject.toml
 	{ echo "# Made by make lock: the lowest versions that pyproject.toml allows, on Python 3.11."; \
 		cat build/lowest.txt; } > deploy/lowest.txt
 
