@@ -7,7 +7,7 @@ import numpy as np
 
 from tensorhop.services.embedded import weights
 from tensorhop.services.runtime.session import run
-from tensorhop.services.upscale.options import UpscaleOptions
+from tensorhop.services.upscale.options import UpscaleOptions, enlarge
 
 MARGIN = 8  # pixels to each side that a pixel of the result depends on; tools/train_upscaler.py has the layers
 TILE = 128  # pixels a side of the input, without the margin
@@ -42,12 +42,7 @@ class EmbeddedUpscaler:
         Returns:
             Such arrays. Beside one, the work needs a third of the memory of its input, and that of a tile.
         """
-        return [self._enlarged(image, options.scale) for image in images]
-
-    def _enlarged(self, image: np.ndarray, scale: int) -> np.ndarray:
-        for _ in range(scale // 2):
-            image = self._doubled(image)
-        return image
+        return [enlarge(image, options.scale, 2, self._doubled) for image in images]
 
     def _doubled(self, image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]

@@ -18,7 +18,7 @@ from tensorhop.services.runtime.session import (
     run,
     told,
 )
-from tensorhop.services.upscale.options import UpscaleOptions
+from tensorhop.services.upscale.options import SCALES, UpscaleOptions, enlarge
 
 WANTED = (
     "an upscaling network takes n x 3 x height x width of FP32 or FP16, RGB from 0 to 1, and answers the same 2 or 4 "
@@ -27,7 +27,6 @@ WANTED = (
 WINDOW = 256  # pixels a side that the network sees at once, if it takes any size
 MARGIN = 16  # pixels to each side of a window that only help with the rest
 GPU_BATCH = 4  # windows; not measured
-SCALES = (2, 4)
 
 
 class NetworkUpscaler:
@@ -41,6 +40,7 @@ class NetworkUpscaler:
         InvalidInput: the network is not such a one, or cannot be run.
     """
 
+    align = "none"  # what an operator's network does to colours is meant
     largest_batch = 1  # of pictures; the windows of one go together
 
     def __init__(self, source: ModelSource) -> None:
@@ -66,16 +66,7 @@ class NetworkUpscaler:
         Raises:
             MemoryError: the device has too little memory.
         """
-        return [self._enlarged(image, options.scale) for image in images]
-
-    def _enlarged(self, image: np.ndarray, scale: int) -> np.ndarray:
-        done = 1
-        while done < scale:
-            image, done = self._once(image), done * self._scale
-        if done > scale:
-            size = image.shape[1] * scale // done, image.shape[0] * scale // done
-            image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return image
+        return [enlarge(image, options.scale, self._scale, self._once) for image in images]
 
     def _once(self, image: np.ndarray) -> np.ndarray:
         """The picture as large as the network makes it."""

@@ -14,14 +14,15 @@ from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.runtime.checkpoint import load_network
 from tensorhop.services.runtime.device import memory_of
-from tensorhop.services.upscale.options import SCALES, UpscaleOptions
+from tensorhop.services.upscale.options import SCALES, UpscaleOptions, enlarge
 from tensorhop.services.upscale.tiles import blend_tiles
 
 TILE, OVERLAP = 256, 32  # pixels of the input
 
 
 class Swin2SR:
-    """A network that enlarges by 2 or by 4. One that enlarges by 2 is run twice for scale 4.
+    """A network that enlarges by 2 or by 4. One that enlarges by 2 is run twice for scale 4; the answer of one that
+    enlarges by 4 is halved for scale 2.
 
     The prompt and the seed are not used.
 
@@ -55,17 +56,15 @@ class Swin2SR:
             Such arrays. Beside one, the work needs memory for a row of tiles, and for what the network holds of a tile.
 
         Raises:
-            InvalidInput: the scale is 2, and the network enlarges by 4.
             MemoryError: the device has too little memory.
         """
-        if options.scale < self._factor:
-            raise InvalidInput("scale", f"is {options.scale}; {self.name} enlarges by {self._factor}")
         with memory_of(self._checkpoint.device), torch.inference_mode():
-            return [self._enlarged(image, options.scale) for image in images]
+            return [enlarge(image, options.scale, self._factor, self._once) for image in images]
 
-    def _enlarged(self, image: np.ndarray, scale: int) -> np.ndarray:
+    def _once(self, image: np.ndarray) -> np.ndarray:
+        """The picture as large as the network makes it."""
         by = self._factor
-        large = blend_tiles(
+        return blend_tiles(
             image.shape[0] * by,
             image.shape[1] * by,
             self._tile * by,
@@ -74,7 +73,6 @@ class Swin2SR:
                 image[rows.start // by : rows.stop // by, columns.start // by : columns.stop // by]
             ),
         )
-        return large if by == scale else self._enlarged(large, scale // by)
 
     def _tile_of(self, tile: np.ndarray) -> np.ndarray:
         """A tile (uint8, height x width x 3), enlarged: float32, 0 to 255."""

@@ -52,8 +52,9 @@ def test_it_says_what_transformers_says(folder: tuple[Path, int], photos: list) 
         (twice,) = model.predict([image], UpscaleOptions(scale=4))
         assert np.abs(twice.astype(int) - by_hand(path, found)).max() <= 1
     else:
-        with pytest.raises(InvalidInput, match=r"scale is 2; .* enlarges by 4"):
-            model.predict([image], UpscaleOptions(scale=2))
+        (half,) = model.predict([image], UpscaleOptions(scale=2))
+        means = expected.reshape(2 * image.shape[0], 2, 2 * image.shape[1], 2, 3).mean(axis=(1, 3))
+        assert np.abs(half - means).max() <= 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 50), (17, 40)])
