@@ -14,6 +14,7 @@ from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
 from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.ray_serve import is_ray
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
@@ -84,7 +85,7 @@ class Step:
         Raises:
             ServiceFault: the call failed; the fault names this service.
         """
-        packet = build(True)
+        packet = build(not is_ray(self.address))  # a replica may be on any node
         try:
             yield from self._send(method, packet, scope, about)
         except ServiceFault as error:
