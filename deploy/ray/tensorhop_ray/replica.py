@@ -100,12 +100,15 @@ class Context:
         for callback in callbacks:
             callback()
 
-    def tell(self, refused: Refused) -> None:
-        """Have the proxy end the call with a status: it takes code and details, and drops trailing metadata."""
-        status = refused.status
-        fault = fault_of(status)
-        self._serve.set_code(status.code)
-        self._serve.set_details(write_details(fault))
+    def told(self, refused: Refused) -> RuntimeError:
+        """Have the proxy end the call with a status. It takes code and details, and drops trailing metadata.
+
+        Returns:
+            What to raise, so that the proxy does; it travels there, and so it is a plain exception.
+        """
+        self._serve.set_code(refused.status.code)
+        self._serve.set_details(write_details(fault_of(refused.status)))
+        return RuntimeError(refused.status.details)
 
 
 def fault_of(status: Any) -> fault_pb2.Fault:
@@ -153,8 +156,7 @@ class Replica:
         try:
             return await self._in_thread(work)
         except Refused as refused:
-            context.tell(refused)
-            raise
+            raise context.told(refused) from None
         finally:
             context.end()
 
@@ -177,8 +179,7 @@ class Replica:
             while (answer := await self._in_thread(lambda: run(work))) is not END:
                 yield answer
         except Refused as refused:
-            context.tell(refused)
-            raise
+            raise context.told(refused) from None
         finally:
             context.end()
 
