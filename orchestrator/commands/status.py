@@ -17,7 +17,7 @@ from tensorhop.address import get
 from tensorhop.client.events import TRANSPORTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
-from tensorhop.ray_serve import health_check
+from tensorhop.ray_serve import health_check, is_ray
 from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.registry import HTTP, HTTP_PORT, ports, services
 from tensorhop.rpc.security import nothing_answers
@@ -121,7 +121,7 @@ def ask(service: Service, address: str, transport: str = "") -> Status:
             info = info_of(channel, ASK_SECONDS)
         except grpc.RpcError as error:
             message = sentence_of(error, address)
-            if error.code() == grpc.StatusCode.NOT_FOUND:
+            if error.code() == grpc.StatusCode.NOT_FOUND and not is_ray(address):  # there the application is missing
                 message = f"another service is there, not {name}"
             return Status(name, address, health or error.code().name, message)
     missing = [one.missing for one in info.upstreams if one.missing]
