@@ -4,6 +4,7 @@ from functools import cache
 from importlib.metadata import version
 
 from tensorhop.web.accept import JSON
+from tensorhop.web.connect import openapi as connect
 from tensorhop.web.cutouts import openapi as cutouts
 from tensorhop.web.problem import MEDIA_TYPE
 from tensorhop.web.schemas import PICTURE_SCHEMA, PROBLEM, TEXT, Schema, record, ref
@@ -25,6 +26,7 @@ def describe(most: int) -> Schema:
         "paths": {
             "/process": cutouts.path(most),
             **services.paths(most),
+            **connect.paths(),
             "/healthz": {"get": {"summary": "Whether this server lives.", "operationId": "healthz", "responses": live}},
             "/readyz": {
                 "get": {

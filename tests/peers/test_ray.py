@@ -17,7 +17,7 @@ pytest.importorskip("ray.serve")
 from slow_segment import FOLDER, SLOW_SEGMENT
 
 from bench_peers.ray_cluster import ROOT, cluster
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.client.steps import StepClient
 from tensorhop.errors import ServiceFault
 from tensorhop.orchestrator.chain.steps import Steps
