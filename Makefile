@@ -16,12 +16,12 @@ PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http connect models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip
+.PHONY: help run http connect models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-ray test-node test-oip
 .PHONY: test-kubernetes kubernetes-verify test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
-.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak
+.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak bench-ray
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +62,9 @@ test-quantize: .venv-quantize/installed  ## run the tests of --dtype nf4 and int
 
 test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdino-py, in .venv-groundingdino
 	.venv-groundingdino/bin/pytest tests/models/peers
+
+test-ray: .venv-ray/tested  ## run services in Ray Serve on a cluster of two nodes, in .venv-ray; takes some minutes
+	.venv-ray/bin/pytest tests/peers/test_ray.py
 
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
@@ -162,6 +165,9 @@ bench-soak: .venv-bench/installed  ## echo large messages for ten minutes, and w
 
 compare-hop: .venv-bench/installed  ## time a hop between processes against what people use today
 	$(BENCH) hop $(ARGS)
+
+bench-ray: .venv-ray/tested  ## time calls through Ray Serve against our own server
+	.venv-ray/bin/python tools/bench ray $(ARGS)
 
 compare-coldstart: .venv-rembg/installed  ## time tensorhop run and rembg, from start to end of the process
 	.venv-rembg/bin/python tools/compare_coldstart.py $(ARGS)
@@ -278,6 +284,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check pytest --editable .
 	@.venv-openvino/bin/python -m pip uninstall --quiet --yes onnxruntime
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino
+	@touch $@
+
+# Ray is several hundred MB.
+.venv-ray/tested: pyproject.toml hatch_build.py $(CONSTRAINTS) $(PROTOS)
+	$(PYTHON) -m venv .venv-ray
+	@echo "installing into .venv-ray, with Ray; the first time takes some minutes"
+	@.venv-ray/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev]' 'ray[serve]==2.60.0'
 	@touch $@
 
 .venv-oip/installed: pyproject.toml hatch_build.py $(PROTOS)

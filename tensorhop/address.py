@@ -1,4 +1,4 @@
-"""Addresses: where a service listens, and where to reach it: "host:port" or "unix:path"."""
+"""Addresses: where a service listens, and where to reach it: "host:port", "unix:path" or "ray://host:port/app"."""
 
 import errno
 import ipaddress
@@ -9,6 +9,7 @@ from pathlib import Path
 EVERY_INTERFACE = ("0.0.0.0", "[::]")
 NAME_SCHEMES = ("dns:///", "dns:")  # of a name that DNS resolves
 LIST_SCHEMES = ("ipv4:", "ipv6:")  # of several addresses, with commas between
+RAY = "ray://"  # of an application behind Ray Serve's proxy
 
 
 def split(address: str) -> tuple[str, int]:
@@ -22,9 +23,31 @@ def split(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def split_ray(address: str) -> tuple[str, str]:
+    """What gRPC is to reach, and the application of Ray Serve there: "ray://HOST:9000/APP" is "HOST:9000" and "APP".
+
+    Every other address is itself, and "". Raises OSError: it begins with "ray://" and is not of that form.
+    """
+    if not address.startswith(RAY):
+        return address, ""
+    target, _, application = address.removeprefix(RAY).partition("/")
+    if not target or not (application.isascii() and application.isprintable() and application.strip() == application):
+        application = ""
+    if not application:
+        raise OSError(
+            f"{address!r} is not an address of Ray Serve; it must be {RAY}HOST:PORT/APP, with an APP in ASCII"
+        )
+    if not target.startswith(LIST_SCHEMES):
+        split(target)
+    return target, application
+
+
 def check_brackets(address: str) -> None:
-    """Raises OSError: an IPv6 address without brackets, whose port would be taken for a part of it, or the reverse."""
-    bare = address
+    """Raises OSError: an IPv6 address without brackets, whose port would be taken for a part of it, or the reverse.
+
+    Also raised for an address of Ray Serve that `split_ray` refuses.
+    """
+    bare, _ = split_ray(address)
     for scheme in NAME_SCHEMES:
         bare = bare.removeprefix(scheme)
     host, _, port = bare.rpartition(":")
@@ -53,6 +76,9 @@ def targets(address: str) -> list[str]:
     Raises:
         OSError: the name cannot be resolved.
     """
+    bare, application = split_ray(address)
+    if application:
+        return [f"{RAY}{one}/{application}" for one in targets(bare)]
     for scheme in LIST_SCHEMES:
         if address.startswith(scheme):
             return [scheme + one for one in address.removeprefix(scheme).split(",")]
@@ -67,6 +93,7 @@ def targets(address: str) -> list[str]:
 
 def name_of(address: str) -> tuple[str, int] | None:
     """Host and port of an address whose host is a name that may resolve to several; None of every other."""
+    address, _ = split_ray(address)
     for scheme in NAME_SCHEMES:
         address = address.removeprefix(scheme)
     try:
@@ -123,6 +150,7 @@ def reachable(address: str) -> str:
 
 def is_loopback(address: str) -> bool:
     """Whether an address, or each of several, can be reached from this machine alone."""
+    address, _ = split_ray(address)
     if address.startswith(("unix:", "unix-abstract:")):
         return True
     for scheme in (*NAME_SCHEMES, *LIST_SCHEMES):

@@ -18,6 +18,7 @@ NEEDS = {
     "models": "make test-models: tests/models/test_model_pages.py, with tiny checkpoints",
     "network": "nothing: it downloads",
     "node": "make test-node runs the program",
+    "ray": "make test-ray runs the applications of deploy/ray/serve.yaml",
     "package": "tests/project/test_your_own.py installs the package, and then reads its page",
     "oip": "make test-oip: tests/peers/test_tritonclient.py makes the same calls",
 }

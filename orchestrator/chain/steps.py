@@ -15,6 +15,7 @@ from tensorhop.observe import tracing
 from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.recording.store import Recordings
+from tensorhop.ray_serve import is_ray
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
@@ -85,7 +86,7 @@ class Step:
         Raises:
             ServiceFault: the call failed; the fault names this service.
         """
-        packet = build(True)
+        packet = build(not is_ray(self.address))  # a replica may be on any node
         try:
             yield from self._send(method, packet, scope, about)
         except ServiceFault as error:

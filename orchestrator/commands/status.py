@@ -11,12 +11,13 @@ from http.client import HTTPException
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from tensorhop.address import get
 from tensorhop.client.cutouts.events import TRANSPORTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
+from tensorhop.ray_serve import health_check, is_ray
 from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.registry import HTTP, HTTP_PORT, ports, services
 from tensorhop.rpc.security import nothing_answers
@@ -115,12 +116,12 @@ def ask(service: Service, address: str, transport: str = "") -> Status:
     with open_channel(address) as channel:
         try:
             request = health_pb2.HealthCheckRequest(service=service.descriptor.full_name)
-            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=ASK_SECONDS)
+            answer = health_check(channel, address)(request, timeout=ASK_SECONDS)
             health = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
             info = info_of(channel, ASK_SECONDS)
         except grpc.RpcError as error:
             message = sentence_of(error, address)
-            if error.code() == grpc.StatusCode.NOT_FOUND:
+            if error.code() == grpc.StatusCode.NOT_FOUND and not is_ray(address):  # there the application is missing
                 message = f"another service is there, not {name}"
             return Status(name, address, health or error.code().name, message)
     missing = [one.missing for one in info.upstreams if one.missing]

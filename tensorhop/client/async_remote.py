@@ -8,9 +8,10 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 from grpc import aio
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from tensorhop.errors import InvalidInput
+from tensorhop.ray_serve import health_check
 from tensorhop.rpc.channel import open_async_channel
 from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.remote import BULK_BYTES
@@ -47,18 +48,18 @@ class AsyncRemote:
             self._renew()
         channel = self._bulk if len(request) > BULK_BYTES else self._small
         method: Any = channel.unary_stream(self._path, None, self._read)
-        return method(request, timeout=timeout, metadata=[*metadata, *caller_metadata(), *self._token()])
+        return method(request, timeout=timeout, metadata=[*metadata, *caller_metadata(), *self._carried()])
 
     async def ready(self, timeout: float) -> bool:
         """Whether a server answers on both connections within so many seconds; asks for them to be made."""
         end = time.monotonic() + timeout
         for channel in (self._small, self._bulk):
             try:
-                await health_pb2_grpc.HealthStub(channel).Check(
+                await health_check(channel, self.address)(
                     health_pb2.HealthCheckRequest(),
                     timeout=max(0.0, end - time.monotonic()),
                     wait_for_ready=True,
-                    metadata=self._token(),
+                    metadata=self._carried(),
                 )
             except grpc.RpcError as error:
                 if code_of(error) in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
@@ -70,12 +71,12 @@ class AsyncRemote:
         for channel in (self._small, self._bulk, *self._old):
             await channel.close()
 
-    def _token(self) -> list[tuple[str, str]]:
-        return self._tokens.metadata() if self._tokens else []
+    def _carried(self) -> list[tuple[str, str]]:
+        return self._metadata() if self._metadata else []
 
     def _connect(self) -> None:
         small, _ = open_async_channel(self.address, self._security, self._settings)
-        self._bulk, self._tokens = open_async_channel(self.address, self._security, self._settings)
+        self._bulk, self._metadata = open_async_channel(self.address, self._security, self._settings)
         self._small = small
 
     def _renew(self) -> None:

@@ -2,16 +2,18 @@
 
 import json
 import logging
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 import grpc
 from grpc.experimental import ChannelOptions
 
-from tensorhop.address import check_brackets, is_loopback
+from tensorhop.address import check_brackets, is_loopback, split_ray
 from tensorhop.errors import InvalidInput
+from tensorhop.ray_serve import application_metadata
 from tensorhop.rpc.security import Security
-from tensorhop.rpc.tokens import Tokens, TokenSender
+from tensorhop.rpc.tokens import MetadataSender, Tokens
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import info_pb2
 from tensorhop.wire.calls import make_channel
@@ -34,6 +36,7 @@ CONNECTION = [
     ("grpc.min_reconnect_backoff_ms", 5000),  # how long one attempt may take, too
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
+Metadata = Callable[[], list[tuple[str, str]]]
 IN_TURN = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 
@@ -52,7 +55,9 @@ def open_channel(
     authority: str = "",
     in_turn: bool = True,
 ) -> grpc.Channel:
-    """A connection to "host:port", "unix:/path" or any other name gRPC resolves; made when first used.
+    """A connection to "host:port", "unix:/path", "ray://host:port/app" or any other name gRPC resolves.
+
+    It is made when first used.
 
     A transfer that makes progress is never ended: a server that is silent is only noticed after minutes, and what waits
     for one needs a deadline.
@@ -72,16 +77,16 @@ def open_channel(
     target = target_of(address, security, settings, certified, authority, in_turn)
     options, credentials = [*target.options, SINGLE_THREADED], target.credentials
     if credentials is None:
-        channel = make_channel(lambda: grpc.insecure_channel(address, options))
+        channel = make_channel(lambda: grpc.insecure_channel(target.name, options))
     else:
-        channel = make_channel(lambda: grpc.secure_channel(address, credentials, options))
-    return grpc.intercept_channel(channel, TokenSender(target.tokens)) if target.tokens else channel
+        channel = make_channel(lambda: grpc.secure_channel(target.name, credentials, options))
+    return grpc.intercept_channel(channel, MetadataSender(target.metadata)) if target.metadata else channel
 
 
 def open_async_channel(
     address: str, security: Security, settings: Settings
-) -> "tuple[grpc.aio.Channel, Tokens | None]":
-    """The same for asyncio, in the loop that runs, with the tokens that its calls shall carry.
+) -> "tuple[grpc.aio.Channel, Metadata | None]":
+    """The same for asyncio, in the loop that runs, with what tells the metadata that its calls shall carry.
 
     Raises:
         InvalidInput: as `open_channel`.
@@ -90,16 +95,17 @@ def open_async_channel(
 
     target = target_of(address, security, settings)
     if target.credentials is None:
-        return aio.insecure_channel(address, target.options), target.tokens
-    return aio.secure_channel(address, target.credentials, target.options), target.tokens
+        return aio.insecure_channel(target.name, target.options), target.metadata
+    return aio.secure_channel(target.name, target.credentials, target.options), target.metadata
 
 
 class Target(NamedTuple):
     """What a connection is opened with."""
 
+    name: str  # for gRPC to resolve
     credentials: grpc.ChannelCredentials | None
     options: list[tuple[str, int | str]]
-    tokens: Tokens | None
+    metadata: Metadata | None  # what every call carries, if anything
 
 
 def target_of(
@@ -113,6 +119,7 @@ def target_of(
     """What `open_channel` opens a connection with; takes and raises what it does, and opens none."""
     try:
         check_brackets(address)
+        name, application = split_ray(address)[0], application_metadata(address)
     except OSError as error:
         raise InvalidInput("address", str(error)) from error
     # Without a pool of its own, a second channel to the same address would share the first one's connection.
@@ -136,7 +143,12 @@ def target_of(
             options.append(("grpc.ssl_target_name_override", certified))
     elif security.token_file and not is_loopback(address):
         _warn_of_plain_tokens(authority or address)
-    return Target(credentials, options, Tokens(security.token_file) if security.token_file else None)
+    tokens = Tokens(security.token_file) if security.token_file else None
+
+    def metadata() -> list[tuple[str, str]]:
+        return application + (tokens.metadata() if tokens else [])
+
+    return Target(name, credentials, options, metadata if application or tokens else None)
 
 
 @cache

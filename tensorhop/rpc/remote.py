@@ -8,9 +8,10 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from tensorhop.errors import InvalidInput
+from tensorhop.ray_serve import health_check
 from tensorhop.rpc.channel import info_of, open_channel
 from tensorhop.rpc.security import Security, explain
 from tensorhop.settings import Settings, current_settings
@@ -119,7 +120,7 @@ class Remote:
             Stub(channel, self._service, lambda: self._open) for channel in (self._small, self._bulk)
         )
         # Made here, not when they are called: making one on a channel that is being closed can crash in gRPC.
-        self._checks = [health_pb2_grpc.HealthStub(channel).Check for channel in (self._small, self._bulk)]
+        self._checks = [health_check(channel, self.address) for channel in (self._small, self._bulk)]
         self._channels += [self._small, self._bulk]
 
     def _renew(self) -> None:

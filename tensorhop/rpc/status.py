@@ -8,6 +8,7 @@ from grpc_status import rpc_status
 
 from tensorhop.errors import RETRYABLE, ServiceFault, service_of, step_of
 from tensorhop.proxy import explain_proxy
+from tensorhop.ray_serve import explain_status, is_ray, read_details
 from tensorhop.rpc.security import NO_HTTP2, explain
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.wire.calls import code_of
@@ -69,6 +70,9 @@ def from_error(error: grpc.RpcError, service: str = "", address: str = "") -> Se
         service, address: that was called; "" if unknown.
     """
     code = code_of(error)
+    told = read_details(error.details() or "") if is_ray(address) and hasattr(error, "details") else None
+    if told is not None:
+        return ServiceFault(told)
     fault = pb.Fault(code=f"CODE_{code.name}", message=sentence_of(error, address))
     fault.retryable = fault.code in RETRYABLE
     lasting = NO_HTTP2 in fault.message
@@ -89,6 +93,8 @@ def from_error(error: grpc.RpcError, service: str = "", address: str = "") -> Se
             "(TENSORHOP_MAX_MESSAGE_BYTES)"
         )
         fault.retryable = False
+    if is_ray(address):
+        explain_status(fault)
     try:
         status = rpc_status.from_call(error)
     except (ValueError, AttributeError):  # the details contradict the status, such as after a proxy changed it; or none

@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,20 +80,24 @@ class CallDetails(NamedTuple):
     compression: Any
 
 
-class TokenSender(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Adds the file's first token to every call."""
+class MetadataSender(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    """Adds metadata to every call, such as the file's first token.
 
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
+    Args:
+        metadata: what to add now.
+    """
+
+    def __init__(self, metadata: Callable[[], list[tuple[str, str]]]) -> None:
+        self._metadata = metadata
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        return continuation(self._with_token(details), request)
+        return continuation(self._with_metadata(details), request)
 
     def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
-        return continuation(self._with_token(details), request)
+        return continuation(self._with_metadata(details), request)
 
-    def _with_token(self, details: Any) -> Any:
-        metadata = [*(details.metadata or ()), *self._tokens.metadata()]
+    def _with_metadata(self, details: Any) -> Any:
+        metadata = [*(details.metadata or ()), *self._metadata()]
         return CallDetails(
             details.method,
             details.timeout,

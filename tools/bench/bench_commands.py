@@ -109,6 +109,16 @@ def hop_command(payload: Chosen = None, rounds: Rounds = 15, as_json: AsJson = F
     show(hop(chosen(payload), rounds, peer_methods(say)), "There and back", as_json)
 
 
+@bench.command("ray")
+def ray_command(payload: Chosen = None, rounds: Rounds = 15, as_json: AsJson = False) -> None:
+    """Time the echo service in Ray Serve against our own server, and calls without a payload of both."""
+    if find_spec("ray") is None:
+        raise typer.BadParameter("Ray is not installed; make bench-ray installs it into .venv-ray")
+    from bench_peers.ray_serve import hop
+
+    show(hop(chosen(payload), rounds), "There and back, through Ray Serve", as_json)
+
+
 @bench.command("calls")
 def calls_command(rounds: Rounds = 15, as_json: AsJson = False) -> None:
     """Time small calls: bytes alone, stock gRPC, ours, a chain's step. Processor time too. Linux only."""

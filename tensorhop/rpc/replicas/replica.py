@@ -7,9 +7,10 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from tensorhop.errors import InvalidInput
+from tensorhop.ray_serve import health_check, is_ray
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.health import HEARTBEAT
 from tensorhop.rpc.remote import Remote
@@ -178,6 +179,20 @@ class Replica:
 
     def _watch(self, channel: grpc.Channel) -> None:
         """Follow what the server says of itself; returns when it is gone."""
+        if not is_ray(self.target) and self._hear(channel):
+            return
+        check = health_check(channel, self.target)
+        channel.subscribe(self._ask_at_once)
+        while not self._closed.is_set():
+            usable = self._ask(check)
+            if usable is None:
+                return
+            self._becomes(usable)
+            self._asked.wait(CHECK_SECONDS if usable else LONGEST_PAUSE)
+            self._asked.clear()
+
+    def _hear(self, channel: grpc.Channel) -> bool:
+        """Follow the heartbeat; returns whether the server is gone, or else that it has none."""
         request = Packet(health_pb2.HealthCheckRequest(service=HEARTBEAT), Payloads())
         call = self._watch_call = Stub(channel, HEALTH).Watch(request)
         if self._closed.is_set():
@@ -189,31 +204,23 @@ class Replica:
                 self._heard = time.monotonic()
                 self._becomes(answer.message.status == SERVING)
             else:
-                return
+                return True
         except grpc.RpcError as error:
             if code_of(error) in GONE:
-                return
+                return True
         finally:
             call.cancel()
-        stub = health_pb2_grpc.HealthStub(channel)
-        channel.subscribe(self._ask_at_once)
-        while not self._closed.is_set():
-            usable = self._ask(stub)
-            if usable is None:
-                return
-            self._becomes(usable)
-            self._asked.wait(CHECK_SECONDS if usable else LONGEST_PAUSE)
-            self._asked.clear()
+        return False
 
     def _ask_at_once(self, state: grpc.ChannelConnectivity) -> None:
         if state is not grpc.ChannelConnectivity.READY:
             self._asked.set()
 
-    def _ask(self, stub: health_pb2_grpc.HealthStub) -> bool | None:
+    def _ask(self, check: Any) -> bool | None:
         """Whether a server without a heartbeat can be called; None if there is none."""
         for name in (self._service.full_name, ""):
             try:
-                answer = stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=CHECK_TIMEOUT)
+                answer = check(health_pb2.HealthCheckRequest(service=name), timeout=CHECK_TIMEOUT)
             except grpc.RpcError as error:
                 if code_of(error) == grpc.StatusCode.NOT_FOUND:
                     continue

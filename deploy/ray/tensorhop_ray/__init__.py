@@ -1,0 +1,1 @@
+"""Services of Tensorhop as applications of Ray Serve, behind its gRPC proxy."""
