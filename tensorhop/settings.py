@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     cache_seconds: Seconds = Field(3600, ge=1, le=INT32)
     # The folder under which Image.path may name files; empty turns paths off.
     allow_path: str = ""
+    # Over HTTP: the folder under which pictures may be written; empty for nowhere.
+    allow_write: str = ""
     # The network that draws shadows of the kind "learned", an .onnx file, or empty for none; and the range of its
     # colours, "0,1" or "-1,1", or empty for what the file says, or else 0,1.
     shadow_model: str = ""

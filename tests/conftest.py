@@ -45,10 +45,11 @@ def coffee() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def http(servers: dict[str, Server]) -> Iterator[str]:
-    """Address of an HTTP server in front of the pipeline."""
+    """Address of an HTTP server in front of the pipeline and all services."""
     from tensorhop.web.serve import HttpServer
 
-    server = HttpServer("127.0.0.1:0", servers["pipeline"].address)
+    addresses = {name: server.address for name, server in servers.items()}
+    server = HttpServer("127.0.0.1:0", addresses["pipeline"], services=addresses)
     yield server.address
     server.stop(1).wait()
 

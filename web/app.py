@@ -1,7 +1,7 @@
 """The HTTP application: its routes, and the headers that every answer has."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -14,18 +14,23 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.remotes import Remotes
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.health import why_not_ready
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens
 from tensorhop.settings import Settings
 from tensorhop.web import page
-from tensorhop.web.answers import CANVAS, REGION
+from tensorhop.web.cutouts.answers import CANVAS, REGION
+from tensorhop.web.cutouts.process import Process
+from tensorhop.web.endpoint import REQUEST_ID, TIMEOUT, readable_id
 from tensorhop.web.openapi import describe
 from tensorhop.web.problem import Refused, problem
-from tensorhop.web.process import REQUEST_ID, TIMEOUT, Process, readable_id
-from tensorhop.web.upload import DTYPE, SHAPE, most_bytes
+from tensorhop.web.requests.admission import Admission
+from tensorhop.web.requests.upload import DTYPE, SHAPE, most_bytes
+from tensorhop.web.services.routes import service_routes
 
+PIPELINE = "pipeline"  # the name of the chain of cut-outs
 READY_SECONDS = 2.0  # in which the pipeline must say that it is ready
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -37,6 +42,8 @@ FRONT = """Tensorhop: photo in, finished object cut-outs out.
 
 GET  /              a page for the browser
 POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
+POST /upscale, /quality, /preprocess, /interpolate, /views
+                    pictures or panoramas by path too, for one service or the chain of views
 GET  /openapi.json  all parameters and answers
 GET  /healthz       this server lives
 GET  /readyz        the pipeline behind it serves, and finds all its steps
@@ -48,11 +55,20 @@ curl --fail -F image=@photo.jpg -H 'Accept: image/png' -o cutout.png http://HOST
 class Application:
     """Everything that answers, and the connections behind it."""
 
-    def __init__(self, pipeline: str, origins: Sequence[str], security: Security, settings: Settings) -> None:
+    def __init__(
+        self,
+        pipeline: str,
+        services: Mapping[str, str],
+        origins: Sequence[str],
+        security: Security,
+        settings: Settings,
+    ) -> None:
+        self._remotes = Remotes({**services, PIPELINE: pipeline}, security, settings)
         # No retries: our own caller is told when to come again, instead of holding one of the few places until then.
         self._client = PipelineClient(pipeline, security=security, settings=settings, retry=False)
         self._channel = open_channel(pipeline, security=security, settings=settings)
         tokens = Tokens(security.token_file) if security.token_file else None
+        admission = Admission(settings, origins, tokens)
         self._most_bytes = most_bytes(settings)
         middleware = [Middleware(Fixed)]
         if origins:
@@ -67,7 +83,8 @@ class Application:
         self.app = Starlette(
             routes=[
                 *page.routes(FRONT),
-                Route("/process", Process(self._client, settings, origins, tokens), methods=["POST"]),
+                Route("/process", Process(admission, self._client), methods=["POST"]),
+                *service_routes(admission, self._remotes),
                 Route("/openapi.json", self.openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),
@@ -78,6 +95,7 @@ class Application:
 
     def close(self) -> None:
         self._client.close()
+        self._remotes.close()
         self._channel.close()
 
     async def openapi(self, request: Request) -> Response:

@@ -3,18 +3,18 @@
 import json
 import logging
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
 
+from tensorhop.client.call import CHAINS
 from tensorhop.errors import code_name, fault_of, service_of
 from tensorhop.v1 import fault_pb2 as pb
-from tensorhop.web.parameters import NAMES
 
 log = logging.getLogger(__name__)
 
-PIPELINE = "pipeline"  # whose own faults are no step's
 MEDIA_TYPE = "application/problem+json"
 STATUSES = {
     "CANCELLED": 499,
@@ -57,8 +57,14 @@ class Refused(Exception):
         self.fault.retryable = retry_after is not None
 
 
-def members_of(fault: pb.Fault, request_id: str, status: int | None = None) -> dict[str, Any]:
-    """The problem that a fault is. `parameter` is the name under which its field is given over HTTP, if it has one."""
+def members_of(
+    fault: pb.Fault, request_id: str, status: int | None = None, names: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The problem that a fault is. `parameter` is the name under which its field is given over HTTP, if it has one.
+
+    Args:
+        names: these names, by field.
+    """
     code = code_name(fault)
     status = status or STATUSES.get(code, 500)
     members: dict[str, Any] = {
@@ -68,25 +74,25 @@ def members_of(fault: pb.Fault, request_id: str, status: int | None = None) -> d
         "detail": fault.message,
         "code": code,
         "field": fault.field,
-        "step": service_of(fault).replace(PIPELINE, ""),
+        "step": "" if service_of(fault) in CHAINS else service_of(fault),
         "retryable": fault.retryable,
         "request_id": request_id,
     }
-    if name := NAMES.get(fault.field.partition("[")[0]):
+    if name := (names or {}).get(fault.field.partition("[")[0]):
         members["parameter"] = name
     if fault.HasField("retry_after"):
         members["retry_after"] = fault.retry_after
     return members
 
 
-def problem(error: Exception, request_id: str) -> Response:
-    """The answer to a request that failed as a whole."""
+def problem(error: Exception, request_id: str, names: Mapping[str, str] | None = None) -> Response:
+    """The answer to a request that failed as a whole. Takes what `members_of` does."""
     if isinstance(error, Refused):
-        return answer(members_of(error.fault, request_id, error.status), error.headers)
+        return answer(members_of(error.fault, request_id, error.status, names), error.headers)
     fault = fault_of(error)
     if fault.code == pb.CODE_INTERNAL and not service_of(fault):
         log.error("request %s failed", request_id, exc_info=error)
-    return answer(members_of(fault, request_id))
+    return answer(members_of(fault, request_id, names=names))
 
 
 def answer(members: dict[str, Any], headers: dict[str, str] | None = None) -> Response:

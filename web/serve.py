@@ -5,7 +5,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ START_SECONDS = 30.0
 
 
 class HttpServer:
-    """A running HTTP server for a pipeline.
+    """A running HTTP server for a pipeline and for single services.
 
     Args:
         address: "host:port" or "unix:path"; port 0 takes a free one.
@@ -31,9 +31,10 @@ class HttpServer:
         security: TLS and tokens, here and in calls to the pipeline; what `settings` say if not given.
         settings: how large and slow uploads may be, and how many requests are worked on at once; this process's if not
             given.
+        services: the addresses of the others, by name; a service's default address if it is not among them.
 
     Raises:
-        InvalidInput: a file of `security` cannot be used.
+        InvalidInput: a file of `security` cannot be used, or an address is of no known service.
         OSError: the address cannot be listened on.
     """
 
@@ -44,6 +45,7 @@ class HttpServer:
         origins: Sequence[str] = (),
         security: Security | None = None,
         settings: Settings | None = None,
+        services: Mapping[str, str] | None = None,
     ) -> None:
         settings = settings or current_settings()
         security = security or Security.of(settings)
@@ -54,7 +56,7 @@ class HttpServer:
             sockets, self.address = listen(address)
         except OSError as error:
             raise OSError(f"http cannot listen on {address}: {error}") from error
-        self._application = Application(pipeline, origins, security, settings)
+        self._application = Application(pipeline, services or {}, origins, security, settings)
         connection = partial(
             Connection,
             most_seconds=settings.max_upload_seconds,

@@ -1,53 +1,59 @@
-"""The pipeline's events, awaited."""
+"""The events of a call, awaited, and a client that may leave."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Executor
-from typing import Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from tensorhop.client.call import Call
-from tensorhop.client.events import Event
-from tensorhop.errors import ServiceFault, step_of
-from tensorhop.v1 import fault_pb2 as pb
-from tensorhop.values.results import ObjectFault
-
 T = TypeVar("T")
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
 
 
-class Stream:
+class Closable(Protocol[E_co]):
+    """What gives events one after the other, such as a Call, and can be closed from another thread."""
+
+    def __next__(self) -> E_co: ...
+
+    def close(self) -> None: ...
+
+
+class Stream(Generic[E]):
     """The events of a call that `start` makes.
 
     Args:
         start: makes the call, in a thread of the pool, when the first event is wanted.
         pool: has a thread for each stream that is read.
-        continue_on_error: whether an object's fault is an event, or the request's.
+        check: raises what an event is to fail the request with.
     """
 
-    def __init__(self, start: Callable[[], Call[Event]], pool: Executor, continue_on_error: bool = True) -> None:
-        self._start, self._pool, self._continue = start, pool, continue_on_error
-        self._call: Call[Event] | None = None
+    def __init__(
+        self, start: Callable[[], Closable[E]], pool: Executor, check: Callable[[E], None] | None = None
+    ) -> None:
+        self._start, self._pool, self._check = start, pool, check
+        self._call: Closable[E] | None = None
         self._closed = False
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> E:
         event = await asyncio.get_running_loop().run_in_executor(self._pool, self._next)
         if event is None:
             raise StopAsyncIteration
-        if isinstance(event, ObjectFault) and not self._continue:
-            raise ServiceFault(fault_of(event))
+        if self._check is not None:
+            self._check(event)
         return event
 
-    async def ahead(self) -> AsyncIterator[Event]:
-        """The rest of the events, taken from the pipeline as they come: a client on a slow line does not hold it up.
+    async def ahead(self) -> AsyncIterator[E]:
+        """The rest of the events, taken from the call as they come: a client on a slow line does not hold it up.
 
         At most the whole answer is held, as for a client that wants it in one piece.
         """
-        events: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        events: asyncio.Queue[E | Exception | None] = asyncio.Queue()
 
         async def take() -> None:
             try:
@@ -67,29 +73,21 @@ class Stream:
         finally:
             task.cancel()
 
-    def _next(self) -> Event | None:
+    def _next(self) -> E | None:
         if self._call is None:
             self._call = self._start()
             if self._closed:  # since then; the other thread has not seen the call
                 self._call.close()
-        return next(self._call, None)
+        try:
+            return next(self._call)
+        except StopIteration:
+            return None
 
     def close(self) -> None:
         """Cancel the call, also one that a thread is about to make."""
         self._closed = True
         if self._call is not None:
             self._call.close()
-
-
-def fault_of(event: ObjectFault) -> pb.Fault:
-    return pb.Fault(
-        step=step_of(event.step),
-        service=event.step,
-        code=f"CODE_{event.code}",
-        field=event.field,
-        message=event.message,
-        retryable=event.retryable,
-    )
 
 
 class Incoming:

@@ -1,7 +1,7 @@
 """`tensorhop serve`: any service, a chain that calls others, or HTTP in front of the pipeline."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +14,7 @@ from tensorhop.rpc.registry import HTTP_PORT, services, steps_of
 from tensorhop.rpc.service import Service
 from tensorhop.serving.command import Listen, default_address, help_of, serve_command, serve_servicer, start_observing
 from tensorhop.serving.options import add_options
-from tensorhop.serving.settings_options import client_options, pipeline_options
+from tensorhop.serving.settings_options import http_options, pipeline_options
 
 if TYPE_CHECKING:
     from tensorhop.web.serve import HttpServer
@@ -64,12 +64,9 @@ def serve_chain_command(chain: Service) -> Callable[..., None]:
     return pipeline_options(told)
 
 
-@client_options
 def serve_http(
+    addresses: dict[str, str],
     listen: Listen = None,
-    pipeline: Annotated[str, typer.Option(help="Address of the pipeline.", metavar="ADDRESS")] = default_address(
-        PIPELINE
-    ),
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,7 +76,7 @@ def serve_http(
         ),
     ] = None,
 ) -> None:
-    """Serve the pipeline over HTTP (default address localhost:8080)."""
+    """Serve the pipeline, and single services, over HTTP (default address localhost:8080)."""
     from tensorhop.serving.shutdown import run_until_signal
     from tensorhop.wire.allocator import keep_large_buffers
 
@@ -89,7 +86,7 @@ def serve_http(
     start_observing("http")
     keep_large_buffers()
     try:
-        server = start_http(listen or f"localhost:{HTTP_PORT}", pipeline, allow_origin or ())
+        server = start_http(listen or f"localhost:{HTTP_PORT}", addresses, allow_origin or ())
     except (InvalidInput, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -98,7 +95,9 @@ def serve_http(
 
 for one in services().values():
     serve.command(one.name)(serve_chain_command(one) if one.calls else serve_command(one))
-serve.command("http")(serve_http)
+serve.command("http")(
+    http_options(add_options(serve_http, address_options(services()), lambda given: {"addresses": given}))
+)
 
 
 def missing_http() -> str:
@@ -108,7 +107,13 @@ def missing_http() -> str:
     return f"HTTP needs Starlette and uvicorn; install them with: {install_command('http')}"
 
 
-def start_http(address: str, pipeline: str, origins: Sequence[str] = ()) -> "HttpServer":
+def start_http(address: str, addresses: Mapping[str, str], origins: Sequence[str] = ()) -> "HttpServer":
+    """The HTTP server, started.
+
+    Args:
+        addresses: of services, by name; the default address of each that is not among them.
+    """
     from tensorhop.web.serve import HttpServer
 
-    return HttpServer(address, pipeline, origins)
+    others = {name: one for name, one in addresses.items() if name != PIPELINE.name}
+    return HttpServer(address, addresses.get(PIPELINE.name) or default_address(PIPELINE), origins, services=others)

@@ -12,7 +12,7 @@ from tensorhop.orchestrator.commands.run_options import option
 from tensorhop.orchestrator.commands.serve_command import missing_http, start_http
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.rpc.registry import HTTP, ports, services
-from tensorhop.serving.command import AcceptLicense, TrustRemoteCode, default_address, start_observing
+from tensorhop.serving.command import AcceptLicense, TrustRemoteCode, start_observing
 from tensorhop.serving.settings_options import all_server_options
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def up(
                 found = {name: server.address for name, server in servers.items()}
                 first: list[Stoppable] = []
                 if HTTP in addresses:
-                    pipeline = addresses.get(PIPELINE.name, default_address(PIPELINE))
-                    first.append(start_http(addresses[HTTP], reachable(pipeline)))
+                    told = {name: reachable(address) for name, address in addresses.items() if name != HTTP}
+                    first.append(start_http(addresses[HTTP], told))
                     found[HTTP] = addresses[HTTP]
                 run_until_signal([*first, *servers.values()], lambda: announce(found))
             return

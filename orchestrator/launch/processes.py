@@ -19,7 +19,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorhop.address import get, reachable, split
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
-from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.launch.model_choices import serve_arguments
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import HTTP, ports, services
@@ -27,7 +26,6 @@ from tensorhop.rpc.server import GRACE_SECONDS
 from tensorhop.settings import Settings, current_settings
 from tensorhop.wire.shared_memory import SUPPORTED, remove_orphans
 
-PIPELINE = SERVICE.name
 LAST_PORT = 65_535
 START_SECONDS = 900.0  # how long a child may take until it serves: large models take minutes to load
 FIRST_BACKOFF, LAST_BACKOFF = 0.5, 30.0  # seconds before a child that died is started again; doubles each time
@@ -144,7 +142,7 @@ def claims(addresses: Iterable[str]) -> Iterator[None]:
 def children(
     listen: Mapping[str, str], choices: Mapping[str, ModelChoice], settings: Settings | None = None
 ) -> list[Child]:
-    """A child for each name, to listen on its address; the pipeline is told where the steps among them are.
+    """A child for each name, to listen on its address; chains and HTTP are told where the others among them are.
 
     Args:
         listen: an address each, by name.
@@ -160,10 +158,9 @@ def children(
     found = []
     for name, address in listen.items():
         command = ["serve", name, "--listen", address]
-        if name == HTTP:
-            command += ["--pipeline", told[PIPELINE]] if PIPELINE in told else []
-        elif calls := services()[name].calls:
-            command += [word for step in calls if step in told for word in (f"--{step}", told[step])]
+        called = services() if name == HTTP else services()[name].calls
+        if called:
+            command += [word for one in called if one in told for word in (f"--{one.replace('_', '-')}", told[one])]
         elif name in choices:
             command += serve_arguments(choices[name])
         own = settings

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from tensorhop.errors import InvalidInput
-from tensorhop.orchestrator.run.files import CannotWrite, WrongUse, write_file
+from tensorhop.files import CannotWrite, write_file
+from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.run.inputs import STDIN, Input, standard_input, stem_of, words_of
 from tensorhop.orchestrator.run.photo_request import PhotoOptions, PhotoRequest, PhotoTask, dashed
 

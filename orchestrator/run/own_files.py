@@ -16,7 +16,8 @@ from typing import Any
 
 from blake3 import blake3
 
-from tensorhop.orchestrator.run.files import CannotWrite, write_file, wrong_name
+from tensorhop.files import CannotWrite, Identity, identity, write_file
+from tensorhop.orchestrator.run.files import wrong_name
 
 MARKER, SCHEMA = "tensorhop", 1
 HEAD = re.compile(rb'\s*\{\s*"%s"\s*:\s*\{' % MARKER.encode())  # how a report begins
@@ -24,8 +25,6 @@ HEAD_BYTES = 64  # of a file, in which that is looked for
 RESULTS_HEAD = f'{{"{MARKER}": '.encode()  # how each line of a manifest's results begins
 REFUSED = "is there, and no earlier run wrote it{}; choose another --out or --name, or --overwrite"
 REFUSED_SINGLE = "is there, and one file alone does not tell who wrote it; choose another --out, or --overwrite"
-
-Identity = tuple[int, int]  # of a file: its device and its number there
 
 
 class NotOurs(CannotWrite):
@@ -246,15 +245,6 @@ def are_results(path: Path) -> bool:
             return all(line.startswith(RESULTS_HEAD) for line in file)
     except OSError:
         return False
-
-
-def identity(path: Path) -> Identity | None:
-    """The file behind a path, whatever its name; None if it cannot be told."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
 
 
 def file_digest(path: Path) -> str | None:

@@ -15,8 +15,8 @@ from blake3 import blake3
 from tensorhop.client.event_json import event_json
 from tensorhop.client.events import Event
 from tensorhop.client.pipeline import PipelineClient
+from tensorhop.files import write_file
 from tensorhop.orchestrator.run.file_checks import check_free, check_names, check_single
-from tensorhop.orchestrator.run.files import write_file
 from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.overview import draw_overview
 from tensorhop.orchestrator.run.own_files import PhotoFiles

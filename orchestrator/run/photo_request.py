@@ -13,9 +13,10 @@ from blake3 import blake3
 from pydantic import ConfigDict, Field, create_model
 
 from tensorhop.errors import InvalidInput
+from tensorhop.files import suffix_of
 from tensorhop.options.arguments import default_arguments, process_arguments
 from tensorhop.options.table import OPTIONS, Option
-from tensorhop.orchestrator.run.files import MAX_LABEL, TEMPLATE, WrongUse, check_template, encoding_of, fill, suffix_of
+from tensorhop.orchestrator.run.files import MAX_LABEL, TEMPLATE, WrongUse, check_template, encoding_of, fill
 from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.own_files import PhotoFiles, Rights
 from tensorhop.orchestrator.run.own_options import OVERLAY

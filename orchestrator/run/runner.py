@@ -13,9 +13,9 @@ from typing import Any
 from tensorhop.client.call import CHAINS
 from tensorhop.client.pipeline import PipelineClient
 from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
+from tensorhop.files import CannotWrite
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.run import summary
-from tensorhop.orchestrator.run.files import CannotWrite
 from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.orchestrator.run.photo import Listener, PhotoFailed, process_photo
 from tensorhop.orchestrator.run.photo_request import PhotoRequest, PhotoTask

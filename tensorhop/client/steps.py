@@ -8,11 +8,10 @@ import grpc
 from google.protobuf.message import Message
 
 from tensorhop.client.inputs import Order, pixels_of, to_mask, to_phrases, write_picture
-from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.client.remotes import Remotes
+from tensorhop.errors import ServiceFault
 from tensorhop.observe import tracing
 from tensorhop.rpc.fairness.callers import caller_metadata
-from tensorhop.rpc.registry import services
-from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.security import Security, client_security
 from tensorhop.rpc.status import from_error
 from tensorhop.settings import Settings
@@ -66,11 +65,7 @@ class StepClient:
         security: Security | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self._addresses = dict(addresses or {})
-        if unknown := self._addresses.keys() - services().keys():
-            raise InvalidInput("addresses", f"names {min(unknown)!r}; known are {', '.join(services())}")
-        self._security, self._settings = client_security(security, settings)
-        self._remotes: dict[str, Remote] = {}
+        self._remotes = Remotes(addresses or {}, *client_security(security, settings))
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +75,7 @@ class StepClient:
 
     def close(self) -> None:
         """Close the connections; calls in flight are cancelled."""
-        for remote in list(self._remotes.values()):
-            remote.close()
+        self._remotes.close()
 
     def describe(
         self,
@@ -214,19 +208,10 @@ class StepClient:
         self, name: str, method: str, request: Message, payloads: Payloads, timeout: float | None
     ) -> list[Packet[Any]]:
         """The answers of one call. Raises ServiceFault, InvalidInput."""
-        packet, remote = Packet(request, payloads), self._remote(name)
+        packet, remote = Packet(request, payloads), self._remotes[name]
         metadata = [*caller_metadata(), *tracing.carried()]
         try:
             call = remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
             return [readable(answer) for answer in call]
         except grpc.RpcError as error:
             raise from_error(error, name, remote.address) from error
-
-    def _remote(self, name: str) -> Remote:
-        if name not in self._remotes:
-            service = services()[name]
-            address = self._addresses.get(name) or f"localhost:{service.port}"
-            made = Remote(address, service.descriptor, self._security, self._settings)
-            if self._remotes.setdefault(name, made) is not made:  # another thread was quicker
-                made.close()
-        return self._remotes[name]

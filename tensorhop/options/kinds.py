@@ -44,6 +44,12 @@ def _whole(value: Any) -> int:
     return number
 
 
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**64:
+        raise ValueError
+    return value
+
+
 def _number(text: str) -> float:
     if not text.isascii() or "_" in text:
         raise ValueError
@@ -147,6 +153,23 @@ BOXES = Kind(
 )
 WHOLE = Kind(
     "a whole number", _whole, lambda value: _whole(_of_type(value, int, float)), int, {"type": "integer"}, "NUMBER"
+)
+WHOLES = Kind(
+    "a list of whole numbers",
+    lambda text: [_whole(part) for part in text.split(",")],
+    lambda value: [_whole(_of_type(one, int, float)) for one in _of_type(value, list)],
+    list,
+    {"type": "array", "items": {"type": "integer"}},
+    "NUMBER",
+    many=True,
+)
+SEED = Kind(
+    "a whole number from 0 to 2**64 - 1",
+    lambda text: _seed(int(text) if re.fullmatch(r"[0-9]{1,20}", text) else -1),
+    lambda value: _seed(_of_type(value, int)),
+    int,
+    {"type": "integer", "minimum": 0},
+    "NUMBER",
 )
 NUMBER = Kind(
     "a number", _number, lambda value: float(_of_type(value, int, float)), float, {"type": "number"}, "NUMBER"

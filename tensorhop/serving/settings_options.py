@@ -1,6 +1,6 @@
 """The options that become settings of the process, and of its children, by the commands that have them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,9 +39,13 @@ CLIENT = {
         "Read tokens from this file, one per line. A client sends the first; a server accepts any of them."
     ),
 }
+ALLOW_PATH = {"allow_path": _path("Let callers name image files in this folder; otherwise they cannot.", "ROOT", None)}
+ALLOW_WRITE = {
+    "allow_write": _path("Let callers of HTTP have pictures written in this folder; otherwise none.", "ROOT", None)
+}
 SERVER = {
     **SHARING,
-    "allow_path": _path("Let callers name image files in this folder; otherwise they cannot.", "ROOT", None),
+    **ALLOW_PATH,
     **CLIENT,
     "require_client_cert": _flag("Refuse clients whose certificate --tls-ca has not signed.", "--require-client-cert"),
     "open_health": _flag("Ask for a token in health checks too.", "--closed-health"),
@@ -103,8 +107,8 @@ def server_options(command: Callable[..., None], own: Sequence[str] = ()) -> Cal
 
 
 def all_server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of a pipeline's server and of all its services to a command."""
-    return _with(command, PIPELINE | SHADOW)
+    """Add the options of a pipeline's server, of all its services and of HTTP to a command."""
+    return _with(command, PIPELINE | ALLOW_WRITE | SHADOW)
 
 
 def pipeline_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -115,6 +119,11 @@ def pipeline_options(command: Callable[..., None]) -> Callable[..., None]:
 def client_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of clients to a command."""
     return _with(command, CLIENT)
+
+
+def http_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the HTTP server to a command."""
+    return _with(command, ALLOW_PATH | ALLOW_WRITE | CLIENT)
 
 
 def sharing_client_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -131,6 +140,8 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
         except InvalidInput as error:
             raise typer.BadParameter(str(error)) from error
         check(settings, client="require_client_cert" not in options)
+        if "allow_path" in options:
+            check_folders(settings, options)
         if "shadow_model" in options:
             check_shadow(settings)
         use_settings(settings)
@@ -159,7 +170,7 @@ def check(settings: "Settings", client: bool) -> None:
         if security.token_file:
             Tokens(security.token_file)
         if not client:
-            check_server(settings)
+            check_metrics(settings)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -182,14 +193,19 @@ def check_shadow(settings: "Settings") -> None:
         raise typer.BadParameter("--shadow-model-range is given without --shadow-model")
 
 
-def check_server(settings: "Settings") -> None:
-    """Raises InvalidInput: a folder or an address that only servers use cannot be used."""
+def check_folders(settings: "Settings", options: Collection[str]) -> None:
+    """Raises typer.BadParameter: a setting among the options, for a folder, names none."""
+    for name in ("allow_path", "allow_write", "shm_dir"):
+        folder = getattr(settings, name)
+        given = name in options and name in settings.model_fields_set  # the default of shm_dir is looked at when used
+        if given and folder and not Path(folder).is_dir():
+            raise typer.BadParameter(f"--{name.replace('_', '-')} names {folder}, which is no folder")
+
+
+def check_metrics(settings: "Settings") -> None:
+    """Raises InvalidInput: the address of the metrics is none."""
     from tensorhop.address import split
 
-    shm_dir = settings.shm_dir if "shm_dir" in settings.model_fields_set else ""
-    for option, folder in (("--allow-path", settings.allow_path), ("--shm-dir", shm_dir)):
-        if folder and not Path(folder).is_dir():
-            raise InvalidInput(option, f"names {folder}, which is no folder")
     if settings.metrics:
         try:
             split(settings.metrics)

@@ -1,6 +1,7 @@
 """The pixels of a message's image, which is a tensor, the bytes of a file, or an allowed path."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -79,23 +80,36 @@ def read_pixels(tensor: tensor_pb2.Tensor, payloads: Payloads, field: str) -> np
 
 
 def read_path(path: str, field: str) -> bytes:
-    """The bytes of a file under the allowed root (TENSORHOP_ALLOW_PATH). Symbolic links and `..` must not leave it.
+    """The bytes of a file under the allowed root. Raises InvalidInput as `find_path` does, or it cannot be read."""
+    found = find_path(path, field)
+    with _readable(field), found.open("rb") as file:
+        return file.read(current_settings().max_message_bytes)
+
+
+def find_path(path: str, field: str) -> Path:
+    """A file under the allowed root (TENSORHOP_ALLOW_PATH). Symbolic links and `..` must not leave it.
 
     Raises:
-        InvalidInput: paths are off, the path leaves the root, or there is no file that can be read.
+        InvalidInput: paths are off, the path leaves the root, or there is no such file.
     """
     if not current_settings().allow_path:
         raise InvalidInput(field, "is given, but paths are off; start the service with --allow-path, or send encoded")
     root = Path(current_settings().allow_path).resolve()
-    try:
+    with _readable(field):
         if not (root / path).resolve().is_relative_to(root):
             raise InvalidInput(field, "leaves the allowed folder")
         found = (root / path).resolve(strict=True)
         most = current_settings().max_message_bytes
         if found.stat().st_size > most or not found.is_file():
             raise InvalidInput(field, f"must name a file of at most {most:,} bytes")
-        with found.open("rb") as file:
-            return file.read(most)
+        return found
+
+
+@contextlib.contextmanager
+def _readable(field: str) -> Iterator[None]:
+    """Raises InvalidInput in the place of what the system says of a path."""
+    try:
+        yield
     except (OSError, ValueError, RuntimeError) as error:
         if isinstance(error, InvalidInput):
             raise

@@ -109,6 +109,14 @@ def test_children_get_their_parents_settings_and_a_port_each_for_metrics() -> No
         assert environment["TENSORHOP_METRICS"] == f"127.0.0.1:{9100 + list(ports()).index(name)}"
 
 
+def test_chains_and_http_are_told_where_the_others_are() -> None:
+    where = {name: f"{HOST}:{number}" for number, name in enumerate(("upscale", "pipeline", "detect", "http"), 1)}
+    told = {child.name: child.command[4:] for child in children(where, {})}
+    assert told["pipeline"] == ["--detect", where["detect"]]
+    pairs = dict(zip(told["http"][::2], told["http"][1::2], strict=True))
+    assert pairs == {f"--{name}": address for name, address in where.items() if name != "http"}
+
+
 @pytest.mark.parametrize("mode", [[], ["--one-process"]], ids=["processes", "one process"])
 def test_up_serves_with_many_options_at_once(tmp_path: Path, mode: list[str]) -> None:
     with socket.socket() as free:

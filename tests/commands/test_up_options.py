@@ -43,6 +43,7 @@ GIVEN = {
     "accept_license": ["--model", "segment=rmbg-2.0"],
     "shm_dir": ["."],
     "allow_path": ["."],
+    "allow_write": ["."],
     "tls_ca": ["ca"],
     "tls_cert": TLS[1:],
     "tls_key": ["key", *TLS[:2], *TLS[4:]],

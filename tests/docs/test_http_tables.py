@@ -4,10 +4,20 @@ import re
 from pathlib import Path
 
 from tensorhop.settings import Settings
-from tensorhop.web.parameters import PARAMETERS
+from tensorhop.web.cutouts.parameters import PARAMETERS
 from tensorhop.web.problem import STATUSES
+from tensorhop.web.services.old_routes import FIELDS, OLD_ROUTES
+from tensorhop.web.services.operations import PICTURES_OUT
 
+FROM_PATHS = (Path(__file__).parents[2] / "docs" / "from-paths.md").read_text()
 HTTP = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
+
+
+def test_the_old_names_are_told() -> None:
+    for old, new in [*FIELDS.items(), *(pair for route in OLD_ROUTES for pair in route.fields.items())]:
+        assert re.search(rf"^\|[^|]*`{old}`[^|]*\| `{new}`", FROM_PATHS, re.MULTILINE), old
+    for option in PICTURES_OUT:
+        assert f"| `{option.http_name}` |" in FROM_PATHS
 
 
 def test_the_tables_are_whole() -> None:

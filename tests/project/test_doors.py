@@ -27,7 +27,7 @@ from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.orchestrator.run.photo_request import PHOTO_OPTIONS
 from tensorhop.rpc.server import Server
 from tensorhop.v1 import image_pb2, pipeline_pb2
-from tensorhop.web.parameters import PARAMETERS
+from tensorhop.web.cutouts.parameters import PARAMETERS
 from tensorhop.web.serve import HttpServer
 
 REQUEST = pipeline_pb2.ProcessRequest.DESCRIPTOR

@@ -18,7 +18,7 @@ STEPS = ("describe", "detect", "segment", "postprocess")
 
 # What all processes share, lowest first: each imports only what stands before it. `tensorhop` alone is its __init__.py.
 CORE = (
-    *("v1", "extras", "errors", "address", "cpu_count", "request_id", "units", "settings", "proxy"),
+    *("v1", "extras", "errors", "address", "cpu_count", "request_id", "units", "settings", "proxy", "files"),
     *("observe", "models", "values", "wire", "rpc", "options", "serving", "client", "healthcheck", "tensorhop"),
 )
 # Of the orchestrator likewise. `launch.child` comes last: it is a process that runs the command line.

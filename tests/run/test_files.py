@@ -6,16 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tensorhop.files import CannotWrite, suffix_of, write_file
 from tensorhop.orchestrator.run.files import (
     TEMPLATE,
-    CannotWrite,
     WrongUse,
     check_template,
     check_writable,
     encoding_of,
     fill,
-    suffix_of,
-    write_file,
     wrong_name,
 )
 from tensorhop.values.geometry import Box

@@ -18,8 +18,8 @@ from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings
+from tensorhop.web.requests.upload import UPLOADS
 from tensorhop.web.serve import HttpServer
-from tensorhop.web.upload import UPLOADS
 
 GUARD = 30.0  # seconds after which something hangs
 BODY = form({}, image=b"an image")

@@ -10,8 +10,9 @@ from http_caller import CAT, QUICK, Answer, call, oval, post
 from jsonschema import Draft202012Validator
 
 from tensorhop.settings import Settings
+from tensorhop.web.cutouts.parameters import FILES, PARAMETERS
 from tensorhop.web.openapi import describe
-from tensorhop.web.parameters import FILES, PARAMETERS
+from tensorhop.web.services.operations import OPERATIONS, Operation
 
 STEPS = ["describe", "detect", "segment", "postprocess"]
 MOST = Settings().max_upload_bytes
@@ -67,6 +68,20 @@ def test_every_parameter_is_described_for_every_way_in() -> None:
         schema = POST["requestBody"]["content"][kind]["schema"]
         assert schema["properties"].keys() == names | {*FILES}
         assert schema["required"] == ["image"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
+def test_every_parameter_of_a_service_is_described_for_every_way_in(operation: Operation) -> None:
+    told, names = describe(MOST)["paths"][f"/{operation.name}"]["post"], {*operation.options}
+    assert {one["name"] for one in told["parameters"] if one["in"] == "query"} == names
+    for kind in ("multipart/form-data", "application/json"):
+        assert told["requestBody"]["content"][kind]["schema"]["properties"].keys() >= names
+
+
+def test_every_route_is_described(http: str) -> None:
+    for path, methods in describe(MOST)["paths"].items():
+        assert call(http, "PUT", path).status == 405  # it is there
+        assert len(methods) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from http_caller import CAT, FORM, call, form, post, raw, read_all
 from PIL import Image
 
-from tensorhop.web import process
+from tensorhop.web import endpoint
 
 JSON = {"Content-Type": "application/json"}
 RAW = {"Content-Type": "application/octet-stream"}
@@ -18,7 +18,7 @@ IMAGE = {"encoded": base64.b64encode(CAT).decode()}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(endpoint, "LINGER_SECONDS", 0.05)
 
 
 def answer_of(received: bytes) -> tuple[int, dict]:
@@ -83,7 +83,7 @@ def test_a_chunked_upload_is_cut_off_at_the_limit(http_with, kind: str) -> None:
 
 
 def test_a_client_that_sends_on_gets_its_413(http_with, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "LINGER_SECONDS", 20)
+    monkeypatch.setattr(endpoint, "LINGER_SECONDS", 20)
     http = http_with(max_upload_bytes=1000)
     answer = call(http, "POST", "/process", b"x" * 3_000_000, JSON)
     assert (answer.status, answer.headers["connection"]) == (413, "close")

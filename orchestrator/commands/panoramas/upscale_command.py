@@ -45,8 +45,9 @@ def upscale_command(
 
     Exit code: 0 done, 1 something failed, 2 wrong use, 4 the endpoint cannot be reached or wants a token.
     """
+    from tensorhop.files import suffix_of, write_file
     from tensorhop.orchestrator.commands.panoramas.one_service import run_pictures
-    from tensorhop.orchestrator.run.files import WrongUse, check_writable, suffix_of, write_file
+    from tensorhop.orchestrator.run.files import WrongUse, check_writable
     from tensorhop.orchestrator.run.inputs import find_inputs
     from tensorhop.orchestrator.run.own_files import REFUSED_SINGLE, NotOurs, Rights
     from tensorhop.v1 import image_pb2, upscale_pb2

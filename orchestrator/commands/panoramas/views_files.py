@@ -8,8 +8,8 @@ import numpy as np
 
 from tensorhop.client.event_json import event_json
 from tensorhop.client.views.events import IntervalDecision, PairResult, ViewFault, ViewResult
+from tensorhop.files import suffix_of
 from tensorhop.orchestrator.commands.panoramas.contact_sheet import draw_sheet, shrunk
-from tensorhop.orchestrator.run.files import suffix_of
 from tensorhop.orchestrator.run.own_files import PhotoFiles, Rights
 from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING
 from tensorhop.values.images import decode_image

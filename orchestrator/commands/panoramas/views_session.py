@@ -12,12 +12,13 @@ from blake3 import blake3
 from tensorhop.client.views.client import ViewsClient
 from tensorhop.client.views.events import ViewsEvent, ViewsSummary
 from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.files import CannotWrite
 from tensorhop.observe.tracing import start_tracing
 from tensorhop.orchestrator.commands.panoramas.views_files import IntervalFiles
 from tensorhop.orchestrator.commands.panoramas.views_reporter import ViewsReporter
 from tensorhop.orchestrator.commands.run_session import connection, until_signal
 from tensorhop.orchestrator.launch.loading import Loading
-from tensorhop.orchestrator.run.files import CannotWrite, WrongUse, check_writable
+from tensorhop.orchestrator.run.files import WrongUse, check_writable
 from tensorhop.orchestrator.run.own_files import NotOurs, Rights
 from tensorhop.orchestrator.run.runner import DONE, FAILED, NOTHING, code_of
 from tensorhop.orchestrator.run.summary import error_row, fault_from

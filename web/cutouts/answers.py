@@ -2,31 +2,30 @@
 
 import asyncio
 import base64
-import io
 import json
-import zipfile
-from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import numpy as np
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from tensorhop.client.event_json import event_json
 from tensorhop.client.events import Event
-from tensorhop.errors import ServiceFault
-from tensorhop.values.dtypes import dtype_name
+from tensorhop.errors import ServiceFault, step_of
+from tensorhop.files import suffix_of
+from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.values.images.png import encode_png
 from tensorhop.values.results import Description, Detections, Mask, ObjectFault, ObjectResult, Summary
 from tensorhop.web.accept import EVENTS, PICTURES, TENSOR, ZIP
-from tensorhop.web.problem import Refused, members_of
-from tensorhop.web.stream import Stream, fault_of
-from tensorhop.web.upload import DTYPE, SHAPE
+from tensorhop.web.cutouts.parameters import NAMES
+from tensorhop.web.problem import Refused
+from tensorhop.web.responses import event_response, line, tensor_response, zip_response
+from tensorhop.web.stream import Stream
 
 REGION, CANVAS = "Tensor-Region", "Tensor-Canvas"
-SUFFIXES = {"png": "png", "webp": "webp", "jpeg": "jpg"}
 
 
-async def make(media: str, stream: Stream, request_id: str, encoding: str) -> Response:
+async def make(media: str, stream: Stream[Event], request_id: str, encoding: str) -> Response:
     """The answer of a media type, as soon as it can be begun; only events go on after that.
 
     Raises:
@@ -34,9 +33,9 @@ async def make(media: str, stream: Stream, request_id: str, encoding: str) -> Re
         Refused: one picture was asked for, and nothing was found.
     """
     if media == EVENTS:
-        first = await anext(stream)  # a request that fails at once has a status of its own
-        headers = {"X-Accel-Buffering": "no"}
-        return StreamingResponse(events(first, stream, request_id, encoding), headers=headers, media_type=EVENTS)
+        return await event_response(
+            stream, partial(event_text, request_id=request_id, encoding=encoding), request_id, NAMES
+        )
     if media == TENSOR:
         return tensor(await best(stream))
     if media in PICTURES.values():
@@ -45,7 +44,7 @@ async def make(media: str, stream: Stream, request_id: str, encoding: str) -> Re
     return await asyncio.to_thread(archive if media == ZIP else as_json, happened, request_id, encoding)
 
 
-async def best(stream: Stream) -> ObjectResult:
+async def best(stream: Stream[Event]) -> ObjectResult:
     """The finished object of the best rank, as soon as it is known that no better one will come."""
     results: dict[int, ObjectResult] = {}
     faults: dict[int, ObjectFault] = {}
@@ -59,21 +58,28 @@ async def best(stream: Stream) -> ObjectResult:
     if results:
         return results[min(results)]
     if faults:
-        raise ServiceFault(fault_of(faults[min(faults)]))
+        raise service_fault(faults[min(faults)])
     raise Refused(404, "NOT_FOUND", "nothing was found in the photo; application/json tells more")
+
+
+def service_fault(event: ObjectFault) -> ServiceFault:
+    """An object's fault as that of the whole request."""
+    fault = pb.Fault(
+        step=step_of(event.step),
+        service=event.step,
+        code=f"CODE_{event.code}",
+        field=event.field,
+        message=event.message,
+        retryable=event.retryable,
+    )
+    return ServiceFault(fault)
 
 
 def tensor(result: ObjectResult) -> Response:
     """The picture's pixels, with dtype, shape and place in headers."""
     assert result.picture is not None
-    pixels, region = result.picture.pixels, result.picture.region
-    headers = {
-        DTYPE: dtype_name(pixels),
-        SHAPE: ",".join(map(str, pixels.shape)),
-        REGION: ",".join(map(str, region)),
-        CANVAS: "x".join(map(str, result.placement.canvas)),
-    }
-    return Response(np.ascontiguousarray(pixels).tobytes(), headers=headers, media_type=TENSOR)
+    place = {REGION: ",".join(map(str, result.picture.region)), CANVAS: "x".join(map(str, result.placement.canvas))}
+    return tensor_response(result.picture.pixels, place)
 
 
 def picture(result: ObjectResult, encoding: str) -> dict[str, Any]:
@@ -134,28 +140,15 @@ def as_json(happened: list[Event], request_id: str, encoding: str) -> Response:
 
 def archive(happened: list[Event], request_id: str, encoding: str) -> Response:
     """A ZIP file: 0.png, 1.png and so on, 0-mask.png and so on if masks were asked for, and summary.json."""
-    told, file = report(happened, request_id), io.BytesIO()
-    with zipfile.ZipFile(file, "w") as entries:  # stored: pictures are compressed already
-        for row, result in zip(told["objects"], results_of(happened), strict=True):
-            row["file"] = f"{row['index']}.{SUFFIXES[encoding]}"
-            assert result.file is not None
-            entries.writestr(row["file"], result.file)
-            if result.mask is not None:
-                row["mask"] = {"file": f"{row['index']}-mask.png", "region": list(result.mask.region)}
-                entries.writestr(row["mask"]["file"], mask_file(result.mask))
-        entries.writestr("summary.json", json.dumps(told, indent=2) + "\n")
-    headers = {"Content-Disposition": 'attachment; filename="cutouts.zip"'}
-    return Response(file.getvalue(), headers=headers, media_type=ZIP)
-
-
-async def events(first: Event, stream: Stream, request_id: str, encoding: str) -> AsyncIterator[bytes]:
-    """Server-sent events. A request that fails on the way ends with the event "problem"."""
-    try:
-        yield await asyncio.to_thread(event_text, first, request_id, encoding)
-        async for event in stream.ahead():
-            yield await asyncio.to_thread(event_text, event, request_id, encoding)
-    except ServiceFault as error:
-        yield line("problem", members_of(error.fault, request_id))
+    told, files = report(happened, request_id), {}
+    for row, result in zip(told["objects"], results_of(happened), strict=True):
+        row["file"] = f"{row['index']}{suffix_of(encoding)}"
+        assert result.file is not None
+        files[row["file"]] = result.file
+        if result.mask is not None:
+            row["mask"] = {"file": f"{row['index']}-mask.png", "region": list(result.mask.region)}
+            files[row["mask"]["file"]] = mask_file(result.mask)
+    return zip_response(files, told, "cutouts.zip")
 
 
 def event_text(event: Event, request_id: str, encoding: str) -> bytes:
@@ -164,7 +157,3 @@ def event_text(event: Event, request_id: str, encoding: str) -> bytes:
         row["picture"] = picture(event, encoding)
     row |= masks_of(event)
     return line(row.pop("event"), row)
-
-
-def line(name: str, row: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(row)}\n\n".encode()

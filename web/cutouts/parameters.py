@@ -1,4 +1,4 @@
-"""The parameters of HTTP: the options of the common table under their names here, and a few of HTTP's own."""
+"""The parameters of /process: the options of the common table under their names here, and a few of HTTP's own."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 from tensorhop.errors import InvalidInput
 from tensorhop.options.arguments import process_arguments
-from tensorhop.options.kinds import BOOLEAN, SECONDS, TEXT
+from tensorhop.options.kinds import BOOLEAN, TEXT
 from tensorhop.options.table import OPTIONS, Option
 from tensorhop.values.output_options import Output
+from tensorhop.web.requests.parameters import COMMON, read_parameters
 
 FILES = ("image", "masks", "background_image")  # pictures, which are in no table
 OWN = [
     Option("description", "phrases", TEXT, "Look for this one phrase: the name that older clients use."),
     Option("continue_on_error", "", BOOLEAN, "Go on after an object has failed; otherwise the request fails.", True),
     Option("return_masks", "output.masks", BOOLEAN, "Send each object's mask too, with its place in the photo.", False),
-    Option("request_id", "request_id", TEXT, "Name the request; the header X-Request-Id is another way."),
-    Option("timeout", "", SECONDS, "Limit the whole request; the header X-Request-Timeout is another way.", 600),
+    *COMMON,
 ]
 PARAMETERS = {option.http_name: option for option in (*OPTIONS, *OWN)}
 NAMES = {option.path: name for name, option in reversed(PARAMETERS.items()) if option.path}
@@ -31,40 +31,11 @@ class Wish:
     format: str | None  # if it was asked for by name
     continue_on_error: bool
     return_masks: bool
-    request_id: str
-    timeout: float | None
 
 
 def read(pairs: Iterable[tuple[str, str]], members: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Values by option, from texts and from JSON members. An empty text leaves its parameter out.
-
-    Raises:
-        InvalidInput: an unknown parameter, one given twice that is no list, or a value of another kind.
-    """
-    found: dict[str, Any] = {}
-    for name, text in pairs:
-        if text or name not in PARAMETERS:
-            _add(found, name, text, text=True)
-    for name, value in (members or {}).items():
-        _add(found, name, value, text=False)
-    return found
-
-
-def _add(found: dict[str, Any], name: str, given: Any, text: bool) -> None:
-    option = PARAMETERS.get(name)
-    if option is None:
-        known = ", ".join(PARAMETERS)
-        raise InvalidInput(
-            name[:100] or "parameter", f"is no parameter; known are image, masks, background_image, {known}"
-        )
-    kind = option.kind
-    if option.name in found and not kind.many:
-        raise InvalidInput(name, "is given more than once")
-    try:
-        value = kind.from_text(given.strip()) if text else kind.from_json(given)
-    except (ValueError, OverflowError, TypeError) as error:
-        raise InvalidInput(name, f"is {str(given)[:80]!r}; it must be {kind.expects}") from error
-    found[option.name] = found.get(option.name, []) + value if kind.many else value
+    """Values by option. Takes and raises what `read_parameters` does."""
+    return read_parameters(PARAMETERS, pairs, members, FILES)
 
 
 def wish(found: dict[str, Any]) -> Wish:
@@ -84,6 +55,4 @@ def wish(found: dict[str, Any]) -> Wish:
         format=found.get("format"),
         continue_on_error=found.get("continue_on_error", True),
         return_masks=found.get("return_masks", False),
-        request_id=found.get("request_id", ""),
-        timeout=found.get("timeout"),
     )

@@ -1,16 +1,11 @@
 """What comes in: a form, JSON or a raw tensor, of bounded size and in bounded time."""
 
 import asyncio
-import base64
-import binascii
-import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-import numpy as np
-from PIL import Image
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -20,42 +15,34 @@ from tensorhop.options.kinds import read_json
 from tensorhop.rpc.fairness.callers import Caller
 from tensorhop.rpc.fairness.shares import FairShare
 from tensorhop.settings import LEAST_RATE, Settings
-from tensorhop.v1 import tensor_pb2
-from tensorhop.values.images import decode_mask
-from tensorhop.values.images.formats import readable_formats
-from tensorhop.web.parameters import FILES, read
 from tensorhop.web.problem import Refused
-from tensorhop.wire.image_source import read_pixels
-from tensorhop.wire.payloads import Payloads
 
 FORM, JSON, TENSOR = "multipart/form-data", "application/json", "application/octet-stream"
 DTYPE, SHAPE = "Tensor-Dtype", "Tensor-Shape"
-DATA_URI = re.compile(r"\s*data:[^,]{0,200}?(?P<base64>;base64)?,", re.IGNORECASE)  # data:image/png;base64,iVBO...
-NO_IMAGE = "is missing; give one"
 BUSY_SECONDS = 1.0  # after which a client that was refused may try again
 UPLOADS = 32  # times as many bodies are received at once as requests are worked on: they wait for slow lines
 FULL_UPLOADS = 4  # of the largest size, that are held until they are whole
 MAX_JSON_PARTS = 100_000  # base64 has none of the characters that part values; each value takes some 50 bytes of memory
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
-class Upload:
-    """One request's content."""
+class Content:
+    """What a request holds, by its kind."""
 
-    image: np.ndarray | bytes
-    values: dict[str, Any]  # by parameter
-    masks: list[np.ndarray] = field(default_factory=list)
-    background_image: bytes | None = None
+    kind: str  # FORM, JSON or TENSOR
+    query: list[tuple[str, str]]
+    texts: list[tuple[str, str]] = field(default_factory=list)  # fields of a form
+    files: list[tuple[str, bytes]] = field(default_factory=list)  # of a form, by field
+    members: dict[str, Any] = field(default_factory=dict)  # of JSON
+    elements: bytes = b""  # of a tensor, with what its headers say
+    dtype: str = ""
+    shape: str = ""
 
 
 def most_bytes(settings: Settings) -> int:
     return min(settings.max_upload_bytes, settings.max_message_bytes)
-
-
-def image_types() -> list[str]:
-    """The media types of the image files that can be read."""
-    Image.init()  # Pillow knows a type once it has loaded its plugin
-    return [Image.MIME[name] for name in readable_formats() if name in Image.MIME]
 
 
 def check(request: Request, settings: Settings) -> str:
@@ -89,21 +76,27 @@ class Uploads:
         self._number = FairShare(UPLOADS * settings.max_requests)
         self._bytes = FairShare(FULL_UPLOADS * most_bytes(settings))
 
-    async def receive(self, request: Request, kind: str, caller: Caller) -> Upload:
+    async def receive(self, request: Request, kind: str, caller: Caller, read: Callable[[Content], T]) -> T:
         """Read the whole request.
+
+        Args:
+            read: what makes of the content what the route needs, in a thread.
 
         Raises:
             Refused: it grows over the limit, comes too slowly, or there is no room for it beside others.
-            InvalidInput: it is broken, has not exactly one image, or a parameter that is not allowed.
+            InvalidInput: it is broken, or as `read` does.
         """
         if not self._number.take(caller):
             raise no_room(f"{self._number.held} requests are being received")
         body = Body(request, self._settings, caller, self._bytes)
         try:
             if kind == FORM:
-                return await _form(request, aiter(body), self._settings.max_boxes + 3)
-            read_body = _json if kind == JSON else _tensor
-            return await asyncio.to_thread(read_body, request, b"".join([chunk async for chunk in body]))
+                content = await _form(request, aiter(body), self._settings.max_boxes + 3)
+                return await asyncio.to_thread(read, content)
+            whole = b"".join([chunk async for chunk in body])
+            return await asyncio.to_thread(
+                lambda: read(_json(request, whole) if kind == JSON else _tensor(request, whole))
+            )
         finally:
             self._number.give_back(caller)
             body.give_back()
@@ -164,7 +157,7 @@ class _Parser(MultiPartParser):
     spool_max_size = 2**31  # in memory: its size is bounded already, and no photo goes to a disk
 
 
-async def _form(request: Request, chunks: AsyncGenerator[bytes, None], max_files: int) -> Upload:
+async def _form(request: Request, chunks: AsyncGenerator[bytes, None], max_files: int) -> Content:
     try:
         parser = _Parser(request.headers, chunks, max_files=max_files)
         items = (await parser.parse()).multi_items()
@@ -172,49 +165,16 @@ async def _form(request: Request, chunks: AsyncGenerator[bytes, None], max_files
         raise InvalidInput("form", f"is no multipart/form-data: {error}") from error
     texts = [(name, value) for name, value in items if isinstance(value, str)]
     files = [(name, await value.read()) for name, value in items if isinstance(value, UploadFile)]
-    for name, _ in texts:
-        if name in FILES:
-            raise InvalidInput(name, "is text; send it as a file (curl: -F image=@photo.jpg)")
-    for name, _ in files:
-        if name not in FILES:
-            raise InvalidInput(name[:100] or "form", f"is a file; the only files are {', '.join(FILES)}")
-    images = [data for name, data in files if name == "image"]
-    if len(images) != 1:
-        raise InvalidInput("image", f"{NO_IMAGE}" if not images else f"came {len(images)} times; give one")
-    masks = [data for name, data in files if name == "masks"]
-    backgrounds = [data for name, data in files if name == "background_image"]
-    if len(backgrounds) > 1:
-        raise InvalidInput("background_image", f"came {len(backgrounds)} times; give one")
-    values = read([*request.query_params.multi_items(), *texts])
-    return Upload(images[0], values, await asyncio.to_thread(_decode, masks), *backgrounds)
+    return Content(FORM, request.query_params.multi_items(), texts=texts, files=files)
 
 
-def _decode(masks: list[bytes]) -> list[np.ndarray]:
-    return [decode_mask(data, f"masks[{index}]") for index, data in enumerate(masks)]
-
-
-def _tensor(request: Request, body: bytes) -> Upload:
+def _tensor(request: Request, body: bytes) -> Content:
     """The body is the elements; headers say which."""
     dtype, shape = request.headers.get(DTYPE, ""), request.headers.get(SHAPE, "")
-    if not dtype or not shape:
-        raise InvalidInput("image.tensor", f"lacks the headers {DTYPE} (UINT8) and {SHAPE} (height,width,3)")
-    try:
-        sizes = [int(part) for part in shape.split(",")]
-    except ValueError as error:
-        raise InvalidInput("image.tensor.shape", f"is {shape[:80]!r}; give height,width,3") from error
-    return Upload(to_tensor(dtype, sizes, body), read(request.query_params.multi_items()))
+    return Content(TENSOR, request.query_params.multi_items(), elements=body, dtype=dtype, shape=shape)
 
 
-def to_tensor(dtype: str, shape: list[int], data: bytes) -> np.ndarray:
-    """The array, by the one rule for tensors. Raises InvalidInput."""
-    if not all(-(2**63) <= size < 2**63 for size in shape):
-        raise InvalidInput("image.tensor.shape", "has a dimension of more than 64 bits")
-    payloads = Payloads()
-    tensor = tensor_pb2.Tensor(dtype=dtype[:100], shape=shape, data=payloads.put(data))
-    return read_pixels(tensor, payloads, "image.tensor")
-
-
-def _json(request: Request, body: bytes) -> Upload:
+def _json(request: Request, body: bytes) -> Content:
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_JSON_PARTS:
         raise InvalidInput("request", f"has over {MAX_JSON_PARTS:,} values; send tensors as base64")
     try:
@@ -223,48 +183,4 @@ def _json(request: Request, body: bytes) -> Upload:
         raise InvalidInput("request", f"is no JSON: {str(error)[:200]}") from error
     if not isinstance(members, dict):
         raise InvalidInput("request", "is no JSON object")
-    image, masks = members.pop("image", None), members.pop("masks", [])
-    background = _background(members.pop("background_image")) if "background_image" in members else None
-    if not isinstance(image, dict):
-        raise InvalidInput("image", f'{NO_IMAGE}: {{"encoded": base64}}, or {{"dtype", "shape", "data": base64}}')
-    if not isinstance(masks, list) or not all(isinstance(mask, dict) for mask in masks):
-        raise InvalidInput("masks", 'is no list of {"encoded": base64}')
-    if masks and (unknown := {name for mask in masks for name in mask} - {"encoded"}):
-        raise InvalidInput("masks", f"has {', '.join(sorted(unknown))[:100]}; a mask has encoded alone")
-    files = [_base64(mask.get("encoded"), f"masks[{index}].encoded") for index, mask in enumerate(masks)]
-    values = read(request.query_params.multi_items(), members)
-    return Upload(_image(image), values, _decode(files), background)
-
-
-def _background(background: Any) -> bytes:
-    if not isinstance(background, dict) or background.keys() != {"encoded"}:
-        raise InvalidInput("background_image", 'is no {"encoded": base64}')
-    return _base64(background["encoded"], "background_image.encoded")
-
-
-def _image(image: dict[str, Any]) -> np.ndarray | bytes:
-    if image.keys() == {"encoded"}:
-        return _base64(image["encoded"], "image.encoded")
-    if image.keys() != {"dtype", "shape", "data"}:
-        has = ", ".join(image)[:100] or "nothing"
-        raise InvalidInput("image", f"has {has}; give encoded, or dtype, shape and data")
-    dtype, shape = image["dtype"], image["shape"]
-    if not isinstance(dtype, str) or not dtype.isascii():
-        raise InvalidInput("image.tensor.dtype", "is no name; an image is UINT8")
-    if not isinstance(shape, list) or not all(type(size) is int for size in shape):
-        raise InvalidInput("image.tensor.shape", "is no list of whole numbers; an image is [height, width, 3]")
-    return to_tensor(dtype, shape, _base64(image["data"], "image.tensor.data"))
-
-
-def _base64(text: Any, name: str) -> bytes:
-    """The bytes of base64, which may have line breaks, or stand in a data URI."""
-    if not isinstance(text, str):
-        raise InvalidInput(name, "is no text; give base64")
-    if start := DATA_URI.match(text):
-        if not start["base64"]:
-            raise InvalidInput(name, "is a data URI without ;base64; give base64")
-        text = text[start.end() :]
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidInput(name, f"is no base64: {error}") from error
+    return Content(JSON, request.query_params.multi_items(), members=members)

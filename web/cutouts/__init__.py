@@ -1,0 +1,1 @@
+"""POST /process: the chain of cut-outs over HTTP."""
