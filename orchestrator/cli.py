@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from tensorhop.orchestrator.bench.cli import bench
+from tensorhop.orchestrator.commands.jobs.jobs_command import jobs
 from tensorhop.orchestrator.commands.models_command import models
 from tensorhop.orchestrator.commands.panoramas.quality_command import quality_command
 from tensorhop.orchestrator.commands.panoramas.upscale_command import upscale_command
 from tensorhop.orchestrator.commands.panoramas.views_command import views_command
 from tensorhop.orchestrator.commands.run_command import run_command
-from tensorhop.orchestrator.commands.serve_command import serve
+from tensorhop.orchestrator.commands.serve_command import serve, worker
 from tensorhop.orchestrator.commands.status_command import status_command
 from tensorhop.orchestrator.commands.up_command import up
 from tensorhop.orchestrator.version import version_line
@@ -22,7 +23,9 @@ app.command("upscale")(upscale_command)
 app.command("quality")(quality_command)
 app.command("up")(up)
 app.command("status")(status_command)
+app.command("worker")(worker)
 app.add_typer(serve, name="serve")
+app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 

@@ -161,6 +161,9 @@ class FolderStore:
         found = [name for name in os.listdir(self._root) if FORM.fullmatch(name) and (not before or name < before)]
         return sorted(found, reverse=True)[:most]
 
+    def waiting(self) -> int:
+        return len(os.listdir(self._root / "unfinished"))
+
     def unfinished(self) -> list[str]:
         return sorted(os.listdir(self._root / "unfinished"))
 

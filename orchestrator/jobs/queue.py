@@ -32,7 +32,7 @@ from tensorhop.v1 import jobs_pb2 as pb
 
 NAMESPACE = "tensorhop:queue"
 EVERY_COMMAND, HEARTBEAT_MS = 1_000_000, 10_000
-IDLE_MS = 1000  # a consumer of an empty queue looks again after at most this long
+IDLE_MS, IDLE_HERE_MS = 1000, 200  # a consumer of an empty queue looks again after at most this long; in this process
 STOP_MS = 8000  # in which jobs under way are cancelled and given back
 QUEUES = {  # by priority, the highest first
     pb.JOB_PRIORITY_HIGH: "jobs-high",
@@ -137,7 +137,8 @@ class Queue:
         Args:
             parallel: jobs of each priority, and webhooks, at once.
         """
-        self._worker = Worker(self._broker, worker_threads=parallel * (len(QUEUES) + 1), worker_timeout=IDLE_MS)
+        idle = IDLE_HERE_MS if self.in_process else IDLE_MS
+        self._worker = Worker(self._broker, worker_threads=parallel * (len(QUEUES) + 1), worker_timeout=idle)
         self._worker.queue_prefetch = parallel
         self._worker.start()
 
@@ -152,5 +153,3 @@ def tries() -> int:
     """How often the message that this thread works on was tried before."""
     message = CurrentMessage.get_current_message()
     return int(message.options.get("retries", 0)) if message is not None else 0
-
-

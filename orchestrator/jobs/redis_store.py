@@ -92,9 +92,9 @@ class RedisStore:
         if not FORM.fullmatch(job):
             return None
         with told():
-            record, events = self._redis.pipeline(transaction=False).get(_name("record", job)).llen(
-                _name("events", job)
-            ).execute()
+            record, events = (
+                self._redis.pipeline(transaction=False).get(_name("record", job)).llen(_name("events", job)).execute()
+            )
         return _read(record, events)
 
     def change(self, job: str, change: Change) -> pb.Job | None:
@@ -153,6 +153,10 @@ class RedisStore:
             newest = f"({before}" if before else "+"
             found = self._redis.zrange(_name("all"), newest, "-", desc=True, bylex=True, offset=0, num=most)
         return [one.decode() for one in found]
+
+    def waiting(self) -> int:
+        with told():
+            return int(self._redis.zcard(_name("unfinished")))
 
     def unfinished(self) -> list[str]:
         with told():

@@ -13,7 +13,7 @@ from tensorhop.errors import InvalidInput, ServiceFault, fault_of
 from tensorhop.orchestrator.jobs.chains import Method, method_of_chain, name_of
 from tensorhop.orchestrator.jobs.identity import expires_at
 from tensorhop.orchestrator.jobs.queue import Again, Queue
-from tensorhop.orchestrator.jobs.store import UNFINISHED, Change, Store, StoredEvent
+from tensorhop.orchestrator.jobs.store import UNFINISHED, Store, StoredEvent
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.retries import Retry
 from tensorhop.v1 import fault_pb2

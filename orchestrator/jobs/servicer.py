@@ -15,7 +15,7 @@ from tensorhop.orchestrator.jobs.chains import PREFIX, method_of, method_of_chai
 from tensorhop.orchestrator.jobs.identity import expires_at, missing, new_id, refusal, submitted_at
 from tensorhop.orchestrator.jobs.queue import Queue
 from tensorhop.orchestrator.jobs.runner import Runner, end_cancelled, end_key
-from tensorhop.orchestrator.jobs.store import UNFINISHED, Store, StoredEvent, open_store
+from tensorhop.orchestrator.jobs.store import UNFINISHED, StoredEvent, open_store
 from tensorhop.orchestrator.jobs.webhooks import Webhooks
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2
@@ -90,7 +90,9 @@ class JobServicer:
         self._sweeper.join()
         self._jobs.close()
 
-    def SubmitJob(self, packet: Packet[pb.SubmitJobRequest], context: grpc.ServicerContext) -> Packet[pb.SubmitJobResponse]:
+    def SubmitJob(
+        self, packet: Packet[pb.SubmitJobRequest], context: grpc.ServicerContext
+    ) -> Packet[pb.SubmitJobResponse]:
         request, payloads = packet
         method = method_of(request.request.type_url, request.chain)
         data = bytes(payloads.get(request.request.value))
@@ -113,7 +115,7 @@ class JobServicer:
             job.webhooks.url = request.webhook
         job.submitted.FromMilliseconds(int(1000 * submitted_at(job.id)))
         job.expires.FromSeconds(int(expires_at(job.id)))
-        waiting = len(self._store.unfinished())
+        waiting = self._store.waiting()
         if waiting >= self._settings.max_jobs:
             raise Overloaded(f"{waiting:,} jobs are unfinished, the most that may be; try again later", FULL_SECONDS)
         digest = digest_of(request, method.chain.name, data)
@@ -168,7 +170,9 @@ class JobServicer:
                     raise ServiceFault(record.fault)
                 return
 
-    def CancelJob(self, packet: Packet[pb.CancelJobRequest], context: grpc.ServicerContext) -> Packet[pb.CancelJobResponse]:
+    def CancelJob(
+        self, packet: Packet[pb.CancelJobRequest], context: grpc.ServicerContext
+    ) -> Packet[pb.CancelJobResponse]:
         job = packet.message.id
         record = self._change(job, end_cancelled)
         if record.state != pb.JOB_STATE_CANCELLED:
@@ -177,7 +181,9 @@ class JobServicer:
             self._queue.put_webhook(job, end_key(record))
         return _answer(pb.CancelJobResponse(job=record))
 
-    def ListJobs(self, packet: Packet[pb.ListJobsRequest], context: grpc.ServicerContext) -> Packet[pb.ListJobsResponse]:
+    def ListJobs(
+        self, packet: Packet[pb.ListJobsRequest], context: grpc.ServicerContext
+    ) -> Packet[pb.ListJobsResponse]:
         request = packet.message
         read_choice(pb.JobState, request.state, "state")
         size = request.page_size or LISTED
@@ -197,7 +203,9 @@ class JobServicer:
                     break
         return _answer(answer)
 
-    def RetryJob(self, packet: Packet[pb.RetryJobRequest], context: grpc.ServicerContext) -> Packet[pb.RetryJobResponse]:
+    def RetryJob(
+        self, packet: Packet[pb.RetryJobRequest], context: grpc.ServicerContext
+    ) -> Packet[pb.RetryJobResponse]:
         job, dead = packet.message.id, list[str]()
 
         def begin_anew(one: pb.Job) -> bool:

@@ -66,6 +66,9 @@ class Store(Protocol):
             before: only those that are older than this id; "" for all.
         """
 
+    def waiting(self) -> int:
+        """How many jobs are queued or running."""
+
     def unfinished(self) -> list[str]:
         """The ids of jobs that are queued or running, the oldest first."""
 

@@ -77,6 +77,25 @@ PIPELINE = SERVER | {
         ),
     ]
 }
+JOBS = {
+    "jobs_dir": _path("Keep jobs in this folder.", "DIR", None),
+    "jobs_redis": Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Queue jobs in this Redis, redis://HOST:PORT/DB, for workers; and keep them there, without --jobs-dir.",
+            show_default="in this process",
+        ),
+    ],
+    "jobs_parallel": Annotated[
+        int | None,
+        typer.Option(min=1, metavar="NUMBER", help="Run so many jobs of each priority at once.", show_default="1"),
+    ],
+    "webhook_secret_file": _path("Sign webhooks with the secret in this file: whsec_ and base64.", "FILE", None),
+    "allow_private_webhooks": _flag(
+        "Send webhooks to this machine and to private networks, too.", "--allow-private-webhooks", None
+    ),
+}
 SHADOW = {
     "shadow_model": _path("Let this network draw the shadows of the kind learned: an .onnx file.", "FILE", None),
     "shadow_model_range": Annotated[
@@ -88,12 +107,14 @@ SHADOW = {
         ),
     ],
 }
+WORKER = {**CLIENT, **{name: SERVER[name] for name in ("metrics", "log_format")}, **JOBS}
 FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
     "require_client_cert": True,
     "open_health": False,
     "open_reflection": True,
     "reflection": False,
+    "allow_private_webhooks": True,
 }
 
 
@@ -107,8 +128,18 @@ def server_options(command: Callable[..., None], own: Sequence[str] = ()) -> Cal
 
 
 def all_server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of a pipeline's server, of all its services and of HTTP to a command."""
-    return _with(command, PIPELINE | ALLOW_WRITE | SHADOW)
+    """Add the options of a pipeline's server, of all its services, of HTTP and of jobs to a command."""
+    return _with(command, PIPELINE | ALLOW_WRITE | SHADOW | JOBS)
+
+
+def job_server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the server of jobs to a command."""
+    return _with(command, {name: one for name, one in SERVER.items() if name not in (*SHARING, *ALLOW_PATH)} | JOBS)
+
+
+def worker_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a worker of jobs to a command."""
+    return _with(command, WORKER)
 
 
 def pipeline_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -23,7 +23,20 @@ CORE = (
 )
 # Of the orchestrator likewise. `launch.child` comes last: it is a process that runs the command line.
 ORCHESTRATOR = (
-    *("chain", "cutouts", "views", "run", "launch", "bench", "commands", "version", "cli", "__main__", "launch.child"),
+    *(
+        "chain",
+        "cutouts",
+        "views",
+        "jobs",
+        "run",
+        "launch",
+        "bench",
+        "commands",
+        "version",
+        "cli",
+        "__main__",
+        "launch.child",
+    ),
 )
 # What `tensorhop` has public names of beside CORE, for chains of other packages: it imports them when they are used.
 NAMED_BY_THE_PACKAGE = ("tensorhop.orchestrator.chain", "tensorhop.orchestrator.launch")
