@@ -133,7 +133,7 @@ def check_names(names: list[str] | tuple[str, ...]) -> None:
 
 
 def started_with(chains: list[str] | tuple[str, ...], jobs: bool = False) -> list[str]:
-    """What starts, in order: services, chains, jobs, HTTP. Raises typer.BadParameter: one of the names is no chain's."""
+    """What starts, in order: services, chains, jobs, HTTP. Raises typer.BadParameter: a name is no chain's."""
     for name in chains:
         if name not in CHAINS:
             raise typer.BadParameter(f"--chain is {name!r}; it must be one of {', '.join(CHAINS)}")

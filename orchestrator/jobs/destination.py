@@ -30,9 +30,7 @@ def read_url(url: str, allow_private: bool) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname or len(url) > LONGEST or port == 0:
         raise InvalidInput("webhook", f"is {url[:80]!r}; it must be an http:// or https:// URL")
     if parts.username or parts.password or not url.isascii() or any(character <= " " for character in url):
-        raise InvalidInput(
-            "webhook", f"is {url[:80]!r}; a user's name, spaces and other than ASCII have no place in it"
-        )
+        raise InvalidInput("webhook", f"is {url[:80]!r}; it must be ASCII, without a user and spaces")
     try:
         checked_addresses(parts, allow_private)
     except OSError as error:

@@ -39,6 +39,12 @@ def room() -> Iterator[None]:
         raise Overloaded(f"the folder of the jobs is full: {error.strerror}; try again later", RETRY_SECONDS) from error
 
 
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, of which there may be many thousands."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+
+
 class FolderStore:
     """Jobs in a folder, of one or several processes of one machine.
 
@@ -96,7 +102,7 @@ class FolderStore:
             return None
         try:
             record = json_format.Parse((folder / "job.json").read_text(), pb.Job())
-            record.events = len(os.listdir(folder / "events"))
+            record.events = len(names_in(folder / "events"))
         except FileNotFoundError:
             return None
         return record
@@ -126,7 +132,7 @@ class FolderStore:
     def add_event(self, job: str, event: StoredEvent) -> bool:
         folder = self._root / job
         with room(), self._locked(folder / "lock"):
-            known = os.listdir(folder / "events")
+            known = names_in(folder / "events")
             if any(name.partition(".")[2] == event.key for name in known):
                 return False
             # Beside the folder of the events: there, all files count.
@@ -153,23 +159,23 @@ class FolderStore:
 
     def _names(self, job: str) -> list[str]:
         try:
-            return os.listdir(self._root / job / "events")
+            return names_in(self._root / job / "events")
         except FileNotFoundError:
             return []
 
     def jobs(self, before: str, most: int) -> list[str]:
-        found = [name for name in os.listdir(self._root) if FORM.fullmatch(name) and (not before or name < before)]
+        found = [name for name in names_in(self._root) if FORM.fullmatch(name) and (not before or name < before)]
         return sorted(found, reverse=True)[:most]
 
     def waiting(self) -> int:
-        return len(os.listdir(self._root / "unfinished"))
+        return len(names_in(self._root / "unfinished"))
 
     def unfinished(self) -> list[str]:
-        return sorted(os.listdir(self._root / "unfinished"))
+        return sorted(names_in(self._root / "unfinished"))
 
     def remove_expired(self) -> None:
         now = time.time()
-        for name in os.listdir(self._root):
+        for name in names_in(self._root):
             if FORM.fullmatch(name) and expires_at(name) <= now:
                 (self._root / "unfinished" / name).unlink(missing_ok=True)
                 shutil.rmtree(self._root / name, ignore_errors=True)

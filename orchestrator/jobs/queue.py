@@ -76,10 +76,10 @@ class Queue:
         deliver: Callable[[str, str, int], None],
         webhook_pause: float = 5.0,
     ) -> None:
-        middleware: list[Middleware] = [Retries(max_retries=None), CurrentMessage()]
+        middleware: list[Middleware] = [Retries(retry_when=lambda tries, error: True), CurrentMessage()]
         self._broker: Any
         if redis:
-            self._broker = RedisBroker(
+            self._broker = RedisBroker(  # type: ignore[no-untyped-call]
                 client=connect(redis),
                 middleware=middleware,
                 namespace=NAMESPACE,
@@ -91,17 +91,18 @@ class Queue:
         self.in_process = not redis
         pause = int(1000 * webhook_pause)
         for priority, queue in QUEUES.items():
-            options = {"min_backoff": 1000, "max_backoff": 60_000}
-            dramatiq.actor(run, broker=self._broker, actor_name=queue, queue_name=queue, priority=-priority, **options)
-        dramatiq.actor(
+            self._declare(queue, run, priority=-priority, min_backoff=1000, max_backoff=60_000)
+        self._declare(
+            WEBHOOKS,
             lambda job, key: deliver(job, key, tries()),
-            broker=self._broker,
-            actor_name=WEBHOOKS,
-            queue_name=WEBHOOKS,
             min_backoff=pause,
             max_backoff=LONGEST_PAUSE * pause,
         )
         self._worker: Worker | None = None
+
+    def _declare(self, name: str, work: Callable[..., None], **options: Any) -> None:
+        """A queue of its own for each kind of work."""
+        dramatiq.actor(broker=self._broker, actor_name=name, queue_name=name, **options)(work)
 
     def put(self, job: pb.Job) -> None:
         """Have a job run. Raises ConnectionError: Redis does not answer."""

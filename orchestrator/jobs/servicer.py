@@ -4,10 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import grpc
 from blake3 import blake3
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
 
 from tensorhop.client.remotes import Remotes
 from tensorhop.errors import InvalidInput, Overloaded, ServiceFault
@@ -24,6 +26,7 @@ from tensorhop.wire.codec import Packet, decode
 from tensorhop.wire.messages import read_choice
 from tensorhop.wire.payloads import Payloads
 
+M = TypeVar("M", bound=Message)
 LONGEST_KEY = 200  # characters
 LONGEST_LIFE = 30 * 86_400  # seconds
 MOST_LISTED, LISTED = 100, 50
@@ -141,11 +144,11 @@ class JobServicer:
             ended = record.state not in UNFINISHED
             if not ended and record != told:
                 yield _answer(pb.WatchJobResponse(job=record))
-            for index, event in self._events(record, index):
+            for at, event in self._events(record, index):
                 message = without_pixels(decode(method_of_chain(record.chain).response, event.data).message)
-                made = pb.JobEvent(index=index, name=event.name, event=packed(message))
+                made = pb.JobEvent(index=at, name=event.name, event=packed(message))
                 yield _answer(pb.WatchJobResponse(event=made))
-                index += 1
+                index = at + 1
             if ended:
                 yield _answer(pb.WatchJobResponse(job=record))
                 return
@@ -157,12 +160,12 @@ class JobServicer:
         job, index = packet.message.id, read_index(packet.message.first_event)
         for record in self._records(job, context):
             url = PREFIX + method_of_chain(record.chain).descriptor.output_type.full_name
-            for index, event in self._events(record, index):
+            for at, event in self._events(record, index):
                 payloads = Payloads()
                 held = AnyMessage(type_url=url, value=payloads.put(event.data))
-                made = pb.JobEvent(index=index, name=event.name, event=held)
+                made = pb.JobEvent(index=at, name=event.name, event=held)
                 yield Packet(pb.GetJobResultsResponse(event=made), payloads)
-                index += 1
+                index = at + 1
             if record.state not in UNFINISHED:
                 if record.state == pb.JOB_STATE_CANCELLED:
                     raise refusal(fault_pb2.CODE_ABORTED, "id", f"is {job!r}, a job that was cancelled")
@@ -217,8 +220,8 @@ class JobServicer:
                 raise refusal(
                     fault_pb2.CODE_FAILED_PRECONDITION,
                     "id",
-                    f"is {job!r}, a job that is {state_name(one)}; those that failed, are dead or were cancelled can be "
-                    "run again",
+                    f"is {job!r}, a job that is {state_name(one)}; those that failed, are dead or were cancelled can "
+                    "be run again",
                 )
             one.state, one.attempts = pb.JOB_STATE_QUEUED, 0
             one.ClearField("fault")
@@ -278,7 +281,7 @@ class JobServicer:
         self._jobs.webhooks.check(url)
 
     def _sweep(self) -> None:
-        """Remove what has expired; put jobs into the queue again whose message was lost, as by a Redis without a file."""
+        """Remove what has expired, and queue jobs again whose message was lost, as by a Redis without a file."""
         while True:
             try:
                 self._store.remove_expired()
@@ -318,5 +321,5 @@ def read_index(index: int) -> int:
     return index
 
 
-def _answer(message: pb.SubmitJobResponse) -> Packet:  # type: ignore[type-arg]
+def _answer(message: M) -> Packet[M]:
     return Packet(message, Payloads())

@@ -83,7 +83,7 @@ JOBS = {
         str | None,
         typer.Option(
             metavar="URL",
-            help="Queue jobs in this Redis, redis://HOST:PORT/DB, for workers; and keep them there, without --jobs-dir.",
+            help="Queue jobs for workers in this Redis, redis://HOST:PORT/DB; without --jobs-dir, keep them there.",
             show_default="in this process",
         ),
     ],

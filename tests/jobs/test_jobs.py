@@ -20,11 +20,15 @@ from tensorhop.values.output_options import Output
 from tensorhop.wire.codec import encode
 
 
+def consume(call) -> None:
+    answer = call()
+    if hasattr(answer, "__next__"):
+        list(answer)
+
+
 def refusal(call) -> tuple[str, str]:
     with pytest.raises(grpc.RpcError) as caught:
-        answer = call()
-        if hasattr(answer, "__next__"):
-            list(answer)
+        consume(call)
     return caught.value.code().name, caught.value.details()
 
 
@@ -86,9 +90,8 @@ def test_a_fault_of_the_request_fails_the_job_at_once(jobs, chain: Chain):
         1,
         "scripted INVALID_ARGUMENT",
     )
-    names = []
     with pytest.raises(grpc.RpcError, match="scripted INVALID_ARGUMENT"):
-        names += [one.event.name for one in jobs.GetJobResults(pb.GetJobResultsRequest(id=job.id))]
+        results(jobs, job.id)
     assert record.events == 2
 
 

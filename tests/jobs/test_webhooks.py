@@ -1,4 +1,4 @@
-"""Webhooks: signed, once for each finished item and the end, tried again, given up in the end, and never to private places."""
+"""Webhooks: signed, one for each item and the end, tried again, given up at last, and never to private places."""
 
 import json
 import socket

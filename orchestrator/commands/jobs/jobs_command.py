@@ -18,7 +18,9 @@ State = StrEnum("State", ["queued", "running", "done", "failed", "cancelled", "d
 NORMAL = Priority("normal")
 Endpoint = Annotated[str, option("Address of the server of jobs.", metavar="ADDRESS", envvar="TENSORHOP_JOBS_ENDPOINT")]
 HERE = default_address(SERVICE)
-JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.")]
+# `client_options` needs a default; typer takes this one for none.
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id.", show_default=False)]
+REQUIRED: str = ...  # type: ignore[assignment]
 Out = Annotated[
     Path | None,
     option("Write pictures into this directory, as they are done.", "--out", "-o", metavar="DIR", panel=OUTPUT),
@@ -71,7 +73,7 @@ def submit(
 
 @jobs.command("watch")
 @client_options
-def watch(job: JobId, out: Out = None, as_json: AsJson = False, endpoint: Endpoint = HERE) -> None:
+def watch(job: JobId = REQUIRED, out: Out = None, as_json: AsJson = False, endpoint: Endpoint = HERE) -> None:
     """Show a job's changes and events until it has ended.
 
     Exit code: 0 done, 1 it failed or was cancelled, 2 wrong use, 4 the endpoint cannot be reached or wants a token.
@@ -96,7 +98,7 @@ def list_jobs(
 
 @jobs.command("retry")
 @client_options
-def retry(job: JobId, endpoint: Endpoint = HERE) -> None:
+def retry(job: JobId = REQUIRED, endpoint: Endpoint = HERE) -> None:
     """Run a job again that failed, is dead or was cancelled; of one that is done, send its dead webhooks again."""
     from tensorhop.orchestrator.commands.jobs.watching import change_job
 
@@ -105,7 +107,7 @@ def retry(job: JobId, endpoint: Endpoint = HERE) -> None:
 
 @jobs.command("cancel")
 @client_options
-def cancel(job: JobId, endpoint: Endpoint = HERE) -> None:
+def cancel(job: JobId = REQUIRED, endpoint: Endpoint = HERE) -> None:
     """Cancel a job. Its results so far stay."""
     from tensorhop.orchestrator.commands.jobs.watching import change_job
 

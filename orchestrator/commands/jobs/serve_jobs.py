@@ -82,9 +82,7 @@ def worker_command(chain_options: Callable[..., Any]) -> Callable[..., None]:
 
         check_libraries()
         if not current_settings().jobs_redis:
-            raise typer.BadParameter(
-                "--jobs-redis is missing; without Redis, `tensorhop serve jobs` runs its jobs itself"
-            )
+            raise typer.BadParameter("--jobs-redis is missing; without it, `tensorhop serve jobs` runs its jobs itself")
         from tensorhop.orchestrator.jobs.servicer import Jobs
         from tensorhop.serving.shutdown import run_until_signal
         from tensorhop.wire.allocator import keep_large_buffers
