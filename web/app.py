@@ -24,6 +24,7 @@ from tensorhop.web import page
 from tensorhop.web.cutouts.answers import CANVAS, REGION
 from tensorhop.web.cutouts.process import Process
 from tensorhop.web.endpoint import REQUEST_ID, TIMEOUT, readable_id
+from tensorhop.web.jobs.routes import KEY, LAST, job_routes
 from tensorhop.web.openapi import describe
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.requests.admission import Admission
@@ -44,6 +45,7 @@ GET  /              a page for the browser
 POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
 POST /upscale, /quality, /preprocess, /interpolate, /views
                     pictures or panoramas by path too, for one service or the chain of views
+POST /jobs          the same as a job that runs later; GET /jobs/ID, /jobs/ID/results
 GET  /openapi.json  all parameters and answers
 GET  /healthz       this server lives
 GET  /readyz        the pipeline behind it serves, and finds all its steps
@@ -76,8 +78,8 @@ class Application:
                 CORSMiddleware,
                 allow_origins=list(origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", REQUEST_ID, TIMEOUT, DTYPE, SHAPE],
-                expose_headers=[REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After"],
+                allow_headers=["Authorization", REQUEST_ID, TIMEOUT, DTYPE, SHAPE, KEY, LAST],
+                expose_headers=["Location", REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After"],
             )
             middleware.append(shared)
         self.app = Starlette(
@@ -85,6 +87,7 @@ class Application:
                 *page.routes(FRONT),
                 Route("/process", Process(admission, self._client), methods=["POST"]),
                 *service_routes(admission, self._remotes),
+                *job_routes(admission, self._remotes),
                 Route("/openapi.json", self.openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from tensorhop.errors import ServiceFault
@@ -18,9 +19,11 @@ from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings
 from tensorhop.v1 import fault_pb2, jobs_pb2_grpc, pipeline_pb2
 from tensorhop.v1 import jobs_pb2 as pb
+from tensorhop.values.images.png import encode_png
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
 
+PICTURE = encode_png(np.full((4, 6, 4), 200, np.uint8))
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
@@ -48,7 +51,7 @@ def answer(**event: Any) -> Packet:
 
 
 def made_object(index: int) -> pipeline_pb2.ObjectResult:
-    made = pipeline_pb2.ObjectResult(picture=pipeline_pb2.Picture(encoded=b"pixels" * 10))
+    made = pipeline_pb2.ObjectResult(picture=pipeline_pb2.Picture(encoded=PICTURE))
     made.detection.index = index
     return made
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tensorhop.files import CannotWrite, suffix_of, write_file
 from tensorhop.orchestrator.commands.jobs.connection import Connection, connected
@@ -33,6 +33,7 @@ def watch_job(endpoint: str, job: str, out: Path | None, as_json: bool) -> int:
                 record = answer.message.job
                 continue
             event = answer.message.event
+            event.event.value = bytes(answer.payloads.get(event.event.value))
             file = fetch(jobs, record, event.index, out) if out else None
             say_event(event, file, as_json)
         return DONE if record.state == pb.JOB_STATE_DONE else FAILED
@@ -53,15 +54,18 @@ def fetch(jobs: Connection, record: pb.Job, index: int, out: Path) -> Path | Non
     data = picture_of(packet)
     if not data:
         return None
-    path = out / f"{record.id}-{index:03}-{event.name}{suffix_of(format_of(data))}"
+    path = out / f"{record.id}-{index:03}-{event.name}{suffix_for(data)}"
     write_file(path, data)
     return path
 
 
-def format_of(data: bytes) -> str:
-    """The format of a picture that a chain has encoded: "png", "webp" or "jpeg"."""
-    with Image.open(io.BytesIO(data)) as picture:
-        return str(picture.format).lower()
+def suffix_for(data: bytes) -> str:
+    """The suffix of the file of a picture that a chain has encoded."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return suffix_of(str(picture.format).lower())
+    except (UnidentifiedImageError, StopIteration):  # of somebody else's chain
+        return ".bin"
 
 
 def picture_of(packet: Packet[Any]) -> bytes:
