@@ -175,12 +175,14 @@ def _refusal(error: ValidationError, given: dict[str, Any]) -> InvalidInput:
 OTHERS = (
     "ENDPOINT",
     "VIEWS_ENDPOINT",
+    "JOBS_ENDPOINT",
     "TARGET",
     "CPUS",
     "MEMORY",
     "PUBLISH",
     "PUBLISH_HTTP",
     "PUBLISH_VIEWS",
+    "PUBLISH_JOBS",
     "TEST_MUTATIONS",
 )
 # What Kubernetes sets in every container for a service whose name begins with ours: TENSORHOP_PIPELINE_PORT_50050_TCP.

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from http_caller import CAT, Answer, call, form
 from http_caller import FORM as FORM_TYPE
+from jsonschema import Draft202012Validator
 from waiting import wait_for
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "jobs"))
@@ -18,6 +19,7 @@ from tensorhop.orchestrator.jobs.service import SERVICE
 from tensorhop.orchestrator.jobs.servicer import JobServicer
 from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings
+from tensorhop.web.openapi import describe
 from tensorhop.web.serve import HttpServer
 
 JSON = {"Content-Type": "application/json"}
@@ -46,13 +48,23 @@ def submit(address: str, fields=None, headers=None, **more) -> Answer:
     return call(address, "POST", "/jobs", form(fields, **more), {**FORM_TYPE, **(headers or {})})
 
 
+def check(answer: Answer, path: str, method: str = "get") -> Answer:
+    """The answer has a status, a content type and a shape that are described."""
+    told = describe(Settings().max_upload_bytes)
+    content = told["paths"][path][method]["responses"][str(answer.status)]["content"]
+    schema = content[answer.headers["content-type"].partition(";")[0]]["schema"]
+    if answer.headers["content-type"].endswith("json"):
+        Draft202012Validator({**schema, "components": told["components"]}).validate(answer.json)
+    return answer
+
+
 def wait_until(address: str, job: str, state: str) -> dict:
     wait_for(lambda: call(address, "GET", f"/jobs/{job}").json["state"] == state)
     return call(address, "GET", f"/jobs/{job}").json
 
 
 def test_a_form_is_a_job_with_results_and_pictures(address: str, chain: Chain) -> None:
-    answer = submit(address, {"phrases": "cat", "priority": "high", "time_to_live": "120"})
+    answer = check(submit(address, {"phrases": "cat", "priority": "high", "time_to_live": "120"}), "/jobs", "post")
     assert answer.status == 202
     job = answer.json
     assert answer.headers["location"] == f"/jobs/{job['id']}"
@@ -60,15 +72,16 @@ def test_a_form_is_a_job_with_results_and_pictures(address: str, chain: Chain) -
     done = wait_until(address, job["id"], "done")
     assert done["events"] == 4
     assert chain.requests[-1].phrases == ["cat"]
-    rows = call(address, "GET", f"/jobs/{job['id']}/results?first=1").json["results"]
+    check(call(address, "GET", f"/jobs/{job['id']}"), "/jobs/{job}")
+    rows = check(call(address, "GET", f"/jobs/{job['id']}/results?first=1"), "/jobs/{job}/results").json["results"]
     assert [(row["index"], row["name"]) for row in rows] == [(1, "object"), (2, "object"), (3, "summary")]
     assert rows[2]["picture"] is None
-    picture = call(address, "GET", rows[0]["picture"])
+    picture = check(call(address, "GET", rows[0]["picture"]), "/jobs/{job}/results/{index}")
     assert (picture.status, picture.body) == (200, PICTURE)
     assert picture.headers["content-type"] == "image/png"
     assert call(address, "GET", f"/jobs/{job['id']}/results/3").status == 404
     assert call(address, "GET", f"/jobs/{job['id']}/results/9").status == 404
-    assert job["id"] in [one["id"] for one in call(address, "GET", "/jobs?state=done").json["jobs"]]
+    assert job["id"] in [one["id"] for one in check(call(address, "GET", "/jobs?state=done"), "/jobs").json["jobs"]]
 
 
 def test_events_are_streamed_and_go_on_after_the_last_one(address: str) -> None:

@@ -44,7 +44,7 @@ def job_routes(admission: Admission, remotes: Remotes) -> list[Route]:
         return Reading(admission, remotes, respond)
 
     return [
-        Route("/jobs", Listing(admission, remotes)),
+        Route("/jobs", Listing(admission, remotes), methods=["GET", "POST"]),
         Route("/jobs/{job}", reading(show), methods=["GET"]),
         Route("/jobs/{job}/events", reading(events), methods=["GET"]),
         Route("/jobs/{job}/results", reading(results), methods=["GET"]),
