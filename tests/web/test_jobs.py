@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,8 +115,8 @@ def test_a_key_is_one_job_and_a_conflict(address: str) -> None:
 
 
 def test_cancel_comes_twice_and_retry_runs_it_again(address: str, chain: Chain) -> None:
-    chain.left.clear()
-    chain.script = [lambda: chain.left.wait(20)]
+    go_on = threading.Event()
+    chain.script = [lambda: go_on.wait(20)]
     job = submit(address).json["id"]
     wait_for(lambda: call(address, "GET", f"/jobs/{job}").json["events"] == 2)
     early = call(address, "GET", f"/jobs/{job}/results/2")
@@ -123,6 +124,7 @@ def test_cancel_comes_twice_and_retry_runs_it_again(address: str, chain: Chain) 
     assert early.headers["retry-after"] == "1"
     for _ in range(2):
         assert call(address, "POST", f"/jobs/{job}/cancel").json["state"] == "cancelled"
+    go_on.set()
     assert call(address, "POST", f"/jobs/{job}/retry").json["state"] == "queued"
     wait_until(address, job, "done")
     assert call(address, "POST", f"/jobs/{job}/cancel").status == 400

@@ -48,7 +48,7 @@ def job_routes(admission: Admission, remotes: Remotes) -> list[Route]:
         Route("/jobs/{job}", reading(show), methods=["GET"]),
         Route("/jobs/{job}/events", reading(events), methods=["GET"]),
         Route("/jobs/{job}/results", reading(results), methods=["GET"]),
-        Route("/jobs/{job}/results/{index:int}", reading(picture), methods=["GET"]),
+        Route("/jobs/{job}/results/{index}", reading(picture), methods=["GET"]),
         Route("/jobs/{job}/cancel", reading(cancel), methods=["POST"]),
         Route("/jobs/{job}/retry", reading(retry), methods=["POST"]),
     ]
@@ -176,7 +176,7 @@ async def results(route: Reading, asked: Asked) -> Response:
 
 async def picture(route: Reading, asked: Asked) -> Response:
     """The picture of one event: an image file, or raw pixels."""
-    job, index = id_of(asked), int(asked.request.path_params["index"])
+    job, index = id_of(asked), whole(asked.request.path_params["index"], "index")
     record = (await ask(route.remotes, asked, "GetJob", pb.GetJobRequest(id=job))).message.job
     if index >= record.events:
         early = STATES[record.state] in ("queued", "running")
