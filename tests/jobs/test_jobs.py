@@ -26,7 +26,7 @@ def consume(call) -> None:
         list(answer)
 
 
-def refusal(call) -> tuple[str, str]:
+def refusal(call) -> tuple[str, str | None]:
     with pytest.raises(grpc.RpcError) as caught:
         consume(call)
     return caught.value.code().name, caught.value.details()
