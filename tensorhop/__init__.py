@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tensorhop.client.async_call import AsyncCall
-    from tensorhop.client.async_pipeline import AsyncPipelineClient
     from tensorhop.client.call import Call
-    from tensorhop.client.events import Event
-    from tensorhop.client.pipeline import PipelineClient
+    from tensorhop.client.cutouts.async_pipeline import AsyncPipelineClient
+    from tensorhop.client.cutouts.events import Event
+    from tensorhop.client.cutouts.pipeline import PipelineClient
     from tensorhop.client.steps import StepClient
     from tensorhop.client.views.async_client import AsyncViewsClient
     from tensorhop.client.views.client import ViewsClient
@@ -138,10 +138,10 @@ __all__ = [
 
 _HOMES = {
     "client.async_call": ("AsyncCall",),
-    "client.async_pipeline": ("AsyncPipelineClient",),
+    "client.cutouts.async_pipeline": ("AsyncPipelineClient",),
     "client.call": ("Call",),
-    "client.events": ("Event",),
-    "client.pipeline": ("PipelineClient",),
+    "client.cutouts.events": ("Event",),
+    "client.cutouts.pipeline": ("PipelineClient",),
     "client.steps": ("StepClient",),
     "client.views.async_client": ("AsyncViewsClient",),
     "client.views.client": ("ViewsClient",),

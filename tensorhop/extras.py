@@ -11,7 +11,7 @@ def install_command(extra: str) -> str:
     """The command that installs what an extra needs into this environment: "/path/python -m pip install ...".
 
     Args:
-        extra: "http", "models", "otel" or "quantize", as in pyproject.toml.
+        extra: "http", "models", "osediff", "otel" or "quantize", as in pyproject.toml.
     """
     wanted = [requirement for requirement in requires("tensorhop") or [] if _extra_of(requirement) == extra]
     return pip_install(*(requirement.partition(";")[0].strip() for requirement in wanted))
@@ -19,9 +19,18 @@ def install_command(extra: str) -> str:
 
 def models_command() -> str:
     """The command that installs what models of the hub and PyTorch need, and how to have PyTorch without CUDA."""
+    return _with_torch("models")
+
+
+def osediff_command() -> str:
+    """The command that installs what OSEDiff needs, and how to have PyTorch without CUDA."""
+    return _with_torch("osediff")
+
+
+def _with_torch(extra: str) -> str:
     cpu = pip_install("torch", "--index-url", "INDEX")
     return (
-        f"{install_command('models')} (for PyTorch without CUDA, first {cpu}, "
+        f"{install_command(extra)} (for PyTorch without CUDA, first {cpu}, "
         "with the INDEX that PyTorch's installation page shows for CPU)"
     )
 

@@ -77,7 +77,7 @@ def lack(address: str) -> str:
     """Ask a gRPC server whether it is ready. Takes and returns what `failure` does."""
     from tensorhop.rpc.health import why_not_ready
 
-    reason = ""
+    problem = ""
     for connect in ways(address):
         try:
             with connect() as channel:
@@ -86,7 +86,8 @@ def lack(address: str) -> str:
             reason = str(error)
         if not reason:
             return ""
-    return f"{address} is not ready: {reason}"
+        problem = problem or reason  # of the server's own certificate; the other way may fail of its name
+    return f"{address} is not ready: {problem}"
 
 
 def main() -> None:

@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     # Shared memory: the folder of the slots, and how many bytes of them an owner may have; 0 turns it off.
     shm_dir: str = "/dev/shm"
     shm_bytes: Size = Field(1024 * 1024 * 1024, ge=0, le=INT64)
+    # Whether callers of the Open Inference Protocol may register shared memory of their own.
+    oip_shm: bool = False
     # Whether malloc keeps large buffers; tensorhop/wire/allocator.py says what that costs.
     keep_buffers: bool = True
     # Where the pipeline keeps descriptions, detections and masks: memory, none, or a redis:// URL; how many bytes of
@@ -94,6 +96,13 @@ class Settings(BaseSettings):
     cache: str = "memory"
     cache_bytes: Size = Field(256 * 1024 * 1024, ge=1, le=INT64)
     cache_seconds: Seconds = Field(3600, ge=1, le=INT32)
+    # The folder in which chains record requests, empty for nowhere: what part of them, 0 to 1; with their pixels, or
+    # only digests; and how many bytes of recordings, and for how many seconds.
+    record: str = ""
+    record_sample: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 1.0
+    record_pixels: Literal["all", "none"] = "all"
+    record_bytes: Size = Field(1024 * 1024 * 1024, ge=1, le=INT64)
+    record_age: Seconds = Field(7 * DAY, ge=1, le=INT32)
     # The folder under which Image.path may name files; empty turns paths off.
     allow_path: str = ""
     # Over HTTP: the folder under which pictures may be written; empty for nowhere.
@@ -102,8 +111,14 @@ class Settings(BaseSettings):
     # colours, "0,1" or "-1,1", or empty for what the file says, or else 0,1.
     shadow_model: str = ""
     shadow_model_range: str = ""
+    # Of a chat model that scores pictures: the file with what it is told, or empty for our own words; and the number
+    # that it gives a perfect picture.
+    quality_prompt: str = ""
+    quality_scale: float = Field(1, gt=0, le=1e6, allow_inf_nan=False)
     # Inputs that may wait for a model; more are refused with RESOURCE_EXHAUSTED.
     max_queue: int = Field(512, ge=1, le=INT32)
+    # Seconds that an input may wait for a model: how many replicas are wanted, for autoscalers, follows from it.
+    target_queue_seconds: FloatSeconds = Field(5, gt=0, le=DAY)
     # Milliseconds that a batch which is not full waits for more; 0 starts at once.
     max_wait_ms: Milliseconds = Field(0, ge=0, le=1000 * DAY)
     # Calls that one server works on or keeps waiting at once; more are refused with RESOURCE_EXHAUSTED.
@@ -112,6 +127,9 @@ class Settings(BaseSettings):
     # nothing is less than LEAST_RATE. Shorter than the age of connections (30 s): one that is closed takes the reason
     # along.
     max_stall_seconds: FloatSeconds = Field(20, gt=0, le=DAY)
+    # Seconds after which a server ends a connection in peace: calls under way finish, and the client connects anew. A
+    # client that asks DNS only then finds new replicas. 0 keeps connections.
+    max_connection_seconds: FloatSeconds = Field(0, ge=0, le=DAY)
     # Over HTTP: bytes of a request's body, and never more than max_message_bytes; seconds in which it, or the headers
     # before it, must be there, and a client may read nothing of its answer; requests that are worked on at once, each
     # of which may hold a whole body.

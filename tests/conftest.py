@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
 from tensorhop.rpc.server import Server

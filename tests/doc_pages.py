@@ -13,11 +13,13 @@ NEEDS = {
     "docker": "make compose-verify builds and runs the same stack",
     "gpu": "nothing: there is no GPU where the tests run",
     "groundingdino": "make test-groundingdino makes this environment, and serves such a checkpoint",
+    "kubernetes": "make test-kubernetes checks the same objects, and make kubernetes-verify runs their containers",
     "minutes": "nothing: it measures",
     "models": "make test-models: tests/models/test_model_pages.py, with tiny checkpoints",
     "network": "nothing: it downloads",
     "node": "make test-node runs the program",
     "package": "tests/project/test_your_own.py installs the package, and then reads its page",
+    "oip": "make test-oip: tests/peers/test_tritonclient.py makes the same calls",
 }
 # "" is output, a drawing, or a synopsis.
 LANGUAGES = {"", "json", "proto", "python", "sh", "toml", "yaml"}

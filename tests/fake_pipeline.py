@@ -90,12 +90,12 @@ FIELDS = {pb.Detections: "detections", pb.ObjectResult: "object", pb.ObjectFault
 
 @contextmanager
 def serving(
-    origins: tuple[str, ...] = (), settings: Settings | None = None
+    origins: tuple[str, ...] = (), settings: Settings | None = None, multipart: bool = False
 ) -> Iterator[tuple[FakePipeline, str, HttpServer]]:
     """The fake, the address of an HTTP server in front of it, and that server."""
     fake = FakePipeline()
     pipeline = Server(SERVICE, fake, "127.0.0.1:0")
-    http = HttpServer("127.0.0.1:0", pipeline.address, origins, settings=settings)
+    http = HttpServer("127.0.0.1:0", pipeline.address, origins, settings=settings, multipart=multipart)
     try:
         yield fake, http.address, http
     finally:

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from PIL import Image
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
 from tensorhop.values.compositing import compose, flatten

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import hostile_oip
 import numpy as np
 from hostile import METHODS, Hostile
 
@@ -46,7 +47,12 @@ from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
 
 SERVERS = [name for name in services() if name != JOBS.name]  # jobs keep what they are sent
-SMALL = {"TENSORHOP_MAX_PIXELS": "1000000", "TENSORHOP_MAX_CANVAS_SIDE": "512", "TENSORHOP_MAX_CALLS": "16"}
+SMALL = {
+    "TENSORHOP_OIP_SHM": "true",
+    "TENSORHOP_MAX_PIXELS": "1000000",
+    "TENSORHOP_MAX_CANVAS_SIDE": "512",
+    "TENSORHOP_MAX_CALLS": "16",
+}
 NEVER = {"INTERNAL", "UNKNOWN", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "DATA_LOSS"}
 PER_ITEM: dict[str, Any] = {  # the answer of a method that answers each item with a result or a fault
     "Segment": segment_pb2.SegmentResponse,
@@ -123,10 +129,13 @@ class Target:
         owners = {f"/{service.descriptor.full_name}/": name for name, service in services().items()}
         self._calls: dict[str, Callable[..., Any]] = {}
         for path, (_, streams) in METHODS.items():
-            name = next((name for start, name in owners.items() if path.startswith(start)), PIPELINE.name)
-            channel = self._channels[name]
-            method: Any = channel.unary_stream if streams else channel.unary_unary
-            self._calls[path] = method(path)
+            method, _, name = path.partition("@")
+            name = name or next((name for start, name in owners.items() if path.startswith(start)), PIPELINE.name)
+            channel: Any = self._channels[name]
+            if method == hostile_oip.STREAM:
+                self._calls[path] = in_a_stream(channel.stream_stream(method))
+            else:
+                self._calls[path] = (channel.unary_stream if streams else channel.unary_unary)(method)
 
     def send(self, path: str, data: bytes) -> tuple[str, str, list[bytes]]:
         """The status, its details, and the answers; the worst fault in an answer counts as the status."""
@@ -136,6 +145,9 @@ class Target:
             answers = list(answer) if METHODS[path][1] else [answer]
         except grpc.RpcError as error:
             return error.code().name, error.details() or "", answers
+        for name, message in hostile_oip.codes(path, answers) if "@" in path else ():
+            if name in NEVER:
+                return name, f"in an answer: {message}", answers
         for fault in faults(path, answers):
             name = fault_pb2.Code.Name(fault.code).removeprefix("CODE_")
             if name in NEVER:
@@ -145,6 +157,11 @@ class Target:
     def close(self) -> None:
         for channel in self._channels.values():
             channel.close()
+
+
+def in_a_stream(method: Any) -> Callable[..., Any]:
+    """A method that takes a stream, for one request."""
+    return lambda data, timeout: method(iter([data]), timeout=timeout)
 
 
 def faults(path: str, answers: list[bytes]) -> Iterator[fault_pb2.Fault]:
@@ -162,7 +179,9 @@ def digest(path: str, answers: list[bytes]) -> str:
     """Of what an answer says, without times and ids."""
     hasher = hashlib.sha256()
     for data in answers:
-        if path.endswith("/Process"):
+        if "@" in path:
+            data = hostile_oip.without_times(path, data)
+        elif path.endswith("/Process"):
             event = EVENTS[path].FromString(data)
             event.ClearField("request_id")
             if "object" in event.DESCRIPTOR.fields_by_name:
@@ -251,7 +270,7 @@ def main() -> int:
             found.append(f"the services ended with code {process.returncode}")
         target.close()
     for (method, status), count in sorted(tally.items()):
-        print(f"{method:<12} {status:<20} {count:>7,}")
+        print(f"{method:<28} {status:<20} {count:>7,}")
     print(f"{sum(tally.values()):,} requests in {seconds:.0f} s, {options.models} models, seed {options.seed}")
     print(
         "\n".join(found)

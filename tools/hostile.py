@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import hostile_oip
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -57,7 +58,7 @@ METHODS = {  # by path: the request's class, and whether answers come as a strea
     f"/{service.full_name}/{method.name}": (GetMessageClass(method.input_type), method.server_streaming)
     for service in (*(service.descriptor for service in services().values() if service is not JOBS), INFO)
     for method in service.methods
-}
+} | hostile_oip.METHODS
 
 
 def photo() -> np.ndarray:
@@ -151,8 +152,9 @@ def valid() -> dict[str, list[Message]]:
             pipeline_pb2.ProcessRequest(**common, phrases=["cup"], merge=True, detect=thresholds),
             pipeline_pb2.ProcessRequest(**common, describe=look),
         ]
+    known = hostile_oip.valid(photo(), images[1].encoded)
     return {
-        path: [request for request in requests if isinstance(request, kind)] or [sample(kind, images[0])]
+        path: known.get(path) or [one for one in requests if isinstance(one, kind)] or [sample(kind, images[0])]
         for path, (kind, _) in METHODS.items()
     }
 
@@ -257,7 +259,11 @@ def spoil(dice: random.Random, message: Message, field: FieldDescriptor) -> None
         message.ClearField(field.name)
         return
     held = getattr(message, field.name)
-    if is_map(field):  # of a number and a text; the only one in a request
+    if is_map(field) and type(message).DESCRIPTOR.file.package == "inference":  # of parameters
+        parameter = held[dice.choice(hostile_oip.PARAMETERS)]
+        spoil(dice, parameter, dice.choice(parameter.DESCRIPTOR.fields))
+        return
+    if is_map(field):  # of a number and a text; the only other one in a request
         held[dice.randrange(-1, 10)] = dice.choice(TEXTS)
         return
     if field.message_type is not None:

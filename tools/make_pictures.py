@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.orchestrator.run.overview import draw_overview
 from tensorhop.rpc.registry import ports

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 JSON, ZIP, EVENTS, TENSOR = "application/json", "application/zip", "text/event-stream", "application/octet-stream"
+MULTIPART, LINES = "multipart/form-data", "application/x-ndjson"
 PICTURES = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
 OFFERS = (JSON, *PICTURES.values(), ZIP, EVENTS, TENSOR)  # in the order that decides among equals
 WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.client.remotes import Remotes
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.health import why_not_ready
@@ -21,6 +21,7 @@ from tensorhop.rpc.security import Security
 from tensorhop.rpc.tokens import Tokens
 from tensorhop.settings import Settings
 from tensorhop.web import page
+from tensorhop.web.connect.routes import READ, SENT, connect_routes
 from tensorhop.web.cutouts.answers import CANVAS, REGION
 from tensorhop.web.cutouts.process import Process
 from tensorhop.web.endpoint import REQUEST_ID, TIMEOUT, readable_id
@@ -46,6 +47,8 @@ POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
 POST /upscale, /quality, /preprocess, /interpolate, /views
                     pictures or panoramas by path too, for one service or the chain of views
 POST /jobs          the same as a job that runs later; GET /jobs/ID, /jobs/ID/results
+POST /tensorhop.v1.DetectService/Detect
+                    every method of every service, in JSON
 GET  /openapi.json  all parameters and answers
 GET  /healthz       this server lives
 GET  /readyz        the pipeline behind it serves, and finds all its steps
@@ -64,6 +67,7 @@ class Application:
         origins: Sequence[str],
         security: Security,
         settings: Settings,
+        multipart: bool = False,
     ) -> None:
         self._remotes = Remotes({**services, PIPELINE: pipeline}, security, settings)
         # No retries: our own caller is told when to come again, instead of holding one of the few places until then.
@@ -78,16 +82,17 @@ class Application:
                 CORSMiddleware,
                 allow_origins=list(origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", REQUEST_ID, TIMEOUT, DTYPE, SHAPE, KEY, LAST],
-                expose_headers=["Location", REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After"],
+                allow_headers=["Authorization", REQUEST_ID, TIMEOUT, DTYPE, SHAPE, KEY, LAST, *SENT],
+                expose_headers=["Location", REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After", *READ],
             )
             middleware.append(shared)
         self.app = Starlette(
             routes=[
                 *page.routes(FRONT),
-                Route("/process", Process(admission, self._client), methods=["POST"]),
+                Route("/process", Process(admission, self._client, multipart), methods=["POST"]),
                 *service_routes(admission, self._remotes),
                 *job_routes(admission, self._remotes),
+                *connect_routes(admission, self._remotes),
                 Route("/openapi.json", self.openapi),
                 Route("/healthz", healthz),
                 Route("/readyz", self.readyz),

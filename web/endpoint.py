@@ -80,6 +80,10 @@ class Endpoint(ABC, Generic[T]):
     async def respond(self, asked: Asked, given: T) -> Response:
         """The answer to what was read. Raises InvalidInput, ServiceFault, Refused, ClientDisconnect."""
 
+    def refuse(self, request: Request, error: Exception) -> Response:
+        """The answer to a request that failed as a whole."""
+        return problem(error, request.state.request_id, self.names)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         incoming = Incoming(receive)
         request = Request(scope, incoming)
@@ -92,7 +96,7 @@ class Endpoint(ABC, Generic[T]):
             except ClientDisconnect:
                 return
             except Exception as error:
-                response = problem(error, request.state.request_id, self.names)
+                response = self.refuse(request, error)
             response.headers[REQUEST_ID] = request.state.request_id
             response.headers["Cache-Control"] = "no-store"
             if not incoming.whole:
@@ -107,7 +111,7 @@ class Endpoint(ABC, Generic[T]):
         started = time.monotonic()
         admission = self.admission
         admission.admit(request)
-        accept = ", ".join(request.headers.getlist("accept"))
+        accept = accept_of(request)
         media_of(accept, self.offers)
         kind = upload.check(request, admission.settings)
         caller = admission.caller_of(request)
@@ -115,6 +119,11 @@ class Endpoint(ABC, Generic[T]):
         given = await admission.uploads.receive(request, kind, caller, self.read)
         admission.take_place(caller, stack)  # who sends slowly has none meanwhile
         return await self.respond(Asked(request, incoming, accept, caller, stack, started), given)
+
+
+def accept_of(request: Request) -> str:
+    """What the request accepts: all of its headers Accept as one."""
+    return ", ".join(request.headers.getlist("accept"))
 
 
 def media_of(accept: str, offers: Sequence[str]) -> str:

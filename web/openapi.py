@@ -4,6 +4,7 @@ from functools import cache
 from importlib.metadata import version
 
 from tensorhop.web.accept import JSON
+from tensorhop.web.connect import openapi as connect
 from tensorhop.web.cutouts import openapi as cutouts
 from tensorhop.web.jobs import openapi as jobs
 from tensorhop.web.problem import MEDIA_TYPE
@@ -27,6 +28,7 @@ def describe(most: int) -> Schema:
             "/process": cutouts.path(most),
             **services.paths(most),
             **jobs.paths(most),
+            **connect.paths(),
             "/healthz": {"get": {"summary": "Whether this server lives.", "operationId": "healthz", "responses": live}},
             "/readyz": {
                 "get": {

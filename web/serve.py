@@ -32,6 +32,7 @@ class HttpServer:
         settings: how large and slow uploads may be, and how many requests are worked on at once; this process's if not
             given.
         services: the addresses of the others, by name; a service's default address if it is not among them.
+        multipart: whether /process answers multipart/form-data to those who accept anything.
 
     Raises:
         InvalidInput: a file of `security` cannot be used, or an address is of no known service.
@@ -46,6 +47,7 @@ class HttpServer:
         security: Security | None = None,
         settings: Settings | None = None,
         services: Mapping[str, str] | None = None,
+        multipart: bool = False,
     ) -> None:
         settings = settings or current_settings()
         security = security or Security.of(settings)
@@ -56,7 +58,7 @@ class HttpServer:
             sockets, self.address = listen(address)
         except OSError as error:
             raise OSError(f"http cannot listen on {address}: {error}") from error
-        self._application = Application(pipeline, services or {}, origins, security, settings)
+        self._application = Application(pipeline, services or {}, origins, security, settings, multipart)
         connection = partial(
             Connection,
             most_seconds=settings.max_upload_seconds,

@@ -1,7 +1,7 @@
 """The events of a call, awaited, and a client that may leave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -48,7 +48,7 @@ class Stream(Generic[E]):
             self._check(event)
         return event
 
-    async def ahead(self) -> AsyncIterator[E]:
+    async def ahead(self) -> AsyncGenerator[E, None]:
         """The rest of the events, taken from the call as they come: a client on a slow line does not hold it up.
 
         At most the whole answer is held, as for a client that wants it in one piece.

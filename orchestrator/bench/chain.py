@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from tensorhop.address import reachable
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.bench import floor, product, stock
 from tensorhop.orchestrator.bench.echo import thumbnail
 from tensorhop.orchestrator.bench.hop import measure

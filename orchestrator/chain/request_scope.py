@@ -8,6 +8,7 @@ import grpc
 
 from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
+from tensorhop.orchestrator.recording.recorder import Recorder
 from tensorhop.rpc.fairness.callers import current_caller
 from tensorhop.v1 import fault_pb2, model_pb2, pipeline_pb2
 from tensorhop.wire.shared_memory import Loan, Pool
@@ -19,8 +20,11 @@ MARGIN_SECONDS = 0.05  # of the caller's deadline, kept to send the answer
 class RequestScope:
     """What all calls behind one request share: its id, deadline, slots and end, and what each step did."""
 
-    def __init__(self, request_id: str, pool: Pool, seconds: float | None = None) -> None:
+    def __init__(
+        self, request_id: str, pool: Pool, seconds: float | None = None, recorder: Recorder | None = None
+    ) -> None:
         self.request_id = request_id
+        self.recorder = recorder  # None: the request is not recorded
         self.caller = current_caller()  # for whom all calls are made, whatever their thread
         self.slots = Loan(pool)  # that are given back when the request ends
         self._pool = pool

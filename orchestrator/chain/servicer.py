@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from tensorhop.errors import InvalidInput
+from tensorhop.errors import Abandoned, InvalidInput, fault_of
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.request_id import LONGEST, REQUEST_ID, metadata_of, new_id, usable
@@ -17,6 +17,7 @@ R = TypeVar("R", bound=Message)
 # Runs a chain for a request; yields packets of events as they happen.
 Process = Callable[[Packet[Any], Steps, RequestScope], Generator[Packet[Any], None, None]]
 
+LEFT = "the caller left before the end"
 NO_DEADLINE_SECONDS = 1e9  # gRPC answers a huge number, not None, where the caller set no deadline
 
 
@@ -39,18 +40,32 @@ class ChainServicer:
             response: the message of an answer: a `request_id`, and the events, each of another kind, as oneof `event`.
         """
         remaining = context.time_remaining()
+        request_id, recordings = read_request_id(packet.message, context), self.steps.recordings
+        recorder = recordings.begin(request_id, packet) if recordings else None
         scope = RequestScope(
-            request_id=read_request_id(packet.message, context),
+            request_id=request_id,
             pool=self.steps.pool,
             seconds=None if remaining is None or remaining > NO_DEADLINE_SECONDS else remaining,
+            recorder=recorder,
         )
         context.add_callback(scope.cancel)  # when the caller has gone, so has the need for the work
         events = process(packet, self.steps, scope)
         try:
             for event, payloads in events:
-                yield Packet(wrap(event, response, scope.request_id), payloads)
+                answer = Packet(wrap(event, response, scope.request_id), payloads)
+                if recorder:
+                    recorder.event(answer)
+                yield answer
+        except BaseException as error:
+            if recorder:
+                reason = error if isinstance(error, Exception) else Abandoned(LEFT)
+                recorder.fault = fault_of(reason, recorder.chain)
+            raise
         finally:
             events.close()  # ends the calls that are still under way, before their slots are given back
+            if recordings and recorder:
+                recorder.steps = recorder.steps or scope.steps(self.steps)
+                recordings.keep(recorder)
             scope.close()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from google.protobuf.message import DecodeError, Message
@@ -12,12 +12,13 @@ from tensorhop.observe import metrics
 from tensorhop.orchestrator.chain.cache import Cache, Claim, Part, digest_of, key_of
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Step
-from tensorhop.v1 import fault_pb2, image_pb2
+from tensorhop.v1 import fault_pb2, image_pb2, segment_pb2, upscale_pb2
 from tensorhop.values.geometry import Size
 from tensorhop.values.results import Mask
 from tensorhop.wire.codec import Packet, decode, encode
 from tensorhop.wire.messages import read_mask, write_mask
 from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.tensor import to_tensor
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -83,7 +84,7 @@ class StepCache:
                     answer = read(value)
                 except (DecodeError, InvalidInput):
                     return ask()  # somebody else wrote into the store
-                self._note(step)
+                self._note(step, answer)
                 return answer
 
     def masks(
@@ -160,7 +161,7 @@ class StepCache:
         except InvalidInput:
             yield from ask([index])  # somebody else wrote into the store
             return
-        self._note(step)
+        self._note(step, mask, object=index)
         yield index, mask
 
     def _key(self, step: Step, parameters: Sequence[Part]) -> bytes | None:
@@ -176,8 +177,10 @@ class StepCache:
             claim.wait(WAIT_SECONDS)
         return claim.wait(0)
 
-    def _note(self, step: Step) -> None:
+    def _note(self, step: Step, answer: Any, **about: int) -> None:
         metrics.cache_hit(step.name)
+        if self._scope.recorder:
+            self._scope.recorder.cached(step.name, as_packet(answer), about)
         model = step.model()
         if model is not None:
             self._scope.cached(step.name, model)
@@ -187,6 +190,19 @@ def write(mask: Mask) -> bytes:
     """A mask as an entry: a copy of its own."""
     payloads = Payloads()
     return encode(Packet(write_mask(mask, payloads), payloads))
+
+
+def as_packet(answer: Any) -> Packet[Any]:
+    """An answer that came from the cache as the service's own: also of what was read as a mask or a picture."""
+    payloads = Payloads()
+    match answer:
+        case Packet():
+            return answer
+        case Mask():
+            return Packet(segment_pb2.SegmentResponse(mask=write_mask(answer, payloads)), payloads)
+        case np.ndarray():
+            return Packet(upscale_pb2.UpscaleResponse(image=to_tensor(answer, payloads)), payloads)
+    return Packet(answer, payloads)
 
 
 def read(value: bytes, size: Size) -> Mask:

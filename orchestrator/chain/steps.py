@@ -14,6 +14,7 @@ from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
 from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
+from tensorhop.orchestrator.recording.store import Recordings
 from tensorhop.request_id import REQUEST_ID
 from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
@@ -122,6 +123,8 @@ class Step:
         metadata = [(REQUEST_ID, scope.request_id), *caller_metadata(scope.caller), *tracing.carried(span)]
         call = self._remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
         scope.enter(call)
+        recorder, fault = scope.recorder, None
+        noted = recorder.begin(self.name, method, packet, about) if recorder else None
         slots = packet.payloads.slots
         transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
         model, code = None, grpc.StatusCode.CANCELLED  # unless it comes to its end
@@ -129,15 +132,20 @@ class Step:
             with Carrying(slots):
                 for answer in map(readable, call):
                     model = model_of(answer.message)
+                    if recorder and noted:
+                        recorder.answer(noted, answer)
                     yield answer
             code, self.transport = grpc.StatusCode.OK, transport
         except grpc.RpcError as error:
             code = code_of(error)
-            raise ServiceFault(self._fault_of(error, scope, timeout)) from error
+            fault = self._fault_of(error, scope, timeout)
+            raise ServiceFault(fault) from error
         finally:
             call.cancel()  # of no effect on a call that is over
             scope.leave(call, self.name, time.monotonic() - started, model, transport)
             tracing.end(span, code)
+            if recorder and noted:
+                recorder.end(noted, code, fault)
 
     def _fault_of(self, error: grpc.RpcError, scope: RequestScope, timeout: float) -> fault_pb2.Fault:
         code = code_of(error)
@@ -183,12 +191,16 @@ class MissingSteps:
 
 @dataclass(frozen=True)
 class Steps(Mapping[str, Step]):
-    """The steps of a chain by name, in its order, connected; and the shared memory and the cache that they use."""
+    """The steps of a chain by name, in its order, connected; and the shared memory and the cache that they use.
+
+    `recordings` are where its requests are recorded; None if they are not.
+    """
 
     steps: Mapping[str, Step]
     pool: Pool
     cache: Cache | None
     missing: "MissingSteps"
+    recordings: Recordings | None = None
 
     @classmethod
     def connect(
@@ -214,7 +226,8 @@ class Steps(Mapping[str, Step]):
             for name in chain.calls
         }
         cache = open_cache(settings.cache, settings.cache_bytes, settings.cache_seconds)
-        return cls(steps, Pool.of(settings), cache, MissingSteps(steps))
+        recordings = Recordings.of(settings, chain.name, {name: step.address for name, step in steps.items()})
+        return cls(steps, Pool.of(settings), cache, MissingSteps(steps), recordings)
 
     def __getitem__(self, name: str) -> Step:
         return self.steps[name]
@@ -245,3 +258,5 @@ class Steps(Mapping[str, Step]):
         self.pool.close()
         if self.cache:
             self.cache.close()
+        if self.recordings:
+            self.recordings.close()

@@ -12,7 +12,7 @@ from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.run.own_options import JOBS
 from tensorhop.serving.options import add_options
-from tensorhop.serving.settings_options import SHADOW, sharing_client_options, use_shadow
+from tensorhop.serving.settings_options import SHADOW, sharing_client_options, use_own
 
 
 def model_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -23,17 +23,13 @@ def model_options(command: Callable[..., None]) -> Callable[..., None]:
 def take_shadow_model(models: dict[str, Any], values: dict[str, Any], endpoint: str | None) -> None:
     """Have the services that start here draw shadows with the network that is named. Its shadow is the default then.
 
-    Raises typer.BadParameter: no such file, a learned shadow without a network, or a network for services elsewhere.
+    Raises typer.BadParameter: no such file, or a learned shadow without a network.
     """
     from tensorhop.settings import current_settings
 
     given = {name: models[name] for name in SHADOW if name in models}
-    if endpoint and given:
-        raise typer.BadParameter(
-            "--shadow-model is for services that start here; those of --endpoint run theirs already"
-        )
     if given:
-        use_shadow(given)
+        use_own(given)
         values.setdefault("shadow", "learned")
     if not endpoint and values.get("shadow") == "learned" and not current_settings().shadow_model:
         raise typer.BadParameter("--shadow learned needs the network that draws it: --shadow-model FILE.onnx")
@@ -67,14 +63,13 @@ def run_command(
 
     3 nothing was found, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
-    take_shadow_model(models, values, endpoint)
     from tensorhop.orchestrator.launch.loading import begin_loading
-    from tensorhop.orchestrator.launch.model_choices import model_choices
+    from tensorhop.orchestrator.launch.model_choices import check_here, choices_of
 
     try:
-        named, devices, dtypes, revisions = (models.get(name, []) for name in ("model", "device", "dtype", "revision"))
-        trusts, accepts = (models.get(name, False) for name in ("trust_remote_code", "accept_license"))
-        choices = model_choices(named, devices, dtypes, revisions, trusts, accepts)
+        check_here(models, endpoint)
+        take_shadow_model(models, values, endpoint)
+        choices = choices_of(models, PIPELINE.calls)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from error
     loading = {} if endpoint else begin_loading(PIPELINE.calls, choices)  # first, because all below takes long

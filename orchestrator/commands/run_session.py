@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import typer
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.models.answers import shared_answers
 from tensorhop.models.sources import ModelChoice
@@ -78,8 +78,6 @@ def run_photos(
     keep_large_buffers()
     security = Security.of()
     start_tracing("tensorhop-run")
-    if options.endpoint and choices:
-        raise WrongUse("--model and --device are for services that start here; those of --endpoint run theirs already")
     only_images = {"--box": boxes, "--mask": options.masks, "--recursive": options.recursive}
     check_manifest(options.images, options.manifest, only_images)
     check_given(options)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,6 +67,11 @@ def serve_chain_command(chain: Service) -> Callable[..., None]:
     return pipeline_options(told)
 
 
+class Answer(StrEnum):
+    json = "json"
+    multipart = "multipart"
+
+
 def serve_http(
     addresses: dict[str, str],
     listen: Listen = None,
@@ -77,6 +83,12 @@ def serve_http(
             show_default="none but its own",
         ),
     ] = None,
+    answer: Annotated[
+        Answer,
+        typer.Option(
+            help="Answer POST /process in this form where Accept allows all: multipart is what older clients read."
+        ),
+    ] = Answer.json,
 ) -> None:
     """Serve the pipeline, and single services, over HTTP (default address localhost:8080)."""
     from tensorhop.serving.shutdown import run_until_signal
@@ -88,7 +100,9 @@ def serve_http(
     start_observing("http")
     keep_large_buffers()
     try:
-        server = start_http(listen or f"localhost:{HTTP_PORT}", addresses, allow_origin or ())
+        server = start_http(
+            listen or f"localhost:{HTTP_PORT}", addresses, allow_origin or (), answer is Answer.multipart
+        )
     except (InvalidInput, OSError) as error:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -122,13 +136,17 @@ def missing_http() -> str:
     return f"HTTP needs Starlette and uvicorn; install them with: {install_command('http')}"
 
 
-def start_http(address: str, addresses: Mapping[str, str], origins: Sequence[str] = ()) -> "HttpServer":
+def start_http(
+    address: str, addresses: Mapping[str, str], origins: Sequence[str] = (), multipart: bool = False
+) -> "HttpServer":
     """The HTTP server, started.
 
     Args:
         addresses: of services, by name; the default address of each that is not among them.
+        origins, multipart: as of `HttpServer`.
     """
     from tensorhop.web.serve import HttpServer
 
     others = {name: one for name, one in addresses.items() if name != PIPELINE.name}
-    return HttpServer(address, addresses.get(PIPELINE.name) or default_address(PIPELINE), origins, services=others)
+    pipeline = addresses.get(PIPELINE.name) or default_address(PIPELINE)
+    return HttpServer(address, pipeline, origins, services=others, multipart=multipart)

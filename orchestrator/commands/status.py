@@ -14,7 +14,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tensorhop.address import get
-from tensorhop.client.events import TRANSPORTS
+from tensorhop.client.cutouts.events import TRANSPORTS
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.rpc.channel import info_of, open_channel

@@ -59,6 +59,7 @@ class CutoutRequest:
     background: Layer | None  # the picture behind the object, as the canvas shows it
     return_masks: bool
     return_layers: bool
+    may_grow: bool  # masks may reach beyond their boxes, which are a detector's
     merge: bool
     ordered: bool
     max_objects: int
@@ -150,6 +151,7 @@ def read_request(packet: Packet[pb.ProcessRequest], cache: Cache | None, scope: 
         background=background,
         return_masks=request.output.masks,
         return_layers=request.output.layers,
+        may_grow=not boxes or request.may_grow,
         merge=request.merge,
         ordered=request.ordered,
         max_objects=read_count(request, "max_objects", MAX_OBJECTS, current_settings().max_objects),

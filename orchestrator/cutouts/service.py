@@ -8,5 +8,6 @@ SERVICE = Service(
     summary="Cut the objects out of photos: the chain of the services that it calls.",
     contract="tensorhop.v1.pipeline_pb2:PipelineService",
     servicer="tensorhop.orchestrator.cutouts.servicer:PipelineServicer",
+    page="tensorhop.rpc.oip.pages.pipeline:PAGE",
     calls=("describe", "detect", "segment", "postprocess"),
 )

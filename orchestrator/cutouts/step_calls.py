@@ -83,7 +83,7 @@ def segmented(
     if len(known) == len(objects):
         return
     step, boxes = steps["segment"], [detection.box for detection in objects]
-    may_grow = request.objects is None  # the caller's own boxes bound their masks
+    may_grow = request.may_grow  # otherwise the caller's own boxes bound their masks
 
     def ask(wanted: Sequence[int]) -> Iterator[tuple[int, Mask | fault_pb2.Fault]]:
         missing = list(wanted)

@@ -1,7 +1,8 @@
 """Which model each step runs, as options say it: `--model segment=birefnet-lite --device cuda`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tensorhop.errors import InvalidInput, about
 from tensorhop.models.sources import EMBEDDED, ModelChoice, check_choice, is_noncommercial, takes_code
@@ -55,6 +56,27 @@ def model_choices(
             "--accept-license", "is given, but no --model STEP=NAME has a license that must be accepted; leave it out"
         )
     return found
+
+
+def choices_of(given: Mapping[str, Any], started: Collection[str]) -> dict[str, ModelChoice]:
+    """The same of what was given of a command's options, by their names in Python.
+
+    Raises:
+        InvalidInput: as `model_choices`.
+    """
+    model, device, dtype, revision = (given.get(name, ()) for name in ("model", "device", "dtype", "revision"))
+    trusts, accepts = (given.get(name, False) for name in ("trust_remote_code", "accept_license"))
+    return model_choices(model, device, dtype, revision, trusts, accepts, started)
+
+
+def check_here(given: Iterable[str], endpoint: str | None) -> None:
+    """Raises InvalidInput: options of models are given for services that do not start here."""
+    first = next(iter(given), None)
+    if endpoint and first:
+        raise InvalidInput(
+            f"--{first.replace('_', '-')}",
+            "is for services that start here; those of --endpoint run theirs already",
+        )
 
 
 def serve_arguments(choice: ModelChoice) -> list[str]:

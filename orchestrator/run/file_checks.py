@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tensorhop.errors import InvalidInput
+from tensorhop.orchestrator.recording.document import NAME as RECORDING
 from tensorhop.orchestrator.run.files import WrongUse, existing, wrong_name
 from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.manifest import RESULTS
@@ -15,7 +16,10 @@ from tensorhop.orchestrator.run.photo_request import STEPS_REPORT, Destination, 
 from tensorhop.orchestrator.run.summary import read_summary
 
 # The names of a photo's intermediates.
-STEP_NAME = re.compile(rf"(photo|describe|detect|\d+-(segment|shadow|cutout|picture))\.(png|npy)|{STEPS_REPORT}")
+STEP_NAME = re.compile(
+    r"(photo|describe|detect|image|background_image|\d+-(segment|shadow|cutout|picture|file|mask))(-\d+)?\.\w+"
+    rf"|{re.escape(RECORDING)}|{re.escape(STEPS_REPORT)}"
+)
 
 
 def check_files(

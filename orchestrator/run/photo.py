@@ -1,21 +1,26 @@
 """One photo of a run: through the pipeline, and into files."""
 
-import io
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from blake3 import blake3
 
-from tensorhop.client.event_json import event_json
-from tensorhop.client.events import Event
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.event_json import event_json
+from tensorhop.client.cutouts.events import Event
+from tensorhop.client.cutouts.pipeline import PipelineClient
+from tensorhop.client.cutouts.requests import process_request
 from tensorhop.files import write_file
+from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.orchestrator.recording.document import contents
+from tensorhop.orchestrator.recording.files import both_of
+from tensorhop.orchestrator.recording.recorder import Memory, Recorder
 from tensorhop.orchestrator.run.file_checks import check_free, check_names, check_single
 from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.overview import draw_overview
@@ -88,7 +93,12 @@ def process_photo(
         width, height = image_size(data)
         room.enter_context(listener.room(width * height))
         listener.start()
-        request_photo(photo, wanted, client.process(data, **wanted.request), listener, record, files)
+        events, recorder = client.process(data, **wanted.request), None
+        if steps_files:
+            request, _ = process_request(data, **wanted.request)
+            recorder = Recorder("", PIPELINE.name, request, Memory(sys.maxsize))
+            events.watch = recorder.event
+        request_photo(photo, wanted, events, listener, record, files)
         assert record.summary is not None
         report["status"] = FAILED if record.summary.faults else DONE if record.summary.objects else NOTHING
         if wanted.destination.single and record.results:
@@ -98,8 +108,8 @@ def process_photo(
             listener.check()
             picture = draw_overview(decode_image(data), record.detections, record.masks)
             files.write(f"{photo.stem}-overview.png", encode_png(picture))
-        if steps_files:
-            write_steps(decode_image(data), record, steps_files, listener)
+        if steps_files and recorder:
+            write_steps(decode_image(data), record, recorder, steps_files, listener)
         report |= ended(record, files, began)
         if files:  # last: where it is, everything else is
             listener.check()
@@ -194,8 +204,11 @@ def write_single(result: ObjectResult, destination: Destination) -> None:
         sys.stdout.buffer.flush()
 
 
-def write_steps(photo: np.ndarray, record: Record, files: PhotoFiles, listener: Listener) -> None:
-    for name, content in steps(photo, record):
+def write_steps(photo: np.ndarray, record: Record, recorder: Recorder, files: PhotoFiles, listener: Listener) -> None:
+    """Write the recording of a photo, with an .npy file beside each picture, and pictures of what has no tensor."""
+    recorder.seconds = recorder.now()
+    drawn = (both_of(name, array) for name, array in intermediates(photo, record))
+    for name, content in chain(contents(recorder, arrays=True).items(), *(one.items() for one in drawn)):
         listener.check()
         files.write(name, content)
     words = {
@@ -205,30 +218,13 @@ def write_steps(photo: np.ndarray, record: Record, files: PhotoFiles, listener: 
     files.finish(words)
 
 
-def steps(photo: np.ndarray, record: Record) -> Iterator[tuple[str, bytes]]:
-    """Name and content of a picture and an .npy for every intermediate."""
-    for name, array in intermediates(photo, record):
-        picture = array if array.dtype == np.uint8 else (array * 255 + 0.5).astype(np.uint8)
-        yield f"{name}.png", encode_png(picture)
-        npy = io.BytesIO()
-        np.save(npy, array)
-        yield f"{name}.npy", npy.getvalue()
-
-
 def intermediates(photo: np.ndarray, record: Record) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and array of everything that passed between the steps."""
+    """Name and array of what passed between the steps without being a tensor of its own."""
     yield "photo", photo
     if record.description:
         yield "describe", photo[record.description.region.slices]
     yield "detect", draw_overview(photo, record.detections, {})
-    for index, mask in record.masks.items():
-        if not mask.region.empty:
-            yield f"{index}-segment", mask.alpha
     for index, result in record.results.items():
-        layers = {"shadow": result.shadow, "cutout": result.cutout}
-        known = {name: layer for name, layer in layers.items() if layer is not None}
-        for name, layer in known.items():
-            yield f"{index}-{name}", layer.pixels
-        if known:
-            region = reduce(Region.union, (layer.region for layer in known.values()))
-            yield f"{index}-picture", compose(known.values(), region)
+        if layers := [layer for layer in (result.shadow, result.cutout) if layer is not None]:
+            region = reduce(Region.union, (layer.region for layer in layers))
+            yield f"{index}-picture", compose(layers, region)

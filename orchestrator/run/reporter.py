@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from tensorhop.client.event_json import event_json
-from tensorhop.client.events import Event
+from tensorhop.client.cutouts.event_json import event_json
+from tensorhop.client.cutouts.events import Event
 from tensorhop.orchestrator.run.inputs import LeftOut
 from tensorhop.orchestrator.run.photo_request import PhotoTask
 from tensorhop.orchestrator.run.summary import DONE, FAILED, NOTHING, result_line

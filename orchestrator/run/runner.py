@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from tensorhop.client.call import CHAINS
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
 from tensorhop.files import CannotWrite
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget

@@ -8,5 +8,6 @@ SERVICE = Service(
     summary="Crop, score, interpolate and upscale views of panoramas: the chain of the services that it calls.",
     contract="tensorhop.v1.views_pb2:ViewsService",
     servicer="tensorhop.orchestrator.views.servicer:ViewsServicer",
+    page="tensorhop.rpc.oip.pages.views:PAGE",
     calls=("preprocess", "quality", "describe", "interpolate", "upscale"),
 )

@@ -2,12 +2,12 @@
 
 import re
 
+from tensorhop.services.runtime.answers import plain_lines, printable
 from tensorhop.settings import current_settings
 
 UNSAID = "object"  # the text of an answer without any word
 PIECE = "##"  # BERT's prefix of a token that continues a word, here the prompt's last one
 
-_MARKS = re.compile(r"[*`\"“”]+|(?<!\w)_+|_+(?!\w)|^\s*(?:#+|>|[-•]|\d+[.)])\s+")  # Markdown's, and quotation marks
 _THING = (
     r"(?:(?:main|central|primary|most prominent)(?: \(?(?:main|central)\)?)? (?:object|subject|focus|element)|object)"
 )
@@ -32,12 +32,15 @@ def phrase_of(answer: str) -> str:
     Returns:
         One line as `one_line` gives it.
     """
-    lines = (_MARKS.sub("", line).strip() for line in answer.splitlines())
-    line = _OPENING.sub("", next((line for line in lines if any(map(str.isalnum, line))), ""), count=1)
+    first = next((line for line in plain_lines(answer) if any(map(str.isalnum, line))), "")
+    line = _OPENING.sub("", first, count=1)
     return one_line(_END.split(line, maxsplit=1)[0])
 
 
 def one_line(text: str) -> str:
-    """A caption as a phrase: one line without a final dot, cut to the longest length of a phrase; "object" if empty."""
-    line = " ".join(text.removeprefix(PIECE).split())[: current_settings().max_phrase_characters]
+    """A caption as a phrase: one line without a final dot and control characters; "object" if empty.
+
+    It is cut to the longest length of a phrase.
+    """
+    line = " ".join(printable(text.removeprefix(PIECE)).split())[: current_settings().max_phrase_characters]
     return line.rstrip(" .") or UNSAID

@@ -1,7 +1,7 @@
 """Descriptions by networks that write text about a photo, run by transformers: captioners, chat models, Florence-2."""
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tensorhop.models.sources import ModelSource
 from tensorhop.services.describe.answers import one_line, phrase_of
 from tensorhop.services.embedded.central import CentralObject
 from tensorhop.services.embedded.pixels import float32
+from tensorhop.services.runtime.chat import chat_inputs, chats, special_token
 from tensorhop.services.runtime.checkpoint import load, reason_of
 from tensorhop.services.runtime.generation import prepared, write
 from tensorhop.values.describe_options import MAX_NEW_TOKENS, NUM_BEAMS, DescribeOptions
@@ -23,7 +24,6 @@ from tensorhop.values.results import Description
 
 FLORENCE = "florence2"  # its model_type
 CAPTIONS = ("<CAPTION>", "<DETAILED_CAPTION>", "<MORE_DETAILED_CAPTION>")  # of Florence-2's tasks, those that describe
-LONGEST = 100  # the largest aspect ratio that a chat model is shown; Qwen's processors refuse 200
 BATCH_ON_GPU = 8  # not measured: no GPU was at hand
 
 _AROUND = 0.1  # fraction of the central object's sides that is added around it
@@ -51,7 +51,7 @@ class Captioner:
             "a network that writes text about images, such as BLIP",
         )
         self._kind: str = self._checkpoint.network.config.model_type
-        self._chats = bool(getattr(self._checkpoint.processor, "chat_template", None))
+        self._chats = chats(self._checkpoint)
         own = CENTRAL if self._chats else CAPTIONS[0] if self._kind == FLORENCE else ""
         self._question = source.preset.question if source.preset else own
         self.largest_batch = 1 if self._checkpoint.device.type == "cpu" else BATCH_ON_GPU
@@ -119,26 +119,16 @@ class Captioner:
 
     def _prepare(self, piece: np.ndarray, text: str) -> dict[str, torch.Tensor]:
         """What the network reads about one photo: pixels, and tokens of the text."""
-        processor = self._checkpoint.processor
         if self._chats:
-            content = [{"type": "image", "image": Image.fromarray(widened(piece))}, {"type": "text", "text": text}]
-            inputs = processor.apply_chat_template(
-                [{"role": "user", "content": content}],
-                add_generation_prompt=True,
-                tokenize=True,
-                return_dict=True,
-                return_tensors="pt",
-            )
-        else:
-            given: dict[str, Any] = {"text": [text]} if text else {}
-            inputs = processor(images=[Image.fromarray(piece)], return_tensors="pt", **given)
+            return chat_inputs(self._checkpoint, piece, text)
+        given: dict[str, Any] = {"text": [text]} if text else {}
+        inputs = self._checkpoint.processor(images=[Image.fromarray(piece)], return_tensors="pt", **given)
         return prepared(inputs, self._checkpoint.network)
 
     def _check_prompt(self, prompt: str) -> None:
         if prompt and self._kind == FLORENCE and prompt not in CAPTIONS:
             raise InvalidInput("options.prompt", f"is {prompt!r}; Florence-2 describes by {', '.join(CAPTIONS)}")
-        special = _first(token for token in self._checkpoint.processor.tokenizer.get_added_vocab() if token in prompt)
-        if special is not None:
+        if (special := special_token(self._checkpoint, prompt)) is not None:
             raise InvalidInput("options.prompt", f"holds {special}, a special token of the network; leave it out")
 
     def _check_length(self, prompt: str, items: Sequence[dict[str, torch.Tensor]], longest: int) -> None:
@@ -150,14 +140,3 @@ class Captioner:
             raise InvalidInput(
                 "options.prompt", f"has {length} tokens; with max_new_tokens {longest}, {room - longest} are allowed"
             )
-
-
-def widened(image: np.ndarray) -> np.ndarray:
-    """A photo (height x width x 3, uint8); one that is longer and narrower than LONGEST is repeated at its edge."""
-    height, width = image.shape[:2]
-    below, right = max(0, -(-width // LONGEST) - height), max(0, -(-height // LONGEST) - width)
-    return np.pad(image, ((0, below), (0, right), (0, 0)), "edge") if below or right else image
-
-
-def _first(values: Iterable[str]) -> str | None:
-    return next(iter(values), None)

@@ -8,4 +8,5 @@ SERVICE = Service(
     summary="Crop the views between two cameras out of panoramas.",
     contract="tensorhop.v1.interpolate_pb2:InterpolateService",
     servicer="tensorhop.services.interpolate.servicer:InterpolateServicer",
+    page="tensorhop.rpc.oip.pages.interpolate:PAGE",
 )

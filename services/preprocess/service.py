@@ -8,4 +8,5 @@ SERVICE = Service(
     summary="Crop pairs of views out of panoramas.",
     contract="tensorhop.v1.preprocess_pb2:PreprocessService",
     servicer="tensorhop.services.preprocess.servicer:PreprocessServicer",
+    page="tensorhop.rpc.oip.pages.preprocess:PAGE",
 )

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from tensorhop.errors import InvalidInput
 from tensorhop.services.embedded import weights
 from tensorhop.services.quality.brisque import WORST, Brisque
 from tensorhop.services.quality.matching import match
 from tensorhop.services.quality.result import QualityResult
+from tensorhop.settings import current_settings
 
 
 class EmbeddedScorer:
@@ -24,6 +26,11 @@ class EmbeddedScorer:
     largest_batch = 1
 
     def __init__(self) -> None:
+        """Raises InvalidInput: there is a prompt, which only chat models take."""
+        if current_settings().quality_prompt:
+            raise InvalidInput(
+                "--quality-prompt", "is given, but the embedded model of quality takes no prompt; name another --model"
+            )
         self._brisque = Brisque()
 
     def warm_up(self) -> None:

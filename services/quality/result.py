@@ -10,4 +10,4 @@ class QualityResult:
 
     score: float | None  # 0 (worst) to 1 (best); None if the model gave none
     scores: Mapping[str, float] = field(default_factory=dict)  # further ones by name
-    text: str = ""  # what a model that answers in words said
+    text: str = ""  # what a model that answers in words said, without control characters

@@ -8,5 +8,10 @@ SERVICE = Service(
     summary="Score pictures and pairs of views.",
     contract="tensorhop.v1.quality_pb2:QualityService",
     servicer="tensorhop.services.quality.servicer:QualityServicer",
-    models={"embedded": "tensorhop.services.quality.embedded:EmbeddedScorer"},
+    page="tensorhop.rpc.oip.pages.quality:PAGE",
+    models={
+        "embedded": "tensorhop.services.quality.embedded:EmbeddedScorer",
+        "transformers": "tensorhop.services.quality.families:load",
+    },
+    settings=("quality_prompt", "quality_scale"),
 )

@@ -69,7 +69,7 @@ def load(
     except InvalidInput:
         raise
     except Exception as error:
-        raise _unusable(f"the processor in {path}", error) from error
+        raise unusable(f"the processor in {path}", error) from error
     return replace(load_network(source, auto, wanted), processor=processor)
 
 
@@ -88,7 +88,7 @@ def load_network(source: ModelSource, auto: Any, wanted: str) -> Checkpoint:
     except MemoryError as error:
         raise _too_large(source, device) from error
     except Exception as error:
-        raise _unusable(f"the network in {path}", error) from error
+        raise unusable(f"the network in {path}", error) from error
     if missing := sorted(found["missing_keys"]):
         raise InvalidInput(
             "--model",
@@ -159,14 +159,15 @@ def _read_config(source: ModelSource) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(source.path, **_options(source))
     except Exception as error:  # a checkpoint can hold any files, so loading it can raise anything
-        raise _unusable(source.path / "config.json", error) from error
+        raise unusable(source.path / "config.json", error) from error
 
 
 def _too_large(source: ModelSource, device: torch.device) -> InvalidInput:
     return InvalidInput("--model", f"{source.name} does not fit into the memory of {device}")
 
 
-def _unusable(what: object, error: Exception) -> InvalidInput:
+def unusable(what: object, error: Exception) -> InvalidInput:
+    """The error for files that a library cannot load, by what it raised."""
     reason = reason_of(error)
     if isinstance(error, ImportError) or "to be installed" in reason:  # transformers also raises ValueError for one
         return InvalidInput("--model", f"{what} needs a package that is not installed ({reason})")

@@ -1,7 +1,7 @@
 """ONNX Runtime sessions: their threads, devices and errors."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import packages_distributions
@@ -11,9 +11,10 @@ import numpy as np
 import onnxruntime
 
 from tensorhop.cpu_count import cpu_count
-from tensorhop.errors import InvalidInput
+from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.extras import pip
-from tensorhop.models.sources import parse_device
+from tensorhop.models.sources import REMOTE, ModelSource, parse_device
+from tensorhop.rpc.oip.remote import RemoteSession, RemoteTensor
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,26 @@ def open_session(model: bytes | Path, device: str = "cpu", option: str = "--mode
     return session
 
 
+def open_network(source: ModelSource) -> "onnxruntime.InferenceSession | RemoteSession":
+    """A session of the network that an operator chose: an .onnx file here, or a network on another server.
+
+    Raises:
+        InvalidInput: as `open_session`; or the other server has no such network.
+    """
+    if source.backend == REMOTE:
+        return RemoteSession(source.choice.model)
+    if not source.path.is_file():
+        raise InvalidInput("--model", f"{source.path} is not a file; name an .onnx file")
+    return open_session(source.path, source.choice.device)
+
+
+def identity(source: ModelSource, session: "onnxruntime.InferenceSession | RemoteSession") -> tuple[str, str]:
+    """The revision and the digest of a network that `open_network` opened."""
+    if isinstance(session, RemoteSession):
+        return session.version, session.digest
+    return source.revision, source.digest
+
+
 def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     """ONNX Runtime's execution providers for a device. The CPU runs what the device cannot.
 
@@ -84,8 +105,11 @@ def providers(device: str) -> list[str | tuple[str, dict[str, int]]]:
     return [(provider, {"device_id": index or 0}) if kind != "openvino" else provider, CPU]
 
 
-def on_gpu(session: onnxruntime.InferenceSession) -> bool:
-    return any(PROVIDERS[kind][0] in session.get_providers() for kind in ("cuda", "tensorrt"))
+def on_gpu(session: "onnxruntime.InferenceSession | RemoteSession") -> bool:
+    """Whether batches pay: on a GPU, and on another server, which is there to have one."""
+    return isinstance(session, RemoteSession) or any(
+        PROVIDERS[kind][0] in session.get_providers() for kind in ("cuda", "tensorrt")
+    )
 
 
 @cache
@@ -105,7 +129,7 @@ def warn_of_two_runtimes() -> None:
         )
 
 
-def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray:
+def run(session: "onnxruntime.InferenceSession | RemoteSession", tensor: np.ndarray) -> np.ndarray:
     """The first output of a network that has one input.
 
     Args:
@@ -116,6 +140,7 @@ def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray
 
     Raises:
         MemoryError: the device has too little memory; the session lives on.
+        ServiceFault: the network is on another server, which does not answer or refuses.
     """
     (source, *_), (target, *_) = session.get_inputs(), session.get_outputs()
     try:
@@ -129,13 +154,29 @@ def run(session: onnxruntime.InferenceSession, tensor: np.ndarray) -> np.ndarray
     return answer
 
 
+def fitting_batch(most: int, run_batch: Callable[[int], object]) -> int:
+    """The size of batches that a network takes: `most`, or 1 where another server refuses that, against its metadata.
+
+    Args:
+        run_batch: runs one of so many items. Raises ServiceFault: another server refuses it.
+    """
+    try:
+        run_batch(most)
+    except ServiceFault:
+        if most == 1:
+            raise
+        run_batch(1)
+        return 1
+    return most
+
+
 def may_be(stated: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
     """Whether a tensor can have a shape: a file states each dimension, or leaves it free."""
     fits = (not isinstance(one, int) or one == size for one, size in zip(stated, wanted, strict=False))
     return len(stated) == len(wanted) and all(fits)
 
 
-def told(*tensors: onnxruntime.NodeArg) -> str:
+def told(*tensors: onnxruntime.NodeArg | RemoteTensor) -> str:
     """Inputs or outputs of a network for a message: name, shape and type of each."""
     return ", ".join(f"{each.name} {each.shape} {each.type}" for each in tensors) or "nothing"
 
@@ -147,6 +188,8 @@ def loading(name: object, option: str = "--model") -> Iterator[None]:
         yield
     except InvalidInput:
         raise
+    except ServiceFault as error:
+        raise InvalidInput(option, f"{name} cannot be run: {error}") from error
     except MemoryError as error:
         raise InvalidInput(option, f"{name} cannot be loaded: {error}") from error
     except Exception as error:  # ONNX Runtime's exceptions share no other base class

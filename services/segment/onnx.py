@@ -1,4 +1,4 @@
-"""BiRefNet, IS-Net, U2-Net and their relatives as .onnx files, on ONNX Runtime."""
+"""BiRefNet, IS-Net, U2-Net and their relatives: as .onnx files on ONNX Runtime, or on another server."""
 
 import logging
 from collections.abc import Sequence
@@ -7,8 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from tensorhop.errors import InvalidInput
-from tensorhop.models.sources import ModelSource
-from tensorhop.services.runtime.session import TYPES, loading, may_be, on_gpu, open_session, run, told
+from tensorhop.models.presets import BIREFNET
+from tensorhop.models.sources import REMOTE, ModelSource
+from tensorhop.services.runtime.session import (
+    TYPES,
+    fitting_batch,
+    identity,
+    loading,
+    may_be,
+    on_gpu,
+    open_network,
+    run,
+    told,
+)
 from tensorhop.services.segment.input_format import known_format, read_format
 from tensorhop.services.segment.saliency_masks import normalized, segment
 from tensorhop.values.geometry import Box
@@ -34,16 +45,13 @@ class OnnxSegmenter:
 
     def __init__(self, source: ModelSource) -> None:
         self.name = source.name
-        self._path = source.path
-        if not source.path.is_file():
-            raise InvalidInput("--model", f"{source.path} is not a file; name an .onnx file")
-        self._session = open_session(source.path, source.choice.device)
+        self._path = source.where
+        self._session = open_network(source)
         batch, size = self._check()
-        self.revision = source.revision
-        self.digest = source.digest
+        self.revision, self.digest = identity(source, self._session)
         self.largest_batch = _GPU_BATCH if on_gpu(self._session) and batch != 1 else 1
         input_format = (source.preset and source.preset.onnx) or known_format(source.path)
-        self.input_format = input_format or read_format(source.path.parent)
+        self.input_format = input_format or (BIREFNET if source.backend == REMOTE else read_format(source.path.parent))
         self.input_format = replace(
             self.input_format, size=(size[0] or self.input_format.size[0], size[1] or self.input_format.size[1])
         )
@@ -52,8 +60,12 @@ class OnnxSegmenter:
         log.info("%s: %s", source.path, self.input_format)
 
     def warm_up(self) -> None:
+        """Run the network once. Raises InvalidInput: it cannot be run, or answers something else than it states."""
+        grey, box = np.full((64, 64, 3), 127, np.uint8), Box(0.0, 0.0, 64.0, 64.0)
         with loading(self._path):
-            self.predict([np.full((64, 64, 3), 127, np.uint8)], [Box(0.0, 0.0, 64.0, 64.0)])
+            self.largest_batch = fitting_batch(
+                self.largest_batch, lambda count: self.predict([grey] * count, [box] * count)
+            )
 
     def predict(self, images: Sequence[np.ndarray], boxes: Sequence[Box]) -> list[Mask]:
         """The mask of the object in one box of each photo; `segment` says how.

@@ -23,6 +23,7 @@ class EmbeddedUpscaler:
     name = "embedded"
     revision = weights.revision(weights.UPSCALER_X2)
     digest = weights.digest(weights.UPSCALER_X2)
+    align = "none"  # it does not shift colours
     largest_batch = 1  # a tile of one picture uses all cores
 
     def __init__(self, tile: int = TILE) -> None:

@@ -13,7 +13,8 @@ class UpscaleOptions:
     """The choices for one request; all images of a batch share them."""
 
     scale: int = 2  # 2 or 4
-    align: Literal["none", "adain", "wavelet"] = "none"  # how the colours of a result are brought to the input's
+    # How the colours of a result are brought to the input's; None for the model's own way.
+    align: Literal["none", "adain", "wavelet"] | None = None
     prompt: str = ""  # for networks that take text
     seed: int | None = None  # for networks that draw noise
 

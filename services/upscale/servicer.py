@@ -1,7 +1,7 @@
 """UpscaleService: one larger picture or one fault for each image, sent as soon as it is done."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import grpc
 import numpy as np
@@ -22,6 +22,8 @@ from tensorhop.wire.tensor import to_tensor
 
 class Upscaler(Model, Protocol):
     """A model that makes pictures larger."""
+
+    align: Literal["none", "adain", "wavelet"]  # how colours are aligned unless a caller says it
 
     def predict(self, images: Sequence[np.ndarray], options: UpscaleOptions) -> list[np.ndarray]:
         """Each picture `options.scale` times as large: uint8, height x width x 3, sRGB, as the images are."""
@@ -56,7 +58,7 @@ class UpscaleServicer:
         for (index, _), image in zip(items, images, strict=True):
             check_result(image, options.scale, f"images[{index}]")
         results = self.model.predict(images, options)
-        align = ALIGNMENTS[options.align]
+        align = ALIGNMENTS[options.align or self.model.align]
         return [align(result, image) for result, image in zip(results, images, strict=True)]
 
 

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 import grpc
@@ -35,6 +35,7 @@ class Call(Generic[E]):
         timeout: seconds for all attempts together; None for no limit.
         retry: by which rule it is tried again; None for one attempt only.
         read: makes an event of an answer.
+        metadata: entries of metadata beside those of the caller and of traces.
     """
 
     def __init__(
@@ -45,9 +46,12 @@ class Call(Generic[E]):
         timeout: float | None,
         retry: Retry | None,
         read: Callable[[Packet[Any]], E],
+        metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._remote, self._method, self._read = remote, method, read
+        self._metadata = metadata
         self._packet: Packet[Any] | None = packet
+        self.watch: Callable[[Packet[Any]], None] | None = None  # is given each answer, before it becomes an event
         self._deadline = math.inf if timeout is None else time.monotonic() + timeout
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -64,7 +68,10 @@ class Call(Generic[E]):
         if self._failure is not None:
             raise self._failure
         try:
-            return self._read(next(self._answers))
+            answer = next(self._answers)
+            if self.watch is not None:
+                self.watch(answer)
+            return self._read(answer)
         except ServiceFault as error:
             self._failure = error
             raise
@@ -109,7 +116,9 @@ class Call(Generic[E]):
         send = self._remote.method(self._method, self._packet)
         timeout = None if math.isinf(self._deadline) else self.timeout()
         try:
-            call = send(self._packet, timeout=timeout, metadata=[*caller_metadata(), *tracing.carried()])
+            call = send(
+                self._packet, timeout=timeout, metadata=[*self._metadata, *caller_metadata(), *tracing.carried()]
+            )
         except ValueError as error:  # the connection was closed, between two attempts
             if not self.cancelled:
                 raise

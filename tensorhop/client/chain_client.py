@@ -60,7 +60,8 @@ class ChainClient(Generic[E]):
     def __setstate__(self, given: dict[str, Any]) -> None:
         self.__init__(**given)  # type: ignore[misc]
 
-    def _process(self, packet: Packet[Any], timeout: float | None) -> Call[E]:
+    def send(self, packet: Packet[Any], timeout: float | None = None) -> Call[E]:
+        """Send a request that is a message already; `process` makes one from plain values."""
         call = Call(self._remote, "Process", packet, check_timeout(timeout), self._retry, self._read)
         self._calls.add(call)
         return call

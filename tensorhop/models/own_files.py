@@ -65,6 +65,13 @@ def _folder(service: str, path: Path, backends: Collection[str]) -> tuple[str, P
     weights = [name for name in names if Path(name).suffix in CHECKPOINT]
     if "config.json" in names and weights:
         return "transformers", path
+    if "osediff" in backends and "unet" in names and "vae" in names:
+        if not any(name.endswith(".pkl") for name in names):
+            raise InvalidInput(
+                "--model",
+                f"names the folder {path}, which has no .pkl with OSEDiff's adapters; {_wanted(service, backends)}",
+            )
+        return "osediff", path
     if "groundingdino" in backends and any(name.endswith(".pth") for name in names):
         return "groundingdino", path
     if "onnx" in backends and (networks := sorted([*path.glob("*.onnx"), *path.glob("onnx/*.onnx")])):
@@ -82,6 +89,7 @@ def _wanted(service: str, backends: Collection[str]) -> str:
     """What a path of a model of the service must lead to."""
     kinds = {
         "transformers": "a folder with config.json and model.safetensors, as save_pretrained writes it",
+        "osediff": "a folder of Stable Diffusion 2.1-base with OSEDiff's .pkl in it",
         "groundingdino": "a folder with one .pth and its configuration (.py)",
         "onnx": "an .onnx file",
     }

@@ -7,31 +7,44 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from tensorhop.errors import InvalidInput
-from tensorhop.extras import groundingdino_command, install_command, models_command
+from tensorhop.extras import groundingdino_command, install_command, models_command, osediff_command
 from tensorhop.models.own_files import own_files
 from tensorhop.models.presets import PRESETS, ModelPreset
 
 EMBEDDED = "embedded"
+REMOTE, SCHEME = "oip", "oip://"  # a network on another server, by the Open Inference Protocol
 WEIGHTS = (".safetensors", ".bin", ".onnx", ".onnx_data", ".pth")
 QUANTIZED = ("nf4", "int8")  # weights of 4 and 8 bits, by bitsandbytes
 DTYPES = ("float32", "bfloat16", "float16", *QUANTIZED)
-QUANTIZES = ("describe", "detect")  # the services that run such weights
+QUANTIZES = ("describe", "detect", "quality")  # the services that run such weights
 
 # The modules that a backend imports beyond those of a plain install.
 NEEDS = {
     "embedded": (),
     "onnx": (),
+    REMOTE: (),
     "transformers": ("torch", "transformers"),
+    "osediff": ("torch", "transformers", "diffusers"),
     "groundingdino": (
         *("torch", "torchvision", "transformers", "groundingdino"),
         *("addict", "matplotlib", "pycocotools", "timm", "yapf"),
     ),
 }
+INSTALL = {"osediff": osediff_command, "groundingdino": groundingdino_command}  # of the others: models_command
 # The number types that a backend can be told to compute in.
-COMPUTES = {"embedded": ("float32",), "onnx": (), "transformers": DTYPES, "groundingdino": ("float32",)}
+COMPUTES = {
+    "embedded": ("float32",),
+    "onnx": (),
+    REMOTE: (),
+    "transformers": DTYPES,
+    "osediff": ("float32", "bfloat16", "float16"),
+    "groundingdino": ("float32",),
+}
 ONNX_DEVICES = ("tensorrt", "openvino")  # beside those that PyTorch has, too
+REMOTE_URL = re.compile(r"oip://(?P<address>[^/\s]+:\d+)/(?P<name>[^/@\s]+)(?:@(?P<version>[^/@\s]+))?")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -39,7 +52,7 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 class ModelChoice:
     """Which model an operator asked for, and how to run it."""
 
-    model: str = EMBEDDED  # or a preset, a hub id, a directory, an .onnx file
+    model: str = EMBEDDED  # or a preset, a hub id, a directory, an .onnx file, oip://HOST:PORT/NAME
     device: str = "auto"  # auto, cpu, cuda or cuda:N; for .onnx files also tensorrt, tensorrt:N or openvino
     dtype: str = "auto"  # auto, float32, bfloat16, float16, nf4 or int8
     revision: str = ""  # of a hub id: a branch, tag or commit
@@ -53,13 +66,18 @@ class ModelSource:
 
     choice: ModelChoice
     backend: str  # which of a service's classes runs it
-    path: Path  # a directory, or an .onnx file
+    path: Path  # a directory, or an .onnx file; of a network on another server, its name there
     revision: str = ""  # the hub's commit; empty for an operator's own files
     preset: ModelPreset | None = None
 
     @property
     def name(self) -> str:
         return self.choice.model
+
+    @property
+    def where(self) -> str:
+        """What names it in messages: its path, or the address of a network on another server."""
+        return self.choice.model if self.backend == REMOTE else str(self.path)
 
     @cached_property
     def digest(self) -> str:
@@ -71,7 +89,7 @@ class ModelSource:
         files = [self.path] if self.path.is_file() else sorted(p for p in self.path.iterdir() if p.suffix in WEIGHTS)
         if not files:
             raise InvalidInput("--model", f"{self.path} holds no weights ({', '.join(WEIGHTS)})")
-        return digest_of_all([_sha256(file) for file in files])
+        return digest_of_files(files)
 
 
 def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -> tuple[str, Path | None]:
@@ -92,23 +110,48 @@ def check_choice(service: str, choice: ModelChoice, backends: Collection[str]) -
         raise InvalidInput("--dtype", f"is {choice.dtype!r}; it must be auto, {', '.join(DTYPES[:-1])} or {DTYPES[-1]}")
     preset = PRESETS.get(choice.model)
     if preset and preset.service != service:
-        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}")
+        other = f"{choice.model}-{service}"
+        hint = f"; {service}'s is {other}" if other in PRESETS else ""
+        raise InvalidInput("--model", f"{choice.model} is a model of {preset.service}, not of {service}{hint}")
     if choice.model == EMBEDDED:
         backend, path = EMBEDDED, None
     elif preset:
         backend, path = preset.backend, None
+    elif choice.model.startswith(SCHEME):
+        backend, path = REMOTE, Path(parse_remote(choice.model).name)
     else:
         backend, path = own_files(service, choice.model, backends) or _hub_id(service, choice.model)
+    if backend == REMOTE and REMOTE not in backends:
+        raise InvalidInput(
+            "--model", f"is {choice.model}, a network on another server, which {service} cannot use; name another model"
+        )
     if backend not in backends:
         raise InvalidInput("--model", f"{choice.model} is for {backend}, which {service} does not have")
     _check_options(service, choice, backend, from_hub=bool(preset and preset.repo) or (not preset and path is None))
     return backend, path
 
 
+class RemoteName(NamedTuple):
+    """Where a network on another server is."""
+
+    address: str
+    name: str
+    version: str  # "" leaves it to the server
+
+
+def parse_remote(model: str) -> RemoteName:
+    """The parts of "oip://HOST:PORT/NAME" or "oip://HOST:PORT/NAME@VERSION". Raises InvalidInput: another form."""
+    found = REMOTE_URL.fullmatch(model)
+    if not found:
+        raise InvalidInput("--model", f"is {model!r}; it must be oip://HOST:PORT/NAME or oip://HOST:PORT/NAME@VERSION")
+    return RemoteName(found["address"], found["name"], found["version"] or "")
+
+
 def takes_code(choice: ModelChoice) -> bool:
     """Whether a model may bring Python code: a hub id or a directory may, and presets that say so."""
     preset = PRESETS.get(choice.model)
-    return preset.own_code if preset else choice.model != EMBEDDED and not choice.model.endswith(".onnx")
+    own = choice.model == EMBEDDED or choice.model.endswith(".onnx") or choice.model.startswith(SCHEME)
+    return preset.own_code if preset else not own
 
 
 def is_noncommercial(choice: ModelChoice) -> bool:
@@ -141,8 +184,7 @@ def find_model(service: str, choice: ModelChoice, backends: Collection[str]) -> 
     if backend == EMBEDDED:
         return ModelSource(choice, backend, Path())
     name = choice.model if preset or path else f"{choice.model} (a hub id: there is no such folder here)"
-    install = groundingdino_command if backend == "groundingdino" else models_command
-    check_installed(name, NEEDS[backend], install)
+    check_installed(name, NEEDS[backend], INSTALL.get(backend, models_command))
     if choice.dtype in QUANTIZED:
         check_installed(f"--dtype {choice.dtype}", ("accelerate", "bitsandbytes"), lambda: install_command("quantize"))
     if path is None:
@@ -155,6 +197,8 @@ def _check_options(service: str, choice: ModelChoice, backend: str, from_hub: bo
     rather = "leave it out, or name another --model"
     if parse_device(choice.device)[0] in ONNX_DEVICES and backend not in (EMBEDDED, "onnx"):
         raise InvalidInput("--device", f"is {choice.device}, which runs .onnx files, not {choice.model}; {rather}")
+    if backend == REMOTE and choice.device != "auto":
+        raise InvalidInput("--device", f"is {choice.device}, but the server of {choice.model} decides that; {rather}")
     if backend == EMBEDDED and choice.device not in ("auto", "cpu"):
         raise InvalidInput("--device", f"is {choice.device}, but the embedded model runs on the CPU; {rather}")
     if choice.dtype in QUANTIZED and service not in QUANTIZES:
@@ -219,13 +263,18 @@ def _hub_id(service: str, model: str) -> tuple[str, None]:
     raise InvalidInput(
         "--model",
         f"is {model!r}, and there is no such folder here; it must be one of {', '.join(known)}, a hub id (owner/name), "
-        "a directory or an .onnx file",
+        "a directory, an .onnx file or oip://HOST:PORT/NAME",
     )
 
 
 def digest_of_all(digests: Sequence[str]) -> str:
     """One digest for all files: of one file its own; of several the SHA-256 of their hexadecimal digests, joined."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode("ascii")).hexdigest()
+
+
+def digest_of_files(files: Iterable[Path]) -> str:
+    """The SHA-256 of a file in hexadecimal; of several, `digest_of_all` of theirs."""
+    return digest_of_all([_sha256(file) for file in files])
 
 
 def parse_device(name: str) -> tuple[str, int | None]:

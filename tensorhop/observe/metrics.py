@@ -1,6 +1,7 @@
 """The metrics of a process, for Prometheus."""
 
-from typing import Any
+from collections import defaultdict
+from typing import Any, Protocol
 from weakref import WeakSet
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
@@ -22,14 +23,29 @@ _QUEUE_SECONDS = Histogram(
 )
 _LOAD_SECONDS = Gauge("tensorhop_model_load_seconds", "Time to load and warm a model.", ["service", "model"])
 _CACHE = Counter("tensorhop_cache_requests", "Answers of a step that were looked up.", ["step", "outcome"])
+_RECORDINGS = Counter("tensorhop_recordings", "Requests that were recorded, or could not be.", ["outcome"])
 _PAYLOAD = Counter(
     "tensorhop_payload_bytes", "Bytes of tensors and pictures that this process has sent.", ["transport"]
 )
 _BY_MESSAGE, _BY_SHARED_MEMORY = _PAYLOAD.labels("message"), _PAYLOAD.labels("shared_memory")
 _SLOTS = Gauge("tensorhop_shared_memory_bytes", "Bytes of this process's slots of shared memory.", ["state"])
+_DESIRED = Gauge(
+    "tensorhop_desired_replicas",
+    "Replicas that are wanted for the load of this process; their sum over all replicas is how many are wanted.",
+    ["service"],
+)
 _pools: WeakSet[Any] = WeakSet()
 _SLOTS.labels("reserved").set_function(lambda: sum(pool.used for pool in list(_pools)))
 _SLOTS.labels("lent").set_function(lambda: sum(pool.lent for pool in list(_pools)))
+
+
+class Loaded(Protocol):
+    """What says how many replicas its load wants."""
+
+    def desired_replicas(self) -> float: ...
+
+
+_loaded: defaultdict[str, WeakSet[Loaded]] = defaultdict(WeakSet)  # by service
 
 
 def serve_metrics(address: str) -> int:
@@ -66,6 +82,11 @@ def cache_miss(step: str) -> None:
     _CACHE.labels(step, "miss").inc()
 
 
+def recording(outcome: str) -> None:
+    """Count a request that was recorded ("written"), or could not be ("failed")."""
+    _RECORDINGS.labels(outcome).inc()
+
+
 def sent_in_message(size: int) -> None:
     _BY_MESSAGE.inc(size)
 
@@ -77,3 +98,9 @@ def sent_in_slot(size: int) -> None:
 def watch_pool(pool: object) -> None:
     """Count the slots of a tensorhop.wire.shared_memory.Pool for as long as the pool exists."""
     _pools.add(pool)
+
+
+def watch_load(service: str, loaded: Loaded) -> None:
+    """Ask this one how many replicas of a service are wanted, for as long as it exists."""
+    _loaded[service].add(loaded)
+    _DESIRED.labels(service).set_function(lambda: sum(one.desired_replicas() for one in list(_loaded[service])))

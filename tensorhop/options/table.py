@@ -123,7 +123,7 @@ OPTIONS = [
         "",
         choice([*FINISH_PRESETS]),
         "Choose options that belong together; those given beside it win. marketplace: a square JPEG, pure white, the "
-        "object over 85 % of it, without a shadow.",
+        "object over 85 % of it, without a shadow. flask: a JPEG of 512x512 on white, with the shadow of a backdrop.",
         panel=FINISH,
     ),
     Option(

@@ -15,6 +15,7 @@ from typing import Any
 
 from tensorhop.errors import Abandoned, Overloaded
 from tensorhop.observe import metrics
+from tensorhop.observe.load import Load
 from tensorhop.rpc.fairness.callers import Caller, current_caller
 from tensorhop.rpc.fairness.shares import FairShare
 from tensorhop.rpc.fairness.turns import Turns
@@ -85,6 +86,7 @@ class Batcher:
         # By caller, the requests with items that wait; the first of them is next.
         self._waiting: dict[Caller, OrderedDict[int, PendingItems]] = {}
         self._seconds = 0.0  # that a batch takes, smoothed
+        self._load = Load(settings.target_queue_seconds)
         self._change = threading.Condition()
         self._ended = False
         self._threads = [threading.Thread(target=self._work, name=f"{name}-model", daemon=True) for _ in range(workers)]
@@ -96,6 +98,10 @@ class Batcher:
     def waiting(self) -> int:
         """Items that wait now; those that the model works on are not among them."""
         return self._room.held
+
+    def desired_replicas(self) -> float:
+        """How many replicas are wanted: this one's part, for an autoscaler that adds up those of all replicas."""
+        return self._load.desired_replicas(self.waiting)
 
     def submit(self, items: Sequence[Any], key: Hashable = None, on_leave: OnLeave | None = None) -> PendingItems:
         """Queue the items of the current caller's request; only items of equal keys go together.
@@ -174,8 +180,13 @@ class Batcher:
             for ticket, _, _ in batch:
                 metrics.queue_seconds(self._name, started - ticket.since)
             metrics.batch_size(self._name, len(batch))
+            # A batch after which nothing waits could have been larger; one that left items was as large as it could be.
+            part = (1 if self._waiting else len(batch) / self._largest) / self._workers
+            self._load.begin(part)
             self._run(batch, key)
-            self._seconds += 0.2 * (time.monotonic() - started - self._seconds)
+            seconds = time.monotonic() - started
+            self._load.end(part, len(batch), seconds / self._workers)
+            self._seconds += 0.2 * (seconds - self._seconds)
 
     def _next(self) -> tuple[list[tuple[PendingItems, int, Any]], Hashable] | None:
         """Wait for items, and take a batch of them: one of each caller in turn, until it is full. None at the end."""

@@ -28,6 +28,10 @@ class InfoServicer:
         self._limit = limit
         self._started = time.monotonic()
 
+    def ready(self) -> bool:
+        """Whether the server can do its work: none of the services that it calls is missing."""
+        return not any(one.missing for one in self.upstreams())
+
     def GetInfo(self, packet: Packet[pb.GetInfoRequest], context: grpc.ServicerContext) -> Packet[pb.GetInfoResponse]:
         info = pb.GetInfoResponse(
             uptime_seconds=time.monotonic() - self._started, calls=self._limit.calls(), upstreams=self.upstreams()

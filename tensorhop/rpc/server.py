@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from tensorhop.address import check_free
+from tensorhop.observe import metrics
 from tensorhop.rpc.channel import INFO, message_options
 from tensorhop.rpc.fairness.callers import caller_of
 from tensorhop.rpc.fairness.shares import OVERSHOOT
@@ -20,6 +21,9 @@ from tensorhop.rpc.interceptors.faults import FaultInterceptor
 from tensorhop.rpc.interceptors.observation import ObservationInterceptor
 from tensorhop.rpc.interceptors.stalls import StallWatch
 from tensorhop.rpc.interceptors.transfers import TransferInterceptor
+from tensorhop.rpc.oip import protocol as oip
+from tensorhop.rpc.oip.servicer import InferenceServicer
+from tensorhop.rpc.oip.shared_memory import Regions
 from tensorhop.rpc.security import Security
 from tensorhop.rpc.service import Service
 from tensorhop.rpc.tokens import Tokens
@@ -73,6 +77,8 @@ class Server:
         except OSError as error:
             raise OSError(f"{service.name} cannot listen on {address}: {error}") from error
         options = [*message_options(settings), *CONNECTIONS]
+        if settings.max_connection_seconds:
+            options.append(("grpc.max_connection_age_ms", int(1000 * settings.max_connection_seconds)))
         most = settings.max_calls
         limit = CallLimit(most)
         # As many requests are received as worked on, and of both up to twice as many for a while.
@@ -88,13 +94,19 @@ class Server:
             interceptors.append(AuthenticationInterceptor(Tokens(security.token_file), security, service.name))
         interceptors.append(FaultInterceptor(service.name, limit))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
+        # Without a queue, as a chain is, its capacity is the calls that it takes.
+        metrics.watch_load(service.name, getattr(servicer, "batcher", None) or limit)
         info = InfoServicer(service.name, servicer, limit)
-        self._server.add_generic_rpc_handlers((handlers(service.descriptor, servicer), handlers(INFO, info)))
-        self._health = HealthServicer(lambda: not any(one.missing for one in info.upstreams()))
+        self._health = HealthServicer(info.ready)
+        regions = Regions(service.name, settings.oip_shm, tokens=bool(security.token_file))
+        inference = InferenceServicer(service, servicer, info.ready, regions)
+        self._server.add_generic_rpc_handlers(
+            (handlers(service.descriptor, servicer), handlers(INFO, info), inference.handlers())
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (service.descriptor.full_name, INFO.full_name, health.SERVICE_NAME, reflection.SERVICE_NAME)
         if security.reflection:
-            reflection.enable_server_reflection(names, self._server)
+            reflection.enable_server_reflection((*names, oip.SERVICE.full_name), self._server, pool=oip.BothPools())
         credentials = security.server_credentials()
         security.warn_if_open(service.name, address)
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tensorhop.models.model import Model
     from tensorhop.models.sources import ModelChoice
+    from tensorhop.rpc.oip.page import Page
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Service:
     # What makes the model of each backend, such as its class: "tensorhop.services.detect.embedded:EmbeddedDetector".
     models: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[str, ...] = ()  # names of those that this service alone reads: options of its command
+    # Its tensors in the Open Inference Protocol: "tensorhop.rpc.oip.pages.detect:PAGE"; "" for none.
+    page: str = ""
     calls: tuple[str, ...] = ()  # for a chain: the names of the services that it calls, in its order
 
     @property
@@ -49,6 +52,11 @@ class Service:
         """The servicer, made from a model or from connected steps. Imports the libraries that it needs."""
         kind = resolve_name(self.servicer) if isinstance(self.servicer, str) else self.servicer
         return kind(*arguments)
+
+    def load_page(self) -> Page | None:
+        """The page in the Open Inference Protocol, if there is one. Imports what it needs."""
+        page: Page | None = resolve_name(self.page) if self.page else None
+        return page
 
     def load(self, choice: ModelChoice | None = None, warm: bool = True) -> Any:
         """Load the model, run it once, and make the servicer.

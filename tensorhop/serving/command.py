@@ -20,7 +20,10 @@ Listen = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Run this model: embedded, a preset, a hub id, a directory or an .onnx file."),
+    typer.Option(
+        metavar="NAME",
+        help="Run this model: embedded, a preset, a hub id, a directory, an .onnx file or oip://HOST:PORT/NAME.",
+    ),
 ]
 Device = Annotated[
     str,

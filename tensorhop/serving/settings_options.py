@@ -1,5 +1,6 @@
 """The options that become settings of the process, and of its children, by the commands that have them."""
 
+import os
 from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,7 @@ from tensorhop.serving.options import add_options
 if TYPE_CHECKING:
     from tensorhop.settings import Settings
 
-SECURITY, OBSERVE = "Security", "Observability"
+SECURITY, OBSERVE, RECORD = "Security", "Observability", "Recording"
 
 
 def _path(text: str, metavar: str = "FILE", panel: str | None = SECURITY) -> Any:
@@ -24,7 +25,13 @@ def _flag(text: str, name: str, panel: str | None = SECURITY) -> Any:
     return Annotated[bool | None, typer.Option(name, help=text, rich_help_panel=panel, show_default=False)]
 
 
+def _text(text: str, metavar: str, default: str) -> Any:
+    option = typer.Option(metavar=metavar, help=text, rich_help_panel=RECORD, show_default=default)
+    return Annotated[str | None, option]
+
+
 LogFormat = StrEnum("LogFormat", ["text", "json"])
+RecordPixels = StrEnum("RecordPixels", ["all", "none"])
 
 # By setting, the type of its option.
 SHARING = {
@@ -45,6 +52,11 @@ ALLOW_WRITE = {
 }
 SERVER = {
     **SHARING,
+    "oip_shm": _flag(
+        "Let callers of the Open Inference Protocol on this host, or with a token, register shared memory.",
+        "--oip-shm",
+        None,
+    ),
     **ALLOW_PATH,
     **CLIENT,
     "require_client_cert": _flag("Refuse clients whose certificate --tls-ca has not signed.", "--require-client-cert"),
@@ -75,7 +87,17 @@ PIPELINE = SERVER | {
             help="Keep intermediate results here: memory, none, or redis://HOST:PORT/DB for several pipelines.",
             show_default="memory",
         ),
-    ]
+    ],
+    "record": _path("Record requests in this folder, for tensorhop show and replay.", "DIR", RECORD),
+    "record_sample": _text("Record this part of the requests, 0 to 1; those that wish it always.", "PART", "1"),
+    "record_pixels": Annotated[
+        RecordPixels | None,
+        typer.Option(
+            help="Keep tensors and pictures, or only their digests.", rich_help_panel=RECORD, show_default="all"
+        ),
+    ],
+    "record_bytes": _text("Keep at most this many bytes of recordings (512MiB, 2g); the oldest go.", "SIZE", "1g"),
+    "record_age": _text("Keep recordings at most this long (12h, 30d).", "TIME", "7d"),
 }
 JOBS = {
     "jobs_dir": _path("Keep jobs in this folder.", "DIR", None),
@@ -107,9 +129,18 @@ SHADOW = {
         ),
     ],
 }
+QUALITY = {
+    "quality_prompt": _path("Tell the chat model that scores pictures what is in this file.", "FILE", None),
+    "quality_scale": Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", help="Take this number of that model's for a perfect score.", show_default="1"),
+    ],
+}
+OWN = SHADOW | QUALITY  # of one service each
 WORKER = {**CLIENT, **{name: SERVER[name] for name in ("metrics", "log_format")}, **JOBS}
 FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
+    "oip_shm": True,
     "require_client_cert": True,
     "open_health": False,
     "open_reflection": True,
@@ -124,12 +155,12 @@ def server_options(command: Callable[..., None], own: Sequence[str] = ()) -> Cal
     Args:
         own: the settings that one service alone reads.
     """
-    return _with(command, SERVER | {name: SHADOW[name] for name in own})
+    return _with(command, SERVER | {name: OWN[name] for name in own})
 
 
 def all_server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options of a pipeline's server, of all its services, of HTTP and of jobs to a command."""
-    return _with(command, PIPELINE | ALLOW_WRITE | SHADOW | JOBS)
+    return _with(command, PIPELINE | ALLOW_WRITE | OWN | JOBS)
 
 
 def job_server_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -169,12 +200,14 @@ def _with(command: Callable[..., None], options: dict[str, Any]) -> Callable[...
         try:
             settings = Settings(**{name: _value(name, value) for name, value in given.items()})
         except InvalidInput as error:
-            raise typer.BadParameter(str(error)) from error
+            told = f"--{error.field.replace('_', '-')}" if error.field in given else error.field
+            raise typer.BadParameter(f"{told} {error.message}") from error
         check(settings, client="require_client_cert" not in options)
         if "allow_path" in options:
             check_folders(settings, options)
-        if "shadow_model" in options:
-            check_shadow(settings)
+        check_own(settings, options)
+        if "record" in options and settings.record:
+            check_record(Path(settings.record))
         use_settings(settings)
         return {}
 
@@ -206,22 +239,32 @@ def check(settings: "Settings", client: bool) -> None:
         raise typer.BadParameter(str(error)) from error
 
 
-def use_shadow(given: dict[str, Any]) -> None:
-    """Add options of SHADOW to the settings of this process. Raises typer.BadParameter as `check_shadow` does."""
+def use_own(given: dict[str, Any]) -> None:
+    """Add options of OWN to the settings of this process. Raises typer.BadParameter as `check_own` does."""
     from tensorhop.settings import current_settings, use_settings
 
     settings = current_settings().model_copy(update={name: _value(name, value) for name, value in given.items()})
-    check_shadow(settings)
+    check_own(settings, given)
     use_settings(settings)
 
 
-def check_shadow(settings: "Settings") -> None:
-    """Raises typer.BadParameter: the shadow model is no file, or there is a range without one."""
-    file = settings.shadow_model
-    if file and not Path(file).is_file():
-        raise typer.BadParameter(f"--shadow-model names {file}, which is no file; name an .onnx file")
-    if settings.shadow_model_range and not file:
-        raise typer.BadParameter("--shadow-model-range is given without --shadow-model")
+def check_own(settings: "Settings", options: Collection[str]) -> None:
+    """Check settings of OWN, if a command has their options.
+
+    Raises typer.BadParameter: the shadow model or the prompt is no file, or what belongs to it is given without it.
+    """
+    if "shadow_model" in options or "shadow_model_range" in options:
+        file = settings.shadow_model
+        if file and not Path(file).is_file():
+            raise typer.BadParameter(f"--shadow-model names {file}, which is no file; name an .onnx file")
+        if settings.shadow_model_range and not file:
+            raise typer.BadParameter("--shadow-model-range is given without --shadow-model")
+    if "quality_prompt" in options or "quality_scale" in options:
+        file = settings.quality_prompt
+        if file and not Path(file).is_file():
+            raise typer.BadParameter(f"--quality-prompt names {file}, which is no file; name a text file")
+        if settings.quality_scale != 1 and not file:
+            raise typer.BadParameter("--quality-scale is given without --quality-prompt, whose scale it is")
 
 
 def check_folders(settings: "Settings", options: Collection[str]) -> None:
@@ -242,3 +285,13 @@ def check_metrics(settings: "Settings") -> None:
             split(settings.metrics)
         except OSError as error:
             raise InvalidInput("--metrics", f"is {settings.metrics!r}; it must be HOST:PORT") from error
+
+
+def check_record(folder: Path) -> None:
+    """Make the folder of recordings. Raises typer.BadParameter: it cannot be made, or not be read and changed."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"--record names {folder}, which cannot be made: {error.strerror}") from error
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise typer.BadParameter(f"--record names {folder}, which may not be read and changed")

@@ -24,8 +24,10 @@ from tensorhop.wire.payloads import SMALL, Payloads
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
 PAYLOAD = "payload"
-PayloadFields = dict[int, Any]  # by field number: PAYLOAD, or the PayloadFields of a message that can hold one
+PACKED = "packed"  # many numbers in one field, which stay in the message, and count as payload
+PayloadFields = dict[int, Any]  # by field number: PAYLOAD, PACKED, or the PayloadFields of a message that can hold one
 
+MAX_PACKED = 64 * 1024 * 1024  # bytes of a message's PACKED fields; once parsed, they take up to 8 times as much
 MAX_REST = 256 * 1024  # bytes of a message beside its payloads; once parsed, they take up to 16 times as much memory
 MAX_DEPTH = 64
 ONE_BYTE = [bytes([number]) for number in range(0x80)]
@@ -105,12 +107,12 @@ def handlers(service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHan
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
-def reader(kind: type[M]) -> Callable[[bytes], Packet[M] | InvalidInput]:
-    """A deserializer for a type of messages. It returns InvalidInput instead of raising it."""
+def reader(kind: type[M], fields_held: PayloadFields | None = None) -> Callable[[bytes], Packet[M] | InvalidInput]:
+    """A deserializer for a type of messages: `decode`, which returns InvalidInput instead of raising it."""
 
     def read(data: bytes) -> Packet[M] | InvalidInput:
         try:
-            return decode(kind, data)
+            return decode(kind, data, fields_held)
         except InvalidInput as error:
             return error
 
@@ -200,8 +202,11 @@ def varint(number: int) -> bytes:
 # In.
 
 
-def decode(kind: type[M], data: bytes) -> Packet[M]:
+def decode(kind: type[M], data: bytes, fields_held: PayloadFields | None = None) -> Packet[M]:
     """Read a message; its payloads are views of `data`.
+
+    Args:
+        fields_held: of the message, if not its `payload_fields`.
 
     Raises:
         InvalidInput: `data` is not a message of this kind, or more than MAX_REST bytes of it are not payload.
@@ -210,7 +215,9 @@ def decode(kind: type[M], data: bytes) -> Packet[M]:
         if len(data) <= SMALL:
             return Packet(kind.FromString(data), Payloads.inside())
         payloads = Payloads()
-        rest = Reader(data, payloads).cut(0, len(data), payload_fields(kind.DESCRIPTOR), 0)
+        if fields_held is None:
+            fields_held = payload_fields(kind.DESCRIPTOR)
+        rest = Reader(data, payloads).cut(0, len(data), fields_held, 0)
         return Packet(kind.FromString(rest), payloads)
     except (DecodeError, UnicodeDecodeError, Broken) as error:
         name = kind.DESCRIPTOR.full_name
@@ -229,6 +236,7 @@ class Reader:
         self.view = memoryview(data)
         self.payloads = payloads
         self.left = MAX_REST
+        self.left_packed = MAX_PACKED
 
     def cut(self, at: int, end: int, fields_held: PayloadFields, depth: int) -> bytes:
         """The message in data[at:end], with tokens in place of its payloads."""
@@ -248,13 +256,20 @@ class Reader:
                 continue
             size, at = self.varint(at, end)
             stop = self.within(at + size, end)
+            if inner is PACKED:
+                at = stop
+                self.left_packed -= size
+                if self.left_packed < 0:
+                    raise Broken(f"more than {MAX_PACKED:,} bytes of it are numbers in fields of their own")
+                continue
+            packed = self.left_packed
             if inner is PAYLOAD:
                 piece = self.payloads.keep(self.view[at:stop])
             elif depth < MAX_DEPTH:
                 piece = self.cut(at, stop, inner, depth + 1)
             else:
                 raise Broken("its fields are nested too deep")
-            self.spend(8 + len(piece))
+            self.spend(8 + len(piece) - (packed - self.left_packed))
             parts += (self.view[kept:start], varint(tag), varint(len(piece)), piece)
             kept = at = stop
         parts.append(self.view[kept:end])

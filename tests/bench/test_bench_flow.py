@@ -31,7 +31,7 @@ from bench_chain.simulated import (
 )
 from bench_chain.turn import Want, timed
 from bench_commands import bench
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.settings import use_settings
 from tensorhop.values.geometry import Box, Region
 from tensorhop.values.images.png import encode_png

@@ -7,7 +7,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.chain import step_cache
 from tensorhop.orchestrator.chain.cache import Cache, Memory

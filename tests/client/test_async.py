@@ -285,7 +285,7 @@ def test_one_client_serves_one_loop_after_another() -> None:
 
 
 def test_the_loop_goes_on_while_a_request_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tensorhop.client import async_pipeline
+    from tensorhop.client.cutouts import async_pipeline
 
     real, ticks = async_pipeline.process_request, []
 

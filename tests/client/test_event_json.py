@@ -1,6 +1,6 @@
 """Events as JSON can hold them."""
 
-from tensorhop.client.event_json import event_json
+from tensorhop.client.cutouts.event_json import event_json
 from tensorhop.values.geometry import Box
 from tensorhop.values.results import Detection, ObjectFault
 

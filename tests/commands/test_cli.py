@@ -117,7 +117,11 @@ def test_save_steps_writes_every_intermediate(endpoint: str, tmp_path: Path) -> 
     assert done.returncode == 0
     names = {"photo", "describe", "detect", "0-segment", "0-cutout", "0-shadow", "0-picture"}
     folder = tmp_path / "s" / "cat"
-    assert {path.stem for path in folder.glob("*.png")} == {path.stem for path in folder.glob("*.npy")} == names
+    assert {path.stem for path in folder.glob("*.npy")} == names
+    assert {path.stem for path in folder.glob("*.png")} == names | {"0-file"}  # what the caller got is a file already
+    assert (folder / "0-file.png").read_bytes() == (tmp_path / "o" / "cat-0.png").read_bytes()
+    assert (folder / "image.jpg").read_bytes() == CAT.read_bytes()
+    assert json.loads((folder / "recording.json").read_text())["events"][-1]["summary"]["objects"] == 1
     np.testing.assert_array_equal(np.load(folder / "photo.npy"), decode_image(CAT.read_bytes()))
     assert json.loads((folder / "words.json").read_text())["detections"][0]["index"] == 0
 

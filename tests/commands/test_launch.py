@@ -17,7 +17,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import call
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.commands.up_command import STARTED
 from tensorhop.orchestrator.launch import processes
 from tensorhop.orchestrator.launch.processes import children

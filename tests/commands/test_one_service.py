@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from tensorhop.orchestrator.cli import app
 from tensorhop.rpc.server import Server
+from tensorhop.settings import use_settings
 from tensorhop.values.images import decode_image
 from tensorhop.values.images.png import encode_png
 
@@ -85,3 +86,33 @@ def test_where_nothing_answers(here: Path) -> None:
     done = run("quality", "small.png", "--endpoint", "unix:none")
     assert done.exit_code == 4
     assert "nothing answers at unix:none" in done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["quality", "--model", "nonsense"], "--model is 'nonsense', and there is no such folder here"),
+        (
+            ["quality", "--model", "qwen3-vl-4b"],
+            "is a model of describe, not of quality; quality's is qwen3-vl-4b-quality",
+        ),
+        (["quality", "--device", "cuda"], "--device is cuda, but the embedded model runs on the CPU"),
+        (["quality", "--quality-prompt", "none.txt"], "none.txt, which is no file; name a text file"),
+        (["quality", "--quality-scale", "10"], "--quality-scale is given without --quality-prompt"),
+        (["quality", "--quality-prompt", "text.jpg"], "quality: --quality-prompt is given, but the embedded model of"),
+        (["quality", "--model", "owner/name", "--endpoint", "localhost:1"], "--model is for services that start here"),
+        (["upscale", "--model", "qwen3-vl-4b-quality"], "is a model of quality, not of upscale"),
+        (["upscale", "--model", "swin2sr-x2", "--dtype", "nf4"], "--dtype is nf4"),
+        (["views", "--model", "segment=birefnet"], "with STEP one of describe, upscale, quality"),
+        (["views", "--model", "upscale=nonsense"], "upscale: --model is 'nonsense'"),
+        (["views", "--model", "upscale=owner/name", "--endpoint", "localhost:1"], "is for services that start here"),
+        (["run", "--model", "quality=owner/name"], "with STEP one of describe, detect, segment, postprocess"),
+    ],
+)
+def test_models_are_checked_before_anything_starts(here: Path, words: list[str], said: str) -> None:
+    try:
+        done = run(*words[:1], "small.png", *words[1:])
+    finally:
+        use_settings(None)
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.replace("│", " ").split())

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2
 from rich.console import Console
 from typer.testing import CliRunner
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.cli import app
 from tensorhop.orchestrator.commands import status
 from tensorhop.orchestrator.commands.status_table import model_of, uptime, view

@@ -54,8 +54,15 @@ GIVEN = {
     "metrics": ["localhost:9100"],
     "log_format": ["json"],
     "cache": ["none"],
+    "record": ["records"],
+    "record_sample": ["0.1"],
+    "record_pixels": ["none"],
+    "record_bytes": ["2g"],
+    "record_age": ["12h"],
     "shadow_model": [__file__],  # any file: nothing is loaded here
     "shadow_model_range": ["-1,1", "--shadow-model", __file__],
+    "quality_prompt": [__file__],
+    "quality_scale": ["10", "--quality-prompt", __file__],
 }
 
 

@@ -13,7 +13,7 @@ from http_caller import CAT, PHOTOS, call, oval, post
 from PIL import Image
 from typer.testing import CliRunner
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.orchestrator.cli import app
 from tensorhop.values.finish_options import Finish

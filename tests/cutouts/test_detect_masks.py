@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tensorhop.client.event_json import event_json
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.event_json import event_json
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.client.steps import StepClient
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE

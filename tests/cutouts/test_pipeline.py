@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts import objects

@@ -6,7 +6,7 @@ from subprocess import Popen
 import numpy as np
 
 from bench_chain import instant
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS
 from tensorhop.rpc.registry import services

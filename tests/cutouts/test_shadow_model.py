@@ -15,7 +15,7 @@ from http_caller import CAT, PHOTOS, oval, post
 from shadow_network import mixing_network, shadow_network
 from typer.testing import CliRunner
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.orchestrator.cli import app
 from tensorhop.orchestrator.launch.in_process import one_process

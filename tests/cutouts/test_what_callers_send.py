@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tensorhop import Mask
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.orchestrator.cutouts.known_alpha import alpha_masks, bounded, whole_object
 from tensorhop.v1 import fault_pb2

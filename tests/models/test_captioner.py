@@ -1,5 +1,6 @@
 """Captions: what the service answers is what transformers answers when it is called by hand."""
 
+import re
 from pathlib import Path
 
 import grpc
@@ -46,6 +47,7 @@ def by_hand(path: Path, image: np.ndarray, prompt: str, tokens: int, beams: int)
     if prompt:
         assert text.startswith(prompt)
         text = text[len(prompt) :]
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text)
     return " ".join(text.split()).rstrip(" ."), probability(network, inputs, row, processor)
 
 

@@ -8,7 +8,7 @@ import make_tiny_promptable
 import numpy as np
 import pytest
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.launch import processes
 from tensorhop.orchestrator.launch.model_choices import model_choices
 from tensorhop.rpc.registry import ports

@@ -63,15 +63,18 @@ FAMILIES: dict[str, tuple[Callable[[dict], tuple[str, str]], str, dict]] = {
 each_family = pytest.mark.parametrize("name", FAMILIES)
 
 
-def inputs_by_hand(name: str, path: Path, image: np.ndarray, question: str) -> dict[str, torch.Tensor]:
+def inputs_by_hand(
+    name: str, path: Path, image: np.ndarray, question: str, system: str = ""
+) -> dict[str, torch.Tensor]:
     """Image processor, tokenizer and chat template, without the processor of the family."""
     marks, types, options = FAMILIES[name]
     tokenizer = AutoTokenizer.from_pretrained(path)
     processor = AutoImageProcessor.from_pretrained(path, backend="pil")
     pixels = dict(processor(Image.fromarray(image), return_tensors="pt", **options))
     content = [{"type": "image"}, {"type": "text", "text": question}]
+    before = [{"role": "system", "content": [{"type": "text", "text": system}]}] if system else []
     text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": content}],
+        [*before, {"role": "user", "content": content}],
         chat_template=(path / "chat_template.jinja").read_text(),
         add_generation_prompt=True,
         tokenize=False,
@@ -80,6 +83,7 @@ def inputs_by_hand(name: str, path: Path, image: np.ndarray, question: str) -> d
     assert text.count(mark) == 1
     inputs = tokenizer(text.replace(mark, photo), add_special_tokens=False, return_tensors="pt")
     assert question in text
+    assert system in text
     if types:
         photo_token = {"qwen": "<|image_pad|>", "gemm": "<image_soft_token>"}[name[:4]]
         pixels[types] = (inputs["input_ids"] == tokenizer.convert_tokens_to_ids(photo_token)).long()
@@ -231,6 +235,7 @@ def test_presets_that_chat_carry_the_question() -> None:
         ("", "object"),
         ("...\n**", "object"),
         ("word " * 100, ("word " * 40).strip()),
+        ("a \x1b[31mred\x14 mug\u202e", "a [31mred mug"),
     ],
 )
 def test_an_answer_becomes_a_phrase(answer: str, phrase: str | None) -> None:

@@ -23,7 +23,7 @@ from transformers import (
     Sam3VideoConfig,
 )
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.client.steps import StepClient
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice

@@ -120,3 +120,10 @@ def test_an_address_that_cannot_be_had(address):
         pytest.raises(OSError, match=r"HOST:PORT|metrics cannot be at"),
     ):
         serve_metrics(address.format(other.getsockname()[1]))
+
+
+def test_how_many_replicas_are_wanted(scrape, client, coffee):
+    finish(client, coffee)
+    now = scrape()
+    assert 0 < now["tensorhop_desired_replicas", "postprocess"] < 2
+    assert now["tensorhop_desired_replicas", "pipeline"] == 0, "no call is under way"

@@ -10,20 +10,35 @@ from PIL import Image
 
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.registry import ports
+from tensorhop.rpc.server import Server
+from tensorhop.web.serve import HttpServer
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "examples" / "photos"
-PROGRAM = ROOT / "examples" / "node" / "cutouts.js"
+FOLDER = ROOT / "examples" / "node"
+PROGRAM, CONNECT = FOLDER / "cutouts.js", FOLDER / "connect.js"
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as servers:
-        yield servers["pipeline"].address
+def servers() -> Iterator[dict[str, Server]]:
+    with one_process(dict.fromkeys(ports(), "127.0.0.1:0")) as running:
+        yield running
 
 
-def node(*arguments: object) -> subprocess.CompletedProcess:
-    return subprocess.run(["node", PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=120)
+@pytest.fixture(scope="module")
+def address(servers: dict[str, Server]) -> str:
+    return servers["pipeline"].address
+
+
+@pytest.fixture(scope="module")
+def http(servers: dict[str, Server]) -> Iterator[str]:
+    server = HttpServer("127.0.0.1:0", servers["pipeline"].address)
+    yield f"http://{server.address}"
+    server.stop(1).wait()
+
+
+def node(*arguments: object, program: Path = PROGRAM) -> subprocess.CompletedProcess:
+    return subprocess.run(["node", program, *map(str, arguments)], capture_output=True, text=True, timeout=120)
 
 
 def test_every_object_of_a_photo_becomes_a_png(address: str, tmp_path: Path) -> None:
@@ -56,3 +71,22 @@ def test_no_server_and_no_photo(tmp_path: Path) -> None:
     assert done.stderr.startswith("UNAVAILABLE: ")
     assert node(tmp_path / "none.jpg", tmp_path).returncode == 1
     assert node().returncode == 2
+
+
+def test_connect_writes_the_same_files_over_http(http: str, address: str, tmp_path: Path) -> None:
+    done = node(PHOTOS / "coffee.jpg", tmp_path / "http", http, program=CONNECT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert node(PHOTOS / "coffee.jpg", tmp_path / "grpc", address).returncode == 0
+    files = sorted((tmp_path / "http").iterdir())
+    assert [file.name for file in files] == sorted(file.name for file in (tmp_path / "grpc").iterdir()) != []
+    for file in files:
+        assert f"-> {file}" in done.stdout
+        assert file.read_bytes() == (tmp_path / "grpc" / file.name).read_bytes()
+
+
+def test_connect_tells_a_refusal_with_its_field(http: str, tmp_path: Path) -> None:
+    done = node(CONNECT, tmp_path, http, program=CONNECT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("InvalidArgument: image.encoded is ")
+    assert done.stderr.endswith("(image.encoded)\n")
+    assert node(program=CONNECT).returncode == 2

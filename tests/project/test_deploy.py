@@ -15,7 +15,7 @@ from tensorhop.rpc.registry import ports
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-IN_IMAGES = ("http", "models")  # extras
+IN_IMAGES = ("http", "connect", "models", "osediff")  # extras
 REQUIREMENTS = [
     *PROJECT["project"]["dependencies"],
     *PROJECT["build-system"]["requires"],

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from http_caller import CAT, PHOTOS, oval, post
 from typer.testing import CliRunner
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.options.arguments import process_arguments
 from tensorhop.options.table import OPTIONS
 from tensorhop.orchestrator.cli import app
@@ -57,15 +57,23 @@ BEHIND = (PHOTOS / "coffee.jpg").read_bytes()
 BY_FILE = APART | {"background": str(PHOTOS / "coffee.jpg")}
 LEFT_OUT = {
     "client": {},
-    "command line": {"request_id": "the pipeline names each photo's request; a run has many"},
+    "command line": {
+        "request_id": "the pipeline names each photo's request; a run has many",
+        "record": "--save-steps keeps what a request of a run was",
+        "may_grow": "boxes on a command line are people's, not a detector's",
+    },
     "manifest": {
         "request_id": "the pipeline names each photo's request; a line has its number",
         "masks": "pictures, which a line of JSON cannot hold",
         "output.masks": "--save-steps, of the whole run, asks for them",
         "output.layers": "--save-steps, of the whole run, asks for them",
+        "record": "--save-steps keeps what a request of a run was",
+        "may_grow": "boxes in a manifest are people's, not a detector's",
     },
     "HTTP": {
         "output.layers": "answers hold pictures, and masks if they are asked for",
+        "record": "the pipeline knows the HTTP server's token only, not those of its callers",
+        "may_grow": "boxes over HTTP are people's, not a detector's",
     },
 }
 
@@ -123,6 +131,7 @@ def by_client(pipeline: str, tmp_path: Path) -> None:
         for samples in (SAMPLES, APART):
             values = {one.name: one.kind.from_json(samples[one.name]) for one in OPTIONS if one.name in samples}
             more: dict[str, Any] = {"masks": [mask], "request_id": "mine", "return_masks": True, "return_layers": True}
+            more |= {"record": True, "may_grow": True}
             arguments = process_arguments(values)
             arguments["output"] = replace(arguments["output"], background_image=BEHIND)
             list(client.process(CAT, **arguments, **more))

@@ -24,6 +24,7 @@ CORE = (
 # Of the orchestrator likewise. `launch.child` comes last: it is a process that runs the command line.
 ORCHESTRATOR = (
     *(
+        "recording",
         "chain",
         "cutouts",
         "views",

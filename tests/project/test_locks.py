@@ -22,7 +22,7 @@ def wanted(*extras: str) -> list[Requirement]:
 @pytest.mark.parametrize("python", ["3.11.9", "3.12.9", "3.13.9", "3.14.9"])
 def test_every_python_has_an_exact_version_that_fits(python: str) -> None:
     pinned = versions("deploy/constraints.txt", python)
-    for one in wanted("dev", "http", "models", "otel"):
+    for one in wanted("dev", "http", "connect", "models", "osediff", "otel"):
         assert not holds(one, python) or one.specifier.contains(pinned[one.name]), one
 
 
@@ -31,7 +31,7 @@ def test_pytorch_is_left_to_the_machine() -> None:
     assert not [name for name in names if name.startswith(("torch", "nvidia", "cuda", "triton"))]
 
 
-@pytest.mark.parametrize("requirement", wanted("http", "otel"), ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", wanted("http", "connect", "otel"), ids=lambda requirement: requirement.name)
 def test_the_lowest_version_is_the_one_that_is_tried(requirement: Requirement) -> None:
     floors = [Version(one.version) for one in requirement.specifier if one.operator == ">="]
     assert floors == [Version(versions("deploy/lowest.txt", "3.11.9")[requirement.name])]

@@ -6,9 +6,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
+import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from waiting import wait_for
 
@@ -16,8 +18,10 @@ from tensorhop.healthcheck import failure, lack
 from tensorhop.rpc import health
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.health import why_not_ready
+from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
 from tensorhop.services.describe.service import SERVICE
+from tensorhop.settings import use_settings
 from tensorhop.v1 import info_pb2
 
 GUARD = 20.0  # seconds after which something hangs
@@ -125,3 +129,28 @@ def test_a_server_that_knows_no_readiness_is_ready_if_it_serves(monkeypatch: pyt
 
 def test_a_server_that_is_not_there_is_not_ready() -> None:
     assert "127.0.0.1:1 is not ready: nothing answers at" in lack("127.0.0.1:1")
+
+
+def test_the_probe_of_a_server_whose_certificate_is_not_for_localhost_tells_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a pod, where the certificate is for the name of the Service."""
+    authority = trustme.CA()
+    pair = authority.issue_cert("pipeline")
+    files = {"tls_cert": pair.cert_chain_pems[0], "tls_key": pair.private_key_pem, "tls_ca": authority.cert_pem}
+    for name, pem in files.items():
+        pem.write_to_path(tmp_path / name)
+        monkeypatch.setenv(f"TENSORHOP_{name.upper()}", str(tmp_path / name))
+    use_settings(None)
+    chain = Chain()
+    chain.missing = MISSING
+    server = Server(SERVICE, chain, "127.0.0.1:0", Security(**{name: str(tmp_path / name) for name in files}))
+    try:
+        address = f"localhost:{server.address.rpartition(':')[2]}"
+        assert lack(address) == f"{address} is not ready: {MISSING}"
+        chain.missing = ""
+        wait_for(lambda: lack(address) == "")
+    finally:
+        server.stop(0).wait(GUARD)
+        monkeypatch.undo()
+        use_settings(None)

@@ -131,6 +131,7 @@ def test_reflection_tells_what_is_served():
             "tensorhop.v1.InfoService",
             "grpc.health.v1.Health",
             "grpc.reflection.v1alpha.ServerReflection",
+            "inference.GRPCInferenceService",
         }
         assert set(database.get_services()) == services
         file = database.FindFileContainingSymbol(NAME)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from opentelemetry.instrumentation.grpc import GrpcInstrumentorClient, GrpcInstrumentorServer
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.channel import open_channel

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.orchestrator.run.inputs import Input
 from tensorhop.orchestrator.run.manifest import read_tasks

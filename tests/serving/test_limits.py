@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.status import from_error

@@ -40,8 +40,9 @@ def test_defaults_fit_together():
 def other_than_default(name):
     """A value of a setting that is not its default."""
     default = getattr(Settings(), name)
-    if name == "log_format":
-        return "json"
+    chosen = {"log_format": "json", "record_pixels": "none", "record_sample": 0.5}
+    if name in chosen:
+        return chosen[name]
     return f"{default}/other" if isinstance(default, str) else not default if isinstance(default, bool) else default + 1
 
 
@@ -82,9 +83,19 @@ def test_a_child_reads_the_same_settings(monkeypatch):
 
 
 SIZES = [name for name in Settings.model_fields if name.endswith("_bytes")]
-TIMES = ["cache_seconds", "max_stall_seconds", "max_upload_seconds", "max_wait_ms"]
+TIMES = [
+    "jobs_seconds",
+    "webhook_pause",
+    "cache_seconds",
+    "max_connection_seconds",
+    "max_stall_seconds",
+    "max_upload_seconds",
+    "max_wait_ms",
+    "record_age",
+    "target_queue_seconds",
+]
 NUMBERS = [name for name, field in Settings.model_fields.items() if field.annotation in (int, float)]
-OFF = ("shm_bytes", "max_wait_ms")  # where 0 means off
+OFF = ("shm_bytes", "max_wait_ms", "max_connection_seconds", "record_sample")  # where 0 means off
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from tensorhop.rpc.security import Security
-from tensorhop.serving.settings_options import SERVER, client_options, server_options
+from tensorhop.serving.settings_options import SERVER, client_options, pipeline_options, server_options
 from tensorhop.settings import current_settings, use_settings
 
 
@@ -78,3 +78,19 @@ def test_what_cannot_be_is_said_before_anything_starts(security_files, decorator
 
 def test_a_client_has_no_options_of_servers():
     assert run(client_options, "--metrics", "127.0.0.1:9")[0].exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--record", "tokens"], "--record names"),
+        (["--record-sample", "2"], "--record-sample is '2'; it must be at most 1"),
+        (["--record-bytes", "many"], "--record-bytes is 'many'; it must be a number of bytes"),
+        (["--record-age", "-1"], "--record-age is '-1'; it must be a number with ms, s, m or h"),
+    ],
+)
+def test_where_recordings_go_is_checked_before_anything_starts(security_files, words, message):
+    outcome, called = run(pipeline_options, *words)
+    assert outcome.exit_code == 2
+    assert message in " ".join(outcome.output.replace("│", " ").split())
+    assert not called

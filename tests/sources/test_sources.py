@@ -10,7 +10,7 @@ import pytest
 from tensorhop.errors import InvalidInput
 from tensorhop.models import sources
 from tensorhop.models.presets import PRESETS
-from tensorhop.models.sources import EMBEDDED, ModelChoice, ModelSource, find_model
+from tensorhop.models.sources import ModelChoice, ModelSource, find_model
 from tensorhop.rpc.registry import models as services_with_model
 
 ALL = tuple(sources.NEEDS)
@@ -71,8 +71,10 @@ def refusal(service, model):
 
 
 def taken(service):
-    alone = set(services_with_model()[service].models) == {EMBEDDED}
-    return f"{service} takes its embedded model alone" if alone else f"{service} takes a folder with config.json"
+    backends = services_with_model()[service].models
+    if "transformers" in backends:
+        return f"{service} takes a folder with config.json"
+    return f"{service} takes {'an .onnx file' if 'onnx' in backends else 'its embedded model alone'}"
 
 
 @pytest.mark.parametrize("service", services_with_model())
@@ -112,6 +114,7 @@ FOLDERS = [
     ("segment", ("net.onnx", "README.md"), r"name a file in it: .*/net\.onnx"),
     ("segment", ("config.json", "onnx/model.onnx"), r"name a file in it: .*/onnx/model\.onnx"),
     ("describe", ("net.onnx",), r"has no config\.json and no weights \(it has net\.onnx\)"),
+    ("upscale", ("unet/a", "vae/a"), r"has no \.pkl with OSEDiff's adapters; upscale takes .*, or a folder of Stable"),
     ("segment", tuple("abcdef"), r"it has a, b, c, d \.\.\.\)"),
 ]
 

@@ -11,7 +11,7 @@ from fake_pipeline import serving
 from http_caller import CAT, QUICK, call, events_of, oval, post
 from PIL import Image
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.values.finish_options import Finish
 from tensorhop.values.geometry import Size
 from tensorhop.values.images import decode_image, decode_mask

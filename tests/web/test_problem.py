@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from http_caller import CAT, call, oval, post
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.v1 import fault_pb2
 from tensorhop.values.finish_options import Finish

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from bench_chain import instant
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.bench import product
 from tensorhop.orchestrator.bench.echo import thumbnail
 from tensorhop.orchestrator.chain.request_scope import RequestScope

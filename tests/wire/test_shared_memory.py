@@ -16,7 +16,7 @@ import grpc
 import numpy as np
 import pytest
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, NotShared, fault_of
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps

@@ -14,8 +14,8 @@ from typing import Any
 
 from PIL import Image
 
-from tensorhop.client.events import Event
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.events import Event
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.v1 import fault_pb2
 from tensorhop.values.output_options import Output

@@ -19,7 +19,7 @@ from load import PHOTOS, Load, Tally, in_threads, resized
 from replicas import take
 from rows import Row
 
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.status import from_error
@@ -234,7 +234,7 @@ def callers(arguments: argparse.Namespace) -> Iterator[Row]:
 VANISHING = """
 import sys
 from pathlib import Path
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 with PipelineClient(sys.argv[1], retry=False) as client:
     for event in client.process(Path(sys.argv[2]), boxes=[(0, 0, 50, 50)] * 200, cache=False):
         print("event", flush=True)

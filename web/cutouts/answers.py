@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from starlette.responses import Response
 
-from tensorhop.client.event_json import event_json
-from tensorhop.client.events import Event
+from tensorhop.client.cutouts.event_json import event_json
+from tensorhop.client.cutouts.events import Event
 from tensorhop.errors import ServiceFault, step_of
 from tensorhop.files import suffix_of
 from tensorhop.v1 import fault_pb2 as pb

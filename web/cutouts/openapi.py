@@ -1,7 +1,7 @@
 """The OpenAPI description of POST /process, made from the table of parameters."""
 
 from tensorhop.options.kinds import FOUR
-from tensorhop.web.accept import EVENTS, JSON, PICTURES, TENSOR, ZIP
+from tensorhop.web.accept import EVENTS, JSON, MULTIPART, PICTURES, TENSOR, ZIP
 from tensorhop.web.cutouts.answers import CANVAS, REGION
 from tensorhop.web.cutouts.parameters import PARAMETERS
 from tensorhop.web.endpoint import REQUEST_ID
@@ -139,6 +139,7 @@ def responses() -> Schema:
                 JSON: {"schema": ref("Result")},
                 **{media: {"schema": BYTES} for media in (*PICTURES.values(), ZIP, TENSOR)},
                 EVENTS: {"schema": TEXT},
+                MULTIPART: {"schema": record({"message": TEXT, "image": array(BYTES)})},
             },
         }
     }

@@ -16,6 +16,7 @@ OWN = [
     Option("description", "phrases", TEXT, "Look for this one phrase: the name that older clients use."),
     Option("continue_on_error", "", BOOLEAN, "Go on after an object has failed; otherwise the request fails.", True),
     Option("return_masks", "output.masks", BOOLEAN, "Send each object's mask too, with its place in the photo.", False),
+    Option("text", "", TEXT, "Give this back in the message of a multipart answer, which older clients read."),
     *COMMON,
 ]
 PARAMETERS = {option.http_name: option for option in (*OPTIONS, *OWN)}
@@ -31,6 +32,7 @@ class Wish:
     format: str | None  # if it was asked for by name
     continue_on_error: bool
     return_masks: bool
+    text: str  # to be given back
 
 
 def read(pairs: Iterable[tuple[str, str]], members: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -55,4 +57,5 @@ def wish(found: dict[str, Any]) -> Wish:
         format=found.get("format"),
         continue_on_error=found.get("continue_on_error", True),
         return_masks=found.get("return_masks", False),
+        text=found.get("text", ""),
     )

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from tensorhop.client.requests import process_request
+from tensorhop.client.cutouts.requests import process_request
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import SECONDS, TEXT
 from tensorhop.options.table import Option

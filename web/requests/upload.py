@@ -57,11 +57,16 @@ def check(request: Request, settings: Settings) -> str:
         raise Refused(415, "INVALID_ARGUMENT", f"Content-Type is {kind[:100] or 'missing'}; known are {known}")
     if encoding := request.headers.get("content-encoding", ""):
         raise Refused(415, "INVALID_ARGUMENT", f"Content-Encoding is {encoding[:100]}; send the content as it is")
+    check_length(request, settings)
+    return kind
+
+
+def check_length(request: Request, settings: Settings) -> None:
+    """Raises Refused: the request says that it has more bytes than the limit."""
     length = request.headers.get("content-length", "")  # of digits alone: the HTTP server has seen to that
     most = most_bytes(settings)
     if length and int(length) > most:
         raise too_large(f"{int(length):,}", most)
-    return kind
 
 
 def too_large(size: str, most: int) -> Refused:
@@ -175,6 +180,11 @@ def _tensor(request: Request, body: bytes) -> Content:
 
 
 def _json(request: Request, body: bytes) -> Content:
+    return Content(JSON, request.query_params.multi_items(), members=read_members(body))
+
+
+def read_members(body: bytes) -> dict[str, Any]:
+    """The members of a body that is a JSON object. Raises InvalidInput."""
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MAX_JSON_PARTS:
         raise InvalidInput("request", f"has over {MAX_JSON_PARTS:,} values; send tensors as base64")
     try:
@@ -183,4 +193,4 @@ def _json(request: Request, body: bytes) -> Content:
         raise InvalidInput("request", f"is no JSON: {str(error)[:200]}") from error
     if not isinstance(members, dict):
         raise InvalidInput("request", "is no JSON object")
-    return Content(JSON, request.query_params.multi_items(), members=members)
+    return members

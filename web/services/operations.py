@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from tensorhop.client.event_json import plain
+from tensorhop.client.cutouts.event_json import plain
 from tensorhop.options.kinds import BOOLEAN, SEED, SIZE, TEXT, WHOLE, WHOLES, choice
 from tensorhop.options.table import Option
 from tensorhop.v1 import interpolate_pb2, preprocess_pb2, quality_pb2, upscale_pb2

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tensorhop.client.call import Call
-from tensorhop.client.event_json import event_json
+from tensorhop.client.cutouts.event_json import event_json
 from tensorhop.client.views.events import PairResult, ViewResult, ViewsEvent, read_event
 from tensorhop.client.views.requests import views_request
 from tensorhop.errors import InvalidInput, ServiceFault, fault_of

@@ -11,7 +11,7 @@ import typer
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from tensorhop.client.requests import process_request
+from tensorhop.client.cutouts.requests import process_request
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.commands.jobs.connection import Connection, connected
 from tensorhop.orchestrator.jobs.chains import PREFIX, methods

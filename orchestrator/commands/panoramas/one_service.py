@@ -12,6 +12,7 @@ from rich.console import Console
 
 from tensorhop.client.call import Call
 from tensorhop.errors import InvalidInput, ServiceFault
+from tensorhop.models.sources import ModelChoice
 from tensorhop.observe.tracing import start_tracing
 from tensorhop.orchestrator.commands.run_session import until_signal
 from tensorhop.orchestrator.run.inputs import Input
@@ -32,13 +33,20 @@ Work = Callable[[Input, Ask], tuple[str, dict[str, Any]]]  # one picture: what t
 
 
 def run_pictures(
-    name: str, method: str, pictures: Sequence[Input], work: Work, endpoint: str | None, as_json: bool
+    name: str,
+    method: str,
+    pictures: Sequence[Input],
+    work: Work,
+    endpoint: str | None,
+    choice: ModelChoice,
+    as_json: bool,
 ) -> int:
     """Work on pictures, and report each in their order; returns the exit code. One that fails fails no other.
 
     Args:
         name: of the service, which starts in this process unless it is at `endpoint`.
         method: that answers a request of one picture by a stream of one answer.
+        choice: the model of a service that starts here.
         work: raises ServiceFault, InvalidInput or OSError for a picture that fails.
         as_json: print a JSON object for each picture on standard output.
     """
@@ -47,7 +55,7 @@ def run_pictures(
     start_tracing(f"tensorhop-{name}")
 
     def with_stack(stack: ExitStack) -> int:
-        remote = stack.enter_context(Connected(name, endpoint, security))
+        remote = stack.enter_context(Connected(name, endpoint, choice, security))
         retry, console, codes = Retry(remote.ready), Console(stderr=True, highlight=False), set()
 
         def ask(packet: Packet[Any]) -> Packet[Any]:
@@ -89,8 +97,8 @@ def run_pictures(
 class Connected:
     """The context of a connection to one service: at an address, or in this process until the end."""
 
-    def __init__(self, name: str, endpoint: str | None, security: Security) -> None:
-        self._name, self._endpoint, self._security = name, endpoint, security
+    def __init__(self, name: str, endpoint: str | None, choice: ModelChoice, security: Security) -> None:
+        self._name, self._endpoint, self._choice, self._security = name, endpoint, choice, security
         self._stack = ExitStack()
 
     def __enter__(self) -> Remote:
@@ -99,7 +107,8 @@ class Connected:
             from tensorhop.orchestrator.launch.in_process import one_process
 
             security = Security()  # nobody else is there
-            servers = self._stack.enter_context(one_process({self._name: "127.0.0.1:0"}, security=security))
+            listen, choices = {self._name: "127.0.0.1:0"}, {self._name: self._choice}
+            servers = self._stack.enter_context(one_process(listen, choices, security=security))
             endpoint = servers[self._name].address
         remote = Remote(endpoint, services()[self._name].descriptor, security)
         self._stack.callback(remote.close)

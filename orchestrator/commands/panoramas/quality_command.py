@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tensorhop.errors import InvalidInput
+from tensorhop.orchestrator.commands.panoramas.model_options import choice_of, quality_model
 from tensorhop.orchestrator.commands.panoramas.upscale_command import ServiceAt
 from tensorhop.orchestrator.commands.run_options import AsJson, Images, option
 from tensorhop.serving.settings_options import client_options
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 @client_options
+@quality_model
 def quality_command(
+    models: dict[str, Any],
     images: Images = None,
     pairs: Annotated[
         bool, option("Take each picture for a pair of views: its left half beside its right one.", "--pairs")
@@ -47,9 +50,10 @@ def quality_command(
         return words, row
 
     try:
+        choice = choice_of("quality", models, endpoint)
         pictures, _ = find_inputs(images or [], False, None)
         if not pictures:
             raise WrongUse("name an IMAGE or a directory")
-        raise typer.Exit(run_pictures("quality", "Score", pictures, work, endpoint, as_json))
+        raise typer.Exit(run_pictures("quality", "Score", pictures, work, endpoint, choice, as_json))
     except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error

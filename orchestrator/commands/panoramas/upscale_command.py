@@ -8,6 +8,7 @@ import typer
 
 from tensorhop.errors import InvalidInput
 from tensorhop.options.table import OUTPUT
+from tensorhop.orchestrator.commands.panoramas.model_options import choice_of, upscale_model
 from tensorhop.orchestrator.commands.panoramas.views_command import PNG, Format
 from tensorhop.orchestrator.commands.run_options import AsJson, Images, Overwrite, option
 from tensorhop.serving.settings_options import client_options
@@ -25,7 +26,9 @@ ServiceAt = Annotated[
 
 
 @client_options
+@upscale_model
 def upscale_command(
+    models: dict[str, Any],
     images: Images = None,
     out: Annotated[Path, option("Write into this directory.", "--out", "-o", metavar="DIR", panel=OUTPUT)] = Path(
         "out"
@@ -79,6 +82,7 @@ def upscale_command(
 
     rights = Rights(overwrite)
     try:
+        choice = choice_of("upscale", models, endpoint)
         pictures, _ = find_inputs(images or [], False, None)
         if not pictures:
             raise WrongUse("name an IMAGE or a directory")
@@ -91,7 +95,7 @@ def upscale_command(
                 raise WrongUse(f"{other} and {picture.name} would both have a file {name_of(picture)!r}")
         for name in taken:
             rights.check(out / name, why=REFUSED_SINGLE)
-        raise typer.Exit(run_pictures("upscale", "Upscale", pictures, work, endpoint, as_json))
+        raise typer.Exit(run_pictures("upscale", "Upscale", pictures, work, endpoint, choice, as_json))
     except NotOurs as error:
         raise typer.BadParameter(f"{error.filename} {error.strerror}") from error
     except (WrongUse, InvalidInput) as error:

@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tensorhop.errors import InvalidInput
 from tensorhop.options.table import OUTPUT
+from tensorhop.orchestrator.commands.panoramas.model_options import take_settings, views_models
 from tensorhop.orchestrator.commands.run_options import AsJson, Overwrite, option
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.views.service import SERVICE as VIEWS
@@ -21,7 +22,9 @@ Panoramas = Annotated[
 
 
 @sharing_client_options
+@views_models
 def views_command(
+    models: dict[str, Any],
     panoramas: Panoramas = None,
     out: Annotated[Path, option("Write into this directory.", "--out", "-o", metavar="DIR", panel=OUTPUT)] = Path(
         "out"
@@ -59,10 +62,16 @@ def views_command(
     3 no interval was kept, 4 the endpoint cannot be reached or wants a token, 130 interrupted, 143 terminated.
     """
     from tensorhop.orchestrator.launch.loading import begin_loading
+    from tensorhop.orchestrator.launch.model_choices import choices_of
 
     if panoramas is None or len(panoramas) > 2:
         raise typer.BadParameter(f"there are {len(panoramas or ())} panoramas; name one or two")
-    loading = {} if endpoint else begin_loading(VIEWS.calls, {})  # first, because all below takes long
+    try:
+        take_settings(models, endpoint)
+        choices = choices_of(models, VIEWS.calls)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from error
+    loading = {} if endpoint else begin_loading(VIEWS.calls, choices)  # first, because all below takes long
     from tensorhop.orchestrator.commands.panoramas.views_session import ViewsOptions, run_views
 
     try:
@@ -75,7 +84,7 @@ def views_command(
             "scale": scale,
         }
         options = ViewsOptions(panoramas, out, encoding.value, interval or [], request, as_json, overwrite, endpoint)
-        raise typer.Exit(run_views(options, loading))
+        raise typer.Exit(run_views(options, choices, loading))
     except (WrongUse, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error
 

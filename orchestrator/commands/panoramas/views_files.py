@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorhop.client.event_json import event_json
+from tensorhop.client.cutouts.event_json import event_json
 from tensorhop.client.views.events import IntervalDecision, PairResult, ViewFault, ViewResult
 from tensorhop.files import suffix_of
 from tensorhop.orchestrator.commands.panoramas.contact_sheet import draw_sheet, shrunk

@@ -8,7 +8,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.markup import escape
 
-from tensorhop.client.event_json import event_json
+from tensorhop.client.cutouts.event_json import event_json
 from tensorhop.client.views.events import (
     IntervalDecision,
     PairResult,

@@ -13,6 +13,7 @@ from tensorhop.client.views.client import ViewsClient
 from tensorhop.client.views.events import ViewsEvent, ViewsSummary
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.files import CannotWrite
+from tensorhop.models.sources import ModelChoice
 from tensorhop.observe.tracing import start_tracing
 from tensorhop.orchestrator.commands.panoramas.views_files import IntervalFiles
 from tensorhop.orchestrator.commands.panoramas.views_reporter import ViewsReporter
@@ -54,10 +55,11 @@ class ViewsOptions:
     endpoint: str | None
 
 
-def run_views(options: ViewsOptions, loading: Loading) -> int:
+def run_views(options: ViewsOptions, choices: Mapping[str, ModelChoice], loading: Loading) -> int:
     """Run, and return the exit code.
 
     Args:
+        choices: by service, the model that it runs if it starts in this process.
         loading: the services that begin to load already.
 
     Raises:
@@ -83,7 +85,7 @@ def run_views(options: ViewsOptions, loading: Loading) -> int:
         raise WrongUse(f"{error.filename} {error.strerror}") from error
 
     def work(stack: ExitStack) -> int:
-        client = stack.enter_context(connection(VIEWS, ViewsClient, options.endpoint, {}, loading, security))
+        client = stack.enter_context(connection(VIEWS, ViewsClient, options.endpoint, choices, loading, security))
         reporter = stack.enter_context(ViewsReporter(options.as_json, len(files), options.request["min_score"]))
         try:
             events = client.process(*data, intervals=options.intervals, encoding=options.encoding, **options.request)

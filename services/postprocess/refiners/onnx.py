@@ -1,4 +1,4 @@
-"""ViTMatte as an .onnx file, on ONNX Runtime."""
+"""ViTMatte: as an .onnx file on ONNX Runtime, or on another server."""
 
 import threading
 
@@ -7,7 +7,7 @@ import numpy as np
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelSource
 from tensorhop.services.postprocess.refiners.trimap import LARGEST, refine_by
-from tensorhop.services.runtime.session import TYPES, loading, may_be, open_session, run, told
+from tensorhop.services.runtime.session import TYPES, identity, loading, may_be, open_network, run, told
 from tensorhop.values.geometry import Size
 
 WANTED = "a matting network takes n x 4 x height x width of FP32 or FP16, and answers n x 1 x height x width"
@@ -29,10 +29,10 @@ class OnnxRefiner:
     largest_batch = 1
 
     def __init__(self, source: ModelSource) -> None:
-        self.name, self._path = source.name, source.path
-        self._session = open_session(source.path, source.choice.device)
+        self.name, self._path = source.name, source.where
+        self._session = open_network(source)
         self.size = self._check()
-        self.revision, self.digest = source.revision, source.digest
+        self.revision, self.digest = identity(source, self._session)
         form = source.preset.onnx if source.preset else None
         mean, std = (form.mean, form.std) if form else ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
         self._mean, self._std = (np.array(three, np.float32)[:, None, None] for three in (mean, std))

@@ -5,7 +5,7 @@ from typing import Any
 
 from tensorhop.client.async_call import AsyncCall
 from tensorhop.client.async_chain_client import AsyncChainClient
-from tensorhop.client.requests import takes
+from tensorhop.client.cutouts.requests import takes
 from tensorhop.client.views.events import ViewsEvent, read_event
 from tensorhop.client.views.requests import views_request
 from tensorhop.rpc.security import Security

@@ -4,7 +4,7 @@ from typing import Any
 
 from tensorhop.client.call import Call
 from tensorhop.client.chain_client import ChainClient
-from tensorhop.client.requests import takes
+from tensorhop.client.cutouts.requests import takes
 from tensorhop.client.views.events import ViewsEvent, read_event
 from tensorhop.client.views.requests import views_request
 from tensorhop.rpc.security import Security
@@ -37,4 +37,4 @@ class ViewsClient(ChainClient[ViewsEvent]):
     @takes(views_request)
     def process(self, *args: Any, **options: Any) -> Call[ViewsEvent]:
         packet, timeout = views_request(*args, **options)
-        return self._process(packet, timeout)
+        return self.send(packet, timeout)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorhop.client.events import read_step
+from tensorhop.client.cutouts.events import read_step
 from tensorhop.errors import code_name, service_of
 from tensorhop.v1 import camera_pb2, views_pb2
 from tensorhop.values.panoramas import Camera, CameraPair

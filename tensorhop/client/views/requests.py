@@ -35,6 +35,7 @@ def views_request(
     cache: bool = True,
     max_parallel: int | None = None,
     encoding: str = "tensor",
+    record: bool = False,
     request_id: str = "",
     timeout: float | None = None,
 ) -> tuple[Packet[views_pb2.ViewsServiceProcessRequest], float | None]:
@@ -58,6 +59,7 @@ def views_request(
         cache: use the step cache. Otherwise everything is computed anew.
         max_parallel: how many intervals may be under way at once. Default 4.
         encoding: how pictures are sent: "tensor" as arrays, or as image files, "png", "webp" or "jpeg".
+        record: record this request, on a chain that may record (`--record`).
         request_id: the request's id in logs. Default: the chain makes one.
         timeout: seconds for the whole request.
 
@@ -97,5 +99,6 @@ def views_request(
         no_cache=not cache,
         max_parallel=max_parallel,
         encoding=f"ENCODING_{encoding.upper()}",
+        record=record,
     )
     return Packet(request, payloads), timeout

@@ -13,6 +13,9 @@ from tensorhop.rpc.status import to_status
 from tensorhop.rpc.tokens import KEY, Tokens
 from tensorhop.v1 import fault_pb2
 
+# Health in the words of the Open Inference Protocol.
+LIVENESS = tuple(f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady"))
+
 
 class AuthenticationInterceptor(grpc.ServerInterceptor):
     """Refuses calls without one of the tokens, before any of their messages is read."""
@@ -21,7 +24,7 @@ class AuthenticationInterceptor(grpc.ServerInterceptor):
         self._tokens, self._service = tokens, service
         self._open: tuple[str, ...] = ()
         if security.open_health:
-            self._open += ("/grpc.health.",)
+            self._open += ("/grpc.health.", *LIVENESS)
         if security.open_reflection:
             self._open += ("/grpc.reflection.",)
         # gRPC calls a handler that takes a stream before the first message has arrived.

@@ -5,6 +5,7 @@ import time
 from types import TracebackType
 
 from tensorhop.errors import Overloaded
+from tensorhop.observe.load import desired_by_calls
 from tensorhop.rpc.fairness.callers import Caller, current_caller
 from tensorhop.rpc.fairness.shares import FairShare
 from tensorhop.v1 import info_pb2
@@ -35,6 +36,10 @@ class CallLimit:
                 last_seconds=self._last_seconds,
                 seconds=self._seconds,
             )
+
+    def desired_replicas(self) -> float:
+        """How many replicas are wanted: this one's part, for an autoscaler that adds up those of all replicas."""
+        return desired_by_calls(self._under_way, self._most)
 
     def begin(self, caller: Caller) -> None:
         """A call of this caller begins. Raises Overloaded."""

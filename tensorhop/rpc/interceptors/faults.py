@@ -71,10 +71,17 @@ class FaultInterceptor(grpc.ServerInterceptor):
             with limited():
                 yield from behavior(readable(request), context)
         except Exception as error:
-            self._abort(error, context)
+            tell = getattr(behavior, "tell_fault", None)
+            if tell:
+                yield tell(self._fault(error, context), request)
+            else:
+                self._abort(error, context)
 
     def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
+        context.abort_with_status(to_status(self._fault(error, context)))
+
+    def _fault(self, error: Exception, context: grpc.ServicerContext) -> fault_pb2.Fault:
         fault = fault_of(error, self._service)
         if fault.code == fault_pb2.CODE_INTERNAL:
             log.error("request %s failed", metadata_of(context).get(REQUEST_ID, "-"), exc_info=error)
-        context.abort_with_status(to_status(fault))
+        return fault

@@ -11,6 +11,13 @@ else:  # generic for type checkers alone
     Handler = grpc.RpcMethodHandler
 
 
+# What a behavior says of itself, which those that wrap it must say, too:
+# gRPC looks for the threads on the function that it is given;
+# `tell_fault` makes, of a fault and a request, an answer. It marks a method that takes a stream of requests. The
+# behavior is called for each of them, and a fault of one is told in the stream, which goes on.
+SAID = ("experimental_thread_pool", "tell_fault")
+
+
 class WrappedHandlers:
     """What wraps each method's handler, made once: gRPC asks for it at each call.
 
@@ -32,8 +39,9 @@ class WrappedHandlers:
 def wrap_handler(handler: Handler, guarded: Any) -> Handler:
     """A handler with another behavior, but of the same kind and with the same serializers and threads."""
     behavior = behavior_of(handler)
-    if hasattr(behavior, "experimental_thread_pool"):  # gRPC looks for it on the function that it is given
-        guarded.experimental_thread_pool = behavior.experimental_thread_pool
+    for name in SAID:
+        if hasattr(behavior, name):
+            setattr(guarded, name, getattr(behavior, name))
     if handler.unary_stream:
         make = grpc.unary_stream_rpc_method_handler
     elif handler.unary_unary:
@@ -44,7 +52,7 @@ def wrap_handler(handler: Handler, guarded: Any) -> Handler:
 
 
 def behavior_of(handler: Handler) -> Callable[..., Any]:
-    """A handler's function. No method of the contract takes a stream; only a refusal does."""
+    """A handler's function, which takes one request, also of a stream; only a refusal takes a stream itself."""
     behavior = handler.unary_unary or handler.unary_stream or handler.stream_unary
     assert behavior is not None
     return behavior

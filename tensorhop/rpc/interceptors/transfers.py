@@ -1,5 +1,6 @@
 """How requests come in and answers go out: a caller that stands still is given up, and each call knows its caller."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,13 +9,13 @@ import grpc
 
 from tensorhop.errors import Overloaded, fault_of
 from tensorhop.rpc.fairness.callers import Caller, use_caller
-from tensorhop.rpc.fairness.shares import FairShare
+from tensorhop.rpc.fairness.shares import OVERSHOOT, FairShare
 from tensorhop.rpc.interceptors.handlers import Handler, WrappedHandlers, behavior_of
 from tensorhop.rpc.interceptors.stalls import StallWatch
 from tensorhop.rpc.status import to_status
 from tensorhop.wire.codec import MAX_REST, Packet
 
-# For streams of requests, which only reflection has: a caller that leaves one open holds a thread of these alone.
+# For reflection, whose methods take streams of requests: a caller that leaves one open holds a thread of these alone.
 MOST_ASKED = 16  # requests to health and info that are received at once; they have threads of their own
 REFLECTION = ThreadPoolExecutor(4, thread_name_prefix="reflection")
 
@@ -45,6 +46,9 @@ class TransferInterceptor(grpc.ServerInterceptor):
         self._service, self._largest, self._stalls, self._caller_of = service, largest, stalls, caller_of
         self._receiving = FairShare(most)
         self._asked = FairShare(MOST_ASKED)
+        # Streams of requests hold a thread each as long as they are open, so they have threads of their own.
+        self._open = FairShare(most)
+        self._streaming = ThreadPoolExecutor(OVERSHOOT * most, thread_name_prefix=f"{service}-streams")
         self._wrapped = WrappedHandlers(self._wrap)
 
     def intercept_service(
@@ -62,6 +66,8 @@ class TransferInterceptor(grpc.ServerInterceptor):
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(self._streams(handler.stream_stream), *given)
         behavior = behavior_of(handler)
+        if hasattr(behavior, "tell_fault"):
+            return grpc.stream_stream_rpc_method_handler(self._requests(behavior), *given)
         pool = getattr(behavior, "experimental_thread_pool", None)
         room = self._receiving if pool is None else self._asked
         if getattr(behavior, "experimental_non_blocking", False):
@@ -93,6 +99,30 @@ class TransferInterceptor(grpc.ServerInterceptor):
                     yield answer  # gRPC takes up this generator when it has sent the answer
 
         return stream
+
+    def _requests(self, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        """Of a method that takes a stream: the behavior is called for one request after the other.
+
+        A caller may leave the stream open without any request; as many streams may be open as calls may be under way.
+        """
+
+        def requests(given: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            caller = self._caller_of(context)
+            use_caller(caller)
+            if not self._open.take(caller):
+                many = f"{self._open.held} streams of requests are open, the most that may be; try again later"
+                context.abort_with_status(to_status(fault_of(Overloaded(many, 0.1), self._service)))
+            try:
+                calls = StreamedCalls(context)
+                for request in given:
+                    for answer in behavior(request, calls.next()):
+                        with self._stalls.during(context, "taken", size_of(answer)):
+                            yield answer
+            finally:
+                self._open.give_back(caller)
+
+        requests.experimental_thread_pool = self._streaming  # type: ignore[attr-defined]
+        return requests
 
     def _watched(self, behavior: Callable[..., Any], room: FairShare) -> Callable[..., Any]:
         """Of a handler that answers by a callback, as the health's Watch: its answers are too small to wait for."""
@@ -136,6 +166,55 @@ class TransferInterceptor(grpc.ServerInterceptor):
         if request is None:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, "the method takes exactly one request")
         return request
+
+
+class StreamedCalls:
+    """Makes a context for each request of a stream: what was to be called at the end of one is forgotten with it."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+        self._now: RequestContext | None = None
+        self._over = not context.add_callback(self._end)
+
+    def next(self) -> Any:
+        """The context of the next request, while the former one's is over."""
+        if self._now is not None:
+            self._now.end()
+        self._now = RequestContext(self._context)
+        if self._over:
+            self._now.end()
+        return self._now
+
+    def _end(self) -> None:
+        self._over = True
+        if self._now is not None:
+            self._now.end()
+
+
+class RequestContext:
+    """The context of a stream, as one of its requests sees it."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+        self._callbacks: list[Callable[[], None]] | None = []
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        with self._lock:
+            if self._callbacks is None:
+                return False
+            self._callbacks.append(callback)
+            return True
+
+    def end(self) -> None:
+        """The request was answered, or its caller is gone."""
+        with self._lock:
+            callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback()
 
 
 def size_of(answer: Any) -> int:

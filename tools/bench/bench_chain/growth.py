@@ -18,7 +18,7 @@ from bench_chain.monolith import Models
 from bench_chain.product_chain import caller, files, start_chain
 from bench_chain.simulated import MODELS, cells
 from bench_chain.turn import Want
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.bench.process import Process, processes
 from tensorhop.orchestrator.bench.table import Row
 from tensorhop.settings import Settings

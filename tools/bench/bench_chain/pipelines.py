@@ -17,7 +17,7 @@ from bench_chain.growth import cpu_seconds
 from bench_chain.instant import MODELS, OBJECTS, POSTPROCESS
 from bench_chain.load import Load, under_load
 from bench_chain.product_chain import ADDRESS, serve_pipeline, serve_step
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.bench import product
 from tensorhop.orchestrator.bench.process import Process, processes
 from tensorhop.orchestrator.bench.table import Row

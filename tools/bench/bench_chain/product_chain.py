@@ -6,7 +6,7 @@ from typing import Any
 
 from bench_chain.monolith import Models
 from bench_chain.turn import Turn, Want, timed
-from tensorhop.client.pipeline import PipelineClient
+from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.bench.process import Process
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as CUTOUTS

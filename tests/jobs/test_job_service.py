@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from scripted_jobs import Chain, ended, fail, jobs_of, results, submission
 from waiting import wait_for
 
-from tensorhop.client.requests import process_request
+from tensorhop.client.cutouts.requests import process_request
 from tensorhop.orchestrator.jobs.identity import new_id
 from tensorhop.v1 import jobs_pb2 as pb
 from tensorhop.v1 import pipeline_pb2, segment_pb2

@@ -1,20 +1,15 @@
 """Jobs over HTTP: as a form, JSON or the request of any chain; read, streamed, cancelled; and what is refused."""
 
 import json
-import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from http_caller import CAT, Answer, call, form
 from http_caller import FORM as FORM_TYPE
 from jsonschema import Draft202012Validator
-from waiting import wait_for
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "jobs"))
-
 from scripted_jobs import PICTURE, Chain, serving
+from waiting import wait_for
 
 from tensorhop.orchestrator.jobs.service import SERVICE
 from tensorhop.orchestrator.jobs.servicer import JobServicer

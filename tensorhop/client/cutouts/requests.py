@@ -46,6 +46,8 @@ def process_request(
     output: Output = Output("tensor"),  # noqa: B008  (frozen)
     return_masks: bool = False,
     return_layers: bool = False,
+    may_grow: bool = False,
+    record: bool = False,
     request_id: str = "",
     timeout: float | None = None,
 ) -> tuple[Packet[pipeline_pb2.ProcessRequest], float | None]:
@@ -72,6 +74,8 @@ def process_request(
         output: how to send pictures: as arrays, or encoded as image files; and what lies behind the object.
         return_masks: send each object's mask too: `event.mask.alpha` is an array, `event.mask.region` its place.
         return_layers: send the object and its shadow as separate layers too.
+        may_grow: the boxes are a detector's, so a mask may reach beyond its box.
+        record: record this request, on a pipeline that may record (`--record`).
         request_id: the request's id in logs. Default: the pipeline makes one.
         timeout: seconds for the whole request.
 
@@ -102,6 +106,8 @@ def process_request(
         merge=merge,
         no_cache=not cache,
         ordered=ordered,
+        record=record,
+        may_grow=may_grow,
     )
     if output.background_image is not None:
         own = order if isinstance(output.background_image, np.ndarray) else "rgb"

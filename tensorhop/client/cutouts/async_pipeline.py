@@ -5,8 +5,8 @@ from typing import Any
 
 from tensorhop.client.async_call import AsyncCall
 from tensorhop.client.async_chain_client import AsyncChainClient
-from tensorhop.client.events import Event, read_event
-from tensorhop.client.requests import process_request, takes
+from tensorhop.client.cutouts.events import Event, read_event
+from tensorhop.client.cutouts.requests import process_request, takes
 from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings
 from tensorhop.v1 import pipeline_pb2

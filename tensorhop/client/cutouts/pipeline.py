@@ -4,8 +4,8 @@ from typing import Any
 
 from tensorhop.client.call import Call
 from tensorhop.client.chain_client import ChainClient
-from tensorhop.client.events import Event, read_event
-from tensorhop.client.requests import process_request, takes
+from tensorhop.client.cutouts.events import Event, read_event
+from tensorhop.client.cutouts.requests import process_request, takes
 from tensorhop.rpc.security import Security
 from tensorhop.settings import Settings
 from tensorhop.v1 import pipeline_pb2
@@ -45,4 +45,4 @@ class PipelineClient(ChainClient[Event]):
     @takes(process_request)
     def process(self, *args: Any, **options: Any) -> Call[Event]:
         packet, timeout = process_request(*args, **options)
-        return self._process(packet, timeout)
+        return self.send(packet, timeout)

@@ -1,0 +1,1 @@
+"""The commands that read recordings: `tensorhop show` and `tensorhop replay`."""
