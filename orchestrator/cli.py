@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from tensorhop.orchestrator.bench.cli import bench
+from tensorhop.orchestrator.commands.jobs.jobs_command import jobs
 from tensorhop.orchestrator.commands.models_command import models
 from tensorhop.orchestrator.commands.panoramas.quality_command import quality_command
 from tensorhop.orchestrator.commands.panoramas.upscale_command import upscale_command
@@ -12,7 +13,7 @@ from tensorhop.orchestrator.commands.panoramas.views_command import views_comman
 from tensorhop.orchestrator.commands.recordings.replay_command import replay
 from tensorhop.orchestrator.commands.recordings.show_command import show
 from tensorhop.orchestrator.commands.run_command import run_command
-from tensorhop.orchestrator.commands.serve_command import serve
+from tensorhop.orchestrator.commands.serve_command import serve, worker
 from tensorhop.orchestrator.commands.status_command import status_command
 from tensorhop.orchestrator.commands.up_command import up
 from tensorhop.orchestrator.version import version_line
@@ -24,9 +25,11 @@ app.command("upscale")(upscale_command)
 app.command("quality")(quality_command)
 app.command("up")(up)
 app.command("status")(status_command)
+app.command("worker")(worker)
 app.command("show")(show)
 app.command("replay")(replay)
 app.add_typer(serve, name="serve")
+app.add_typer(jobs, name="jobs")
 app.add_typer(models, name="models")
 app.add_typer(bench, name="bench")
 

@@ -136,6 +136,19 @@ class Settings(BaseSettings):
     max_upload_bytes: Size = Field(128 * 1024 * 1024, ge=1, le=INT64)
     max_upload_seconds: FloatSeconds = Field(120, gt=0, le=DAY)
     max_requests: int = Field(16, ge=1, le=INT32)
+    # Jobs: the folder that keeps them (empty: Redis does, or else the user's state folder), the URL of the Redis that
+    # queues them (empty: this process does), how many of each priority run at once, how many may be unfinished, and for
+    # how long one is kept if its caller does not say.
+    jobs_dir: str = ""
+    jobs_redis: str = ""
+    jobs_parallel: int = Field(1, ge=1, le=1000)
+    max_jobs: int = Field(20_000, ge=1, le=INT32)
+    jobs_seconds: Seconds = Field(DAY, ge=1, le=30 * DAY)
+    # Webhooks of jobs: the file with the secret that signs them, whether they may go to private networks, and the pause
+    # after the first attempt that fails, which doubles each time, up to 2,880 times as long.
+    webhook_secret_file: str = ""
+    allow_private_webhooks: bool = False
+    webhook_pause: FloatSeconds = Field(5, gt=0, le=DAY)
     # TLS, client certificates and tokens; tensorhop/rpc/security.py says what each is.
     tls_cert: str = ""
     tls_key: str = ""
@@ -180,12 +193,14 @@ def _refusal(error: ValidationError, given: dict[str, Any]) -> InvalidInput:
 OTHERS = (
     "ENDPOINT",
     "VIEWS_ENDPOINT",
+    "JOBS_ENDPOINT",
     "TARGET",
     "CPUS",
     "MEMORY",
     "PUBLISH",
     "PUBLISH_HTTP",
     "PUBLISH_VIEWS",
+    "PUBLISH_JOBS",
     "TEST_MUTATIONS",
 )
 # What Kubernetes sets in every container for a service whose name begins with ours: TENSORHOP_PIPELINE_PORT_50050_TCP.

@@ -26,6 +26,7 @@ from hostile import METHODS, Hostile
 
 from tensorhop.orchestrator.chain.steps import Steps
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.orchestrator.jobs.service import SERVICE as JOBS
 from tensorhop.orchestrator.launch.in_process import one_process
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import services
@@ -45,7 +46,7 @@ from tensorhop.v1 import (
 from tensorhop.values.geometry import Box, Region, size_of
 from tensorhop.values.results import Description, Detection, Mask
 
-SERVERS = list(services())
+SERVERS = [name for name in services() if name != JOBS.name]  # jobs keep what they are sent
 SMALL = {
     "TENSORHOP_OIP_SHM": "true",
     "TENSORHOP_MAX_PIXELS": "1000000",
@@ -93,7 +94,7 @@ def instant() -> Iterator[dict[str, Server]]:
     """The services, with models that answer at once; postprocess is as it is."""
     servers = {}
     for name, service in services().items():
-        if not service.calls:
+        if name in SERVERS and not service.calls:
             played = hasattr(Instant, name)
             servers[name] = Server(service, service.make_servicer(Instant(name)) if played else service.load(), HOST)
     connected = []

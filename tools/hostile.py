@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from PIL import Image
 
+from tensorhop.orchestrator.jobs.service import SERVICE as JOBS
 from tensorhop.rpc.channel import INFO
 from tensorhop.rpc.registry import services
 from tensorhop.v1 import (
@@ -55,7 +56,7 @@ TEXTS = (
 KINDS = {FieldDescriptor.TYPE_STRING: "string", FieldDescriptor.TYPE_BYTES: "bytes"}
 METHODS = {  # by path: the request's class, and whether answers come as a stream
     f"/{service.full_name}/{method.name}": (GetMessageClass(method.input_type), method.server_streaming)
-    for service in (*(service.descriptor for service in services().values()), INFO)
+    for service in (*(service.descriptor for service in services().values() if service is not JOBS), INFO)
     for method in service.methods
 } | hostile_oip.METHODS
 

@@ -25,6 +25,7 @@ from tensorhop.web.connect.routes import READ, SENT, connect_routes
 from tensorhop.web.cutouts.answers import CANVAS, REGION
 from tensorhop.web.cutouts.process import Process
 from tensorhop.web.endpoint import REQUEST_ID, TIMEOUT, readable_id
+from tensorhop.web.jobs.routes import KEY, LAST, job_routes
 from tensorhop.web.openapi import describe
 from tensorhop.web.problem import Refused, problem
 from tensorhop.web.requests.admission import Admission
@@ -45,6 +46,7 @@ GET  /              a page for the browser
 POST /process       a photo as a form (image=@photo.jpg), JSON or a raw tensor
 POST /upscale, /quality, /preprocess, /interpolate, /views
                     pictures or panoramas by path too, for one service or the chain of views
+POST /jobs          the same as a job that runs later; GET /jobs/ID, /jobs/ID/results
 POST /tensorhop.v1.DetectService/Detect
                     every method of every service, in JSON
 GET  /openapi.json  all parameters and answers
@@ -80,8 +82,8 @@ class Application:
                 CORSMiddleware,
                 allow_origins=list(origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", REQUEST_ID, TIMEOUT, DTYPE, SHAPE, *SENT],
-                expose_headers=[REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After", *READ],
+                allow_headers=["Authorization", REQUEST_ID, TIMEOUT, DTYPE, SHAPE, KEY, LAST, *SENT],
+                expose_headers=["Location", REQUEST_ID, DTYPE, SHAPE, REGION, CANVAS, "Retry-After", *READ],
             )
             middleware.append(shared)
         self.app = Starlette(
@@ -89,6 +91,7 @@ class Application:
                 *page.routes(FRONT),
                 Route("/process", Process(admission, self._client, multipart), methods=["POST"]),
                 *service_routes(admission, self._remotes),
+                *job_routes(admission, self._remotes),
                 *connect_routes(admission, self._remotes),
                 Route("/openapi.json", self.openapi),
                 Route("/healthz", healthz),

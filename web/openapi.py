@@ -6,6 +6,7 @@ from importlib.metadata import version
 from tensorhop.web.accept import JSON
 from tensorhop.web.connect import openapi as connect
 from tensorhop.web.cutouts import openapi as cutouts
+from tensorhop.web.jobs import openapi as jobs
 from tensorhop.web.problem import MEDIA_TYPE
 from tensorhop.web.schemas import PICTURE_SCHEMA, PROBLEM, TEXT, Schema, record, ref
 from tensorhop.web.services import openapi as services
@@ -26,6 +27,7 @@ def describe(most: int) -> Schema:
         "paths": {
             "/process": cutouts.path(most),
             **services.paths(most),
+            **jobs.paths(most),
             **connect.paths(),
             "/healthz": {"get": {"summary": "Whether this server lives.", "operationId": "healthz", "responses": live}},
             "/readyz": {
@@ -36,5 +38,5 @@ def describe(most: int) -> Schema:
                 }
             },
         },
-        "components": {"schemas": {**cutouts.SCHEMAS, "Picture": PICTURE_SCHEMA, "Problem": PROBLEM}},
+        "components": {"schemas": {**cutouts.SCHEMAS, **jobs.SCHEMAS, "Picture": PICTURE_SCHEMA, "Problem": PROBLEM}},
     }

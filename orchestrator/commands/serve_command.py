@@ -10,7 +10,9 @@ import typer
 
 from tensorhop.errors import InvalidInput
 from tensorhop.extras import install_command
+from tensorhop.orchestrator.commands.jobs.serve_jobs import CHAINS, serve_jobs_command, worker_command
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.orchestrator.jobs.service import SERVICE as JOBS
 from tensorhop.rpc.registry import HTTP_PORT, services, steps_of
 from tensorhop.rpc.service import Service
 from tensorhop.serving.command import Listen, default_address, help_of, serve_command, serve_servicer, start_observing
@@ -107,8 +109,21 @@ def serve_http(
     run_until_signal([server], lambda: log.info("http serves on %s", server.address))
 
 
+def chain_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the addresses of all chains to a command."""
+    return add_options(command, address_options(CHAINS), lambda given: {"addresses": given})
+
+
+def command_of(service: Service) -> Callable[..., None]:
+    """The function behind the command of a service or a chain."""
+    if service is JOBS:
+        return serve_jobs_command(chain_options)
+    return serve_chain_command(service) if service.calls else serve_command(service)
+
+
 for one in services().values():
-    serve.command(one.name)(serve_chain_command(one) if one.calls else serve_command(one))
+    serve.command(one.name)(command_of(one))
+worker = worker_command(chain_options)
 serve.command("http")(
     http_options(add_options(serve_http, address_options(services()), lambda given: {"addresses": given}))
 )

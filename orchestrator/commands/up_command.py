@@ -8,9 +8,11 @@ import typer
 
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.commands import run_options
+from tensorhop.orchestrator.commands.jobs.serve_jobs import check_libraries, load_jobs
 from tensorhop.orchestrator.commands.run_options import option
 from tensorhop.orchestrator.commands.serve_command import missing_http, start_http
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
+from tensorhop.orchestrator.jobs.service import SERVICE as JOBS
 from tensorhop.rpc.registry import HTTP, ports, services
 from tensorhop.serving.command import AcceptLicense, TrustRemoteCode, start_observing
 from tensorhop.serving.settings_options import all_server_options
@@ -37,6 +39,7 @@ def up(
             show_default="none",
         ),
     ] = None,
+    jobs: Annotated[bool, option("Start the server of jobs too.", "--jobs")] = False,
     one_process: Annotated[
         bool, option("Run all services in one process, with one CUDA context.", "--one-process")
     ] = False,
@@ -52,14 +55,16 @@ def up(
     from tensorhop.orchestrator.launch import in_process, processes
     from tensorhop.orchestrator.launch.model_choices import model_choices
     from tensorhop.rpc.security import Security
-    from tensorhop.rpc.server import GRACE_SECONDS
+    from tensorhop.rpc.server import GRACE_SECONDS, Server
     from tensorhop.serving.shutdown import run_until_signal
     from tensorhop.wire.allocator import keep_large_buffers
 
     check_names(only or ())
-    names = [name for name in reversed(ports()) if name in only] if only else started_with(chain or ())
+    names = [name for name in reversed(ports()) if name in only] if only else started_with(chain or (), jobs)
     if only and chain:
         raise typer.BadParameter("--only names all that starts; name the chain and its services there, without --chain")
+    if JOBS.name in names:
+        check_libraries()
     if HTTP in names and (lost := missing_http()):
         if only:
             typer.echo(f"Error: {lost}", err=True)
@@ -83,11 +88,19 @@ def up(
         if one_process:
             start_observing("tensorhop")
             keep_large_buffers()
-            with in_process.one_process(addresses, choices, GRACE_SECONDS) as servers:
+            with (
+                in_process.one_process(addresses, choices, GRACE_SECONDS) as servers,
+                contextlib.ExitStack() as stack,
+            ):
                 found = {name: server.address for name, server in servers.items()}
                 first: list[Stoppable] = []
+                told = {name: reachable(address) for name, address in addresses.items() if name != HTTP}
+                if JOBS.name in addresses:
+                    servicer = load_jobs(told)
+                    stack.callback(servicer.close)
+                    first.append(Server(JOBS, servicer, addresses[JOBS.name]))
+                    found[JOBS.name] = addresses[JOBS.name]
                 if HTTP in addresses:
-                    told = {name: reachable(address) for name, address in addresses.items() if name != HTTP}
                     first.append(start_http(addresses[HTTP], told))
                     found[HTTP] = addresses[HTTP]
                 run_until_signal([*first, *servers.values()], lambda: announce(found))
@@ -119,13 +132,13 @@ def check_names(names: list[str] | tuple[str, ...]) -> None:
             raise typer.BadParameter(f"--only is {name!r}; it must be one of {', '.join(ports())}")
 
 
-def started_with(chains: list[str] | tuple[str, ...]) -> list[str]:
-    """What starts, in order: services, chains, HTTP. Raises typer.BadParameter: one of the names is no chain's."""
+def started_with(chains: list[str] | tuple[str, ...], jobs: bool = False) -> list[str]:
+    """What starts, in order: services, chains, jobs, HTTP. Raises typer.BadParameter: a name is no chain's."""
     for name in chains:
         if name not in CHAINS:
             raise typer.BadParameter(f"--chain is {name!r}; it must be one of {', '.join(CHAINS)}")
     called = [step for name in chains for step in services()[name].calls]
-    return list(dict.fromkeys([*PIPELINE.calls, *called, PIPELINE.name, *chains, HTTP]))
+    return list(dict.fromkeys([*PIPELINE.calls, *called, PIPELINE.name, *chains, *([JOBS.name] if jobs else []), HTTP]))
 
 
 def announce(addresses: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from tensorhop.address import reachable
 from tensorhop.errors import about
 from tensorhop.models.sources import ModelChoice
 from tensorhop.orchestrator.chain.steps import Steps
+from tensorhop.orchestrator.jobs.service import SERVICE as JOBS
 from tensorhop.orchestrator.launch.loading import Loading
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.security import Security
@@ -26,7 +27,7 @@ def one_process(
     """Start servers in this process, by name, each on its address, and stop them at the end.
 
     A chain among them is connected to those of its services that are among them, and to the default ports of the
-    others. HTTP is not served here: it is no gRPC server.
+    others. HTTP is not served here: it is no gRPC server. Neither are jobs: they are kept beyond this context.
 
     Args:
         listen: an address each, by the service's name.
@@ -40,7 +41,7 @@ def one_process(
         OSError: an address cannot be listened on.
     """
     servers: dict[str, Server] = {}
-    wanted = [service for service in services().values() if service.name in listen]
+    wanted = [service for service in services().values() if service.name in listen and service is not JOBS]
     with contextlib.ExitStack() as stack:
         for service in sorted(wanted, key=lambda service: bool(service.calls)):  # chains last
             if service.calls:

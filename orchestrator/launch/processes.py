@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorhop.address import get, reachable, split
 from tensorhop.errors import InvalidInput
 from tensorhop.models.sources import ModelChoice
+from tensorhop.orchestrator.jobs.service import SERVICE as JOBS
 from tensorhop.orchestrator.launch.model_choices import serve_arguments
 from tensorhop.rpc.channel import open_channel
 from tensorhop.rpc.registry import HTTP, ports, services
@@ -142,7 +143,7 @@ def claims(addresses: Iterable[str]) -> Iterator[None]:
 def children(
     listen: Mapping[str, str], choices: Mapping[str, ModelChoice], settings: Settings | None = None
 ) -> list[Child]:
-    """A child for each name, to listen on its address; chains and HTTP are told where the others among them are.
+    """A child for each name, to listen on its address; chains, jobs and HTTP are told where the others among them are.
 
     Args:
         listen: an address each, by name.
@@ -158,7 +159,7 @@ def children(
     found = []
     for name, address in listen.items():
         command = ["serve", name, "--listen", address]
-        called = services() if name == HTTP else services()[name].calls
+        called = called_by(name)
         if called:
             command += [word for one in called if one in told for word in (f"--{one.replace('_', '-')}", told[one])]
         elif name in choices:
@@ -175,6 +176,13 @@ def children(
             own = settings.model_copy(update={"metrics": f"{host}:{port}"})
         found.append(Child(name, told[name], command, own))
     return found
+
+
+def called_by(name: str) -> Iterable[str]:
+    """The names of the services whose addresses one is told: all, for HTTP; the chains, for jobs."""
+    if name == JOBS.name:
+        return [other for other, service in services().items() if service.calls]
+    return services() if name == HTTP else services()[name].calls
 
 
 def start(children: Sequence[Child]) -> None:

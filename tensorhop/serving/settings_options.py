@@ -99,6 +99,25 @@ PIPELINE = SERVER | {
     "record_bytes": _text("Keep at most this many bytes of recordings (512MiB, 2g); the oldest go.", "SIZE", "1g"),
     "record_age": _text("Keep recordings at most this long (12h, 30d).", "TIME", "7d"),
 }
+JOBS = {
+    "jobs_dir": _path("Keep jobs in this folder.", "DIR", None),
+    "jobs_redis": Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Queue jobs for workers in this Redis, redis://HOST:PORT/DB; without --jobs-dir, keep them there.",
+            show_default="in this process",
+        ),
+    ],
+    "jobs_parallel": Annotated[
+        int | None,
+        typer.Option(min=1, metavar="NUMBER", help="Run so many jobs of each priority at once.", show_default="1"),
+    ],
+    "webhook_secret_file": _path("Sign webhooks with the secret in this file: whsec_ and base64.", "FILE", None),
+    "allow_private_webhooks": _flag(
+        "Send webhooks to this machine and to private networks, too.", "--allow-private-webhooks", None
+    ),
+}
 SHADOW = {
     "shadow_model": _path("Let this network draw the shadows of the kind learned: an .onnx file.", "FILE", None),
     "shadow_model_range": Annotated[
@@ -118,6 +137,7 @@ QUALITY = {
     ],
 }
 OWN = SHADOW | QUALITY  # of one service each
+WORKER = {**CLIENT, **{name: SERVER[name] for name in ("metrics", "log_format")}, **JOBS}
 FLAG_VALUES = {  # by setting, what its flag makes of it
     "shm_bytes": 0,
     "oip_shm": True,
@@ -125,6 +145,7 @@ FLAG_VALUES = {  # by setting, what its flag makes of it
     "open_health": False,
     "open_reflection": True,
     "reflection": False,
+    "allow_private_webhooks": True,
 }
 
 
@@ -138,8 +159,18 @@ def server_options(command: Callable[..., None], own: Sequence[str] = ()) -> Cal
 
 
 def all_server_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of a pipeline's server, of all its services and of HTTP to a command."""
-    return _with(command, PIPELINE | ALLOW_WRITE | OWN)
+    """Add the options of a pipeline's server, of all its services, of HTTP and of jobs to a command."""
+    return _with(command, PIPELINE | ALLOW_WRITE | OWN | JOBS)
+
+
+def job_server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the server of jobs to a command."""
+    return _with(command, {name: one for name, one in SERVER.items() if name not in (*SHARING, *ALLOW_PATH)} | JOBS)
+
+
+def worker_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of a worker of jobs to a command."""
+    return _with(command, WORKER)
 
 
 def pipeline_options(command: Callable[..., None]) -> Callable[..., None]:

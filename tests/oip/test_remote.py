@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import grpc
 import numpy as np
@@ -17,8 +18,9 @@ from tensorhop.rpc.server import Server
 from tensorhop.services.embedded import weights
 from tensorhop.services.upscale.options import UpscaleOptions
 from tensorhop.settings import Settings, use_settings
-from tensorhop.v1 import fault_pb2, image_pb2, segment_pb2
+from tensorhop.v1 import fault_pb2, image_pb2, segment_pb2, tensor_pb2, upscale_pb2
 from tensorhop.values.geometry import Box
+from tensorhop.wire.codec import Packet
 from tensorhop.wire.messages import write_image
 from tensorhop.wire.payloads import Payloads
 
@@ -56,7 +58,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[OnnxServe
 
 
 def load(service: str, model: str) -> Any:
-    return services()[service].load_model(ModelChoice(model))
+    return services()[service].load(ModelChoice(model)).model
 
 
 def test_segment_gives_the_same_masks_as_the_file_here(remote: tuple[OnnxServer, str], cat: np.ndarray) -> None:
@@ -137,6 +139,14 @@ def test_a_file_here_upscales_as_well(remote: tuple[OnnxServer, str], tmp_path: 
     here, there = load("upscale", str(doubling(tmp_path / "a.onnx"))), load("upscale", f"{remote[1]}/doubling")
     first, second = (one.predict([cat], UpscaleOptions(2))[0] for one in (here, there))
     assert np.array_equal(first, second)
+
+
+def test_a_file_is_served_as_the_embedded_network_is(tmp_path: Path, cat: np.ndarray) -> None:
+    servicer = services()["upscale"].load(ModelChoice(str(doubling(tmp_path / "a.onnx"))))
+    image = image_pb2.Image(tensor=tensor_pb2.Tensor(dtype="UINT8", shape=(30, 40, 3), data=cat[:30, :40].tobytes()))
+    packet = Packet(upscale_pb2.UpscaleRequest(images=[image]), Payloads())
+    (answer,) = servicer.Upscale(packet, Mock())
+    assert list(answer.message.image.shape) == [60, 80, 3], answer.message.fault
 
 
 @pytest.mark.parametrize(

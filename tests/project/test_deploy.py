@@ -43,7 +43,8 @@ def test_compose_has_every_service_on_its_port(name: str) -> None:
             assert f"--{name}=dns:///{name}:{ports()[name]}" in caller
             assert f"{name}: {{condition: service_healthy}}" in caller
     alone = {"http", PIPELINE.name, *PIPELINE.calls}
-    assert ("    profiles: [views]\n" in text) == (name not in alone)
+    profile = re.findall(r"    profiles: \[(\w+)\]\n", text)
+    assert profile == ([] if name in alone else ["jobs"] if name == "jobs" else ["views"])
 
 
 def test_the_build_gets_all_that_the_program_is_made_of() -> None:

@@ -40,6 +40,7 @@ ORCHESTRATOR = (
         "chain",
         "cutouts",
         "views",
+        "jobs",
         "run",
         "launch",
         "bench",

@@ -27,8 +27,8 @@ def fresh(monkeypatch):
 def test_ports_in_the_chains_order():
     cutouts = ["describe", "detect", "segment", "postprocess"]
     views = ["preprocess", "interpolate", "upscale", "quality"]
-    assert list(ports()) == ["http", "pipeline", "views", *cutouts, *views]
-    assert [*ports().values()] == [8080, 50050, 50059, *range(50051, 50059)]
+    assert list(ports()) == ["http", "pipeline", "views", *cutouts, *views, "jobs"]
+    assert [*ports().values()] == [8080, 50050, 50059, *range(50051, 50059), 50060]
 
 
 def test_defaults_fit_together():
@@ -84,6 +84,8 @@ def test_a_child_reads_the_same_settings(monkeypatch):
 
 SIZES = [name for name in Settings.model_fields if name.endswith("_bytes")]
 TIMES = [
+    "jobs_seconds",
+    "webhook_pause",
     "cache_seconds",
     "max_connection_seconds",
     "max_stall_seconds",

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))  # the checkout, wherever it is started
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
 
+import job_rows
 import replicas
 import rows
 import strain
@@ -26,6 +28,10 @@ GROUPS: dict[str, Callable[[argparse.Namespace], Iterator[rows.Row]]] = {
     "crowd": strain.crowd,
     "callers": strain.callers,
     "sizes": strain.sizes,
+    "jobs": job_rows.jobs,
+    "webhooks": job_rows.webhooks,
+    "many-jobs": job_rows.many_jobs,
+    "long-job": job_rows.long_job,
 }
 
 
@@ -39,6 +45,8 @@ def main() -> None:
     parser.add_argument("--reader-seconds", type=float, default=8.0, help="between two events that a slow caller reads")
     parser.add_argument("--restarts", type=int, default=20, help="rolling restarts")
     parser.add_argument("--crowd", type=int, default=10_000, help="requests at once")
+    parser.add_argument("--jobs", type=int, default=10_000, help="jobs that are queued")
+    parser.add_argument("--job-seconds", type=float, default=60.0, help="of the long job")
     arguments = parser.parse_args()
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]

@@ -1,0 +1,1 @@
+"""`tensorhop serve jobs`, `tensorhop worker` and `tensorhop jobs`."""

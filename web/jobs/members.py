@@ -1,0 +1,112 @@
+"""Jobs and their events as JSON, and the pictures in events."""
+
+import io
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
+from PIL import Image, UnidentifiedImageError
+
+from tensorhop.errors import InvalidInput, code_name, service_of
+from tensorhop.rpc.registry import services
+from tensorhop.v1 import jobs_pb2 as pb
+from tensorhop.v1 import pipeline_pb2
+from tensorhop.web.accept import TENSOR
+from tensorhop.wire.codec import Packet, decode
+
+STATES = {number: name.removeprefix("JOB_STATE_").lower() for name, number in pb.JobState.items() if number}
+PRIORITIES = {number: name.removeprefix("JOB_PRIORITY_").lower() for name, number in pb.JobPriority.items() if number}
+
+
+def job_members(job: pb.Job) -> dict[str, Any]:
+    """A job; null is what there is not, or not yet."""
+    fault = job.fault
+    return {
+        "id": job.id,
+        "chain": job.chain,
+        "state": STATES[job.state],
+        "priority": PRIORITIES[job.priority],
+        **{name: _moment(job, name) for name in ("submitted", "started", "ended", "expires")},
+        "attempts": job.attempts,
+        "events": job.events,
+        "fault": {
+            "code": code_name(fault),
+            "field": fault.field,
+            "message": fault.message,
+            "step": service_of(fault),
+            "retryable": fault.retryable,
+        }
+        if job.HasField("fault")
+        else None,
+        "webhook": job.webhooks.url or None,
+        "webhooks_delivered": len(job.webhooks.delivered),
+        "webhooks_dead": list(job.webhooks.dead),
+        "webhook_message": job.webhooks.message,
+        "idempotency_key": job.idempotency_key or None,
+    }
+
+
+def _moment(job: pb.Job, name: str) -> str | None:
+    moment: Timestamp = getattr(job, name)
+    return moment.ToJsonString() if job.HasField(name) else None
+
+
+def event_members(job: str, event: pb.JobEvent) -> dict[str, Any]:
+    """An event that comes without pixels. `picture` is where they are, if it has any."""
+    message = kind_of(event.event).FromString(event.event.value)
+    place = f"/jobs/{job}/results/{event.index}" if _picture(message) is not None else None
+    told = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    told.pop("request_id", None)
+    return {"index": event.index, "name": event.name, "picture": place, "event": told.get(event.name, told)}
+
+
+def picture_of(event: Packet[Any]) -> tuple[pipeline_pb2.Picture, bytes] | None:
+    """The picture of a job's event, and its bytes if it is a file; None if it has none."""
+    held = event.message.event.event
+    packet = decode(kind_of(held), bytes(event.payloads.get(held.value)))
+    picture = _picture(packet.message)
+    if picture is None:
+        return None
+    if picture.HasField("tensor"):
+        return picture, bytes(packet.payloads.get(picture.tensor.data))
+    return picture, bytes(packet.payloads.get(picture.encoded))
+
+
+def media_type_of(data: bytes) -> str:
+    """The media type of a picture that a chain has encoded."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return Image.MIME[str(picture.format)]
+    except UnidentifiedImageError:  # of somebody else's chain
+        return TENSOR
+
+
+def kind_of(held: AnyMessage) -> type[Message]:
+    """The class of the message in an Any. Raises InvalidInput: no installed chain has it."""
+    load_chains()
+    name = held.type_url.rpartition("/")[2]
+    try:
+        return GetMessageClass(Default().FindMessageTypeByName(name))
+    except KeyError:
+        raise InvalidInput("request", f"is a {name[:100]!r}, which no chain here knows") from None
+
+
+def load_chains() -> None:
+    """Import the contracts of all chains, so that their messages are known."""
+    for service in services().values():
+        if service.calls:
+            _ = service.descriptor
+
+
+def _picture(message: Any) -> pipeline_pb2.Picture | None:
+    name = message.WhichOneof("event") if "event" in message.DESCRIPTOR.oneofs_by_name else None
+    inner = getattr(message, name) if name else message
+    for field, value in inner.ListFields():
+        if field.message_type is pipeline_pb2.Picture.DESCRIPTOR and not field.is_repeated:
+            found: pipeline_pb2.Picture = value
+            return found
+    return None
