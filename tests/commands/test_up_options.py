@@ -32,6 +32,10 @@ OPTIONS = {option.name: option.opts[0] for option in UP.commands["up"].params}
 TLS = ["--tls-cert", "cert", "--tls-key", "key", "--tls-ca", "ca"]
 # What is given to try an option; flags need nothing, and some options need others beside them.
 GIVEN = {
+    "jobs_dir": ["."],
+    "jobs_redis": ["redis://localhost:6379"],
+    "jobs_parallel": ["2"],
+    "webhook_secret_file": ["secret"],
     "host": ["127.0.0.2"],
     "only": ["segment", "--only", "http"],
     "chain": ["views"],
@@ -128,7 +132,7 @@ def test_every_service_starts_with_every_option(started: dict[str, Started], nam
     plain = up(started, *mode)
     assert set(plain) == set(STARTED)
     told = up(started, *mode, OPTIONS[name], *GIVEN.get(name, []))
-    expected = {"only": {"segment", "http"}, "chain": {*STARTED, "views", *VIEWS.calls}}
+    expected = {"only": {"segment", "http"}, "chain": {*STARTED, "views", *VIEWS.calls}, "jobs": {*STARTED, "jobs"}}
     assert set(told) == expected.get(name, set(STARTED))
     assert name == "one_process" or told != plain, "it is for something"
     if name in Settings.model_fields:
