@@ -117,9 +117,9 @@ class Server:
         except RuntimeError as error:
             raise OSError(f"{service.name} cannot listen on {address}; is it in use?") from error
         self.address = address if address.startswith("unix") else f"{address.rpartition(':')[0]}:{port}"
+        self._health.serve("", service.descriptor.full_name, HEARTBEAT)  # before a first caller could be told NOT_FOUND
         self._server.start()
         self._stalls.start()
-        self._health.serve("", service.descriptor.full_name, HEARTBEAT)
 
     def stop(self, grace: float = GRACE_SECONDS) -> threading.Event:
         """Say NOT_SERVING, take no more calls, and let those in flight finish; the event is set when all is over."""
