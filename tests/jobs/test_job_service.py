@@ -1,5 +1,6 @@
 """What a caller of JobService sees: answers, states, conflicts, and refusals."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -144,11 +145,13 @@ def test_unfinished_jobs_run_after_a_restart(address, chain: Chain, tmp_path: Pa
 
 
 def test_a_higher_priority_goes_first(jobs, chain: Chain):
-    chain.script = [lambda: time.sleep(0.3)]
+    all_queued = threading.Event()
+    chain.script = [lambda: all_queued.wait(20)]
     first = jobs.SubmitJob(submission(priority="JOB_PRIORITY_HIGH")).job
     wait_for(lambda: chain.requests)
     low = [jobs.SubmitJob(submission(priority="JOB_PRIORITY_LOW")).job for _ in range(2)]
     high = [jobs.SubmitJob(submission(priority="JOB_PRIORITY_HIGH")).job for _ in range(4)]
+    all_queued.set()
     for one in (*low, *high):
         ended(jobs, one.id)
     order = [one.request_id for one in chain.requests]
@@ -231,7 +234,9 @@ def test_what_is_refused_at_submit(idle_jobs, request_, code, part):
     assert part in message
 
 
-@pytest.mark.parametrize("job", ["", "x", "../../etc/passwd", new_id(86_400)], ids=["empty", "short", "path", "own form"])
+@pytest.mark.parametrize(
+    "job", ["", "x", "../../etc/passwd", new_id(86_400)], ids=["empty", "short", "path", "own form"]
+)
 def test_an_unknown_id_is_not_found(idle_jobs, job):
     for call in (
         lambda: idle_jobs.GetJob(pb.GetJobRequest(id=job)),
