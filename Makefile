@@ -21,7 +21,8 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
-.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-calls bench-mixed bench-soak bench-ray
+.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-traffic
+.PHONY: bench-calls bench-mixed bench-soak bench-ray
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -153,6 +154,9 @@ bench-growth: .venv-bench/installed  ## time and weigh the chain as photos, obje
 
 bench-pipelines: .venv-bench/installed  ## weigh a photo in one, two and four pipelines behind one name
 	$(BENCH) pipelines $(ARGS)
+
+bench-traffic: .venv-bench/installed  ## count the bytes of a photo over each connection, in a lane and in pools
+	$(BENCH) traffic $(ARGS)
 
 bench-calls: .venv-bench/installed  ## time small calls, and weigh their processor time, against stock gRPC
 	$(BENCH) calls $(ARGS)

@@ -31,6 +31,8 @@ from bench_chain.simulated import (
 )
 from bench_chain.turn import Want, timed
 from bench_commands import bench
+from bench_peers.redis_queue import server_path
+from bench_traffic import traffic
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.settings import use_settings
 from tensorhop.values.geometry import Box, Region
@@ -68,7 +70,7 @@ def here() -> Iterator[Callable[..., Here]]:
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for module in (pipeline, pipelines, throughput, batching, growth):
+    for module in (pipeline, pipelines, throughput, batching, growth, traffic):
         monkeypatch.setattr(module, "processes", here)
     yield
     use_settings(None)  # a job sets them
@@ -116,6 +118,21 @@ def test_rows_of_pipelines(coffee: np.ndarray) -> None:
     measured = [(row["payload"], row["pipelines"]) for row in rows if "from_cache" not in row]
     assert measured == [("tensor", 1), ("tensor", 2), ("png", 1), ("png", 2)]
     assert all(row["photos_a_second"] > 0 for row in rows if "from_cache" not in row)
+
+
+@linux
+@pytest.mark.skipif(server_path() is None, reason="there is no redis-server")
+def test_traffic_counts_the_photo_in_pools_a_reference_in_a_lane_and_the_commands_of_redis(coffee: np.ndarray) -> None:
+    network, redis, seconds = traffic.traffic(coffee, 1, sizes=[(300, 200)], objects=[1], idle_seconds=0.01).values()
+    lane, pools = (row for row in network if row["objects"] == 1)
+    assert lane["describe_to"] < 10
+    assert lane["caller_to"] == pools["caller_to"] > 5
+    for step in ("describe", "detect", "segment"):
+        assert 180 <= pools[f"{step}_to"] < 182, "3 bytes a pixel"
+    assert pools["postprocess_to"] >= 15 * 4, "a quarter of the pixels, with their mask"
+    assert [(row["new"], row["again"]) for row in redis] == [(9, 3)] * 2
+    assert all(15 <= row["new_to"] < 17 and 15 <= row["again_back"] < 17 for row in redis), "the mask"
+    assert all(row["postprocess"] > 0 for row in seconds)
 
 
 @pytest.mark.skipif(find_spec("flask") is not None, reason="Flask is there")

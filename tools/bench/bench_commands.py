@@ -101,6 +101,18 @@ def pipelines_command(photo: Photo = PHOTO, rounds: Rounds = 5, as_json: AsJson 
     show(pipelines(pixels_of(photo), rounds), "Pipelines behind one name", as_json)
 
 
+@bench.command("traffic")
+def traffic_command(photo: Photo = PHOTO, rounds: Rounds = 3, as_json: AsJson = False) -> None:
+    """Count the bytes of a photo over each connection and in Redis, and weigh its processor time. Linux only."""
+    from bench_peers import redis_queue
+    from bench_traffic.traffic import traffic
+
+    if redis_queue.server_path() is None:
+        raise typer.BadParameter(f"there is no redis-server on the PATH; {INSTALL} brings one")
+    for title, rows in traffic(pixels_of(photo), rounds).items():
+        show(rows, title, as_json)
+
+
 @bench.command("hop")
 def hop_command(payload: Chosen = None, rounds: Rounds = 15, as_json: AsJson = False) -> None:
     """Time what `tensorhop bench hop` times, and what people use today: HTTP, files, Redis, Triton."""

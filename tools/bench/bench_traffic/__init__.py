@@ -1,0 +1,1 @@
+"""What a photo moves between the processes of a chain."""
