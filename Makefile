@@ -207,7 +207,7 @@ train-upscaler: .venv-train/installed  ## train the embedded upscaler anew; take
 lock: .venv-lock/bin/uv  ## renew deploy/constraints.txt and deploy/lowest.txt
 	mkdir -p build
 	.venv-lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header --no-annotate \
-		--extra dev --extra http --extra connect --extra models --extra osediff --extra otel --output-file build/constraints.txt \
+		--extra dev --extra http --extra connect --extra models --extra osediff --extra jobs --extra otel --output-file build/constraints.txt \
 		pyproject.toml services/detect/requirements-groundingdino.txt
 	{ echo "# Made by make lock: the exact versions of development, CI and the images, for all systems and Pythons."; \
 		grep -vE '^(torch|torchvision|triton|cuda|nvidia)\b' build/constraints.txt; } > deploy/constraints.txt
