@@ -22,7 +22,7 @@ def wanted(*extras: str) -> list[Requirement]:
 @pytest.mark.parametrize("python", ["3.11.9", "3.12.9", "3.13.9", "3.14.9"])
 def test_every_python_has_an_exact_version_that_fits(python: str) -> None:
     pinned = versions("deploy/constraints.txt", python)
-    for one in wanted("dev", "http", "connect", "models", "osediff", "otel"):
+    for one in wanted("dev", "http", "connect", "models", "osediff", "jobs", "otel"):
         assert not holds(one, python) or one.specifier.contains(pinned[one.name]), one
 
 
