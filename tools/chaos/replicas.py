@@ -14,7 +14,7 @@ from cluster import STEPS, Cluster, Namespace
 from load import Load, Tally
 from rows import Row
 
-from tensorhop.rpc.registry import ports
+from tensorhop.orchestrator.commands.up_command import started_with
 
 BEFORE, DURING, AFTER = 2.0, 5.0, 2.0  # seconds under load: whole, broken, mended
 
@@ -141,7 +141,7 @@ def parent(arguments: argparse.Namespace) -> Iterator[Row]:
         took = time.monotonic() - at
         for pid in alive:
             os.kill(pid, signal.SIGKILL)
-    problem = f"{len(alive)} of {len(children)} lived on" if alive or len(children) != len(ports()) else ""
+    problem = f"{len(alive)} of {len(children)} lived on" if alive or len(children) != len(started_with([])) else ""
     note = f"its {len(children)} child processes ended after {took:.1f} s"
     yield Row("SIGKILL of tensorhop up", Tally(), note=note, problem=problem)
 
