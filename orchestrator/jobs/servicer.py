@@ -139,10 +139,11 @@ class JobServicer:
     def WatchJob(
         self, packet: Packet[pb.WatchJobRequest], context: grpc.ServicerContext
     ) -> Iterator[Packet[pb.WatchJobResponse]]:
-        job, index, told = packet.message.id, read_index(packet.message.first_event), pb.Job()
+        job, index = packet.message.id, read_index(packet.message.first_event)
+        told: pb.Job | None = None
         for record in self._records(job, context):
             ended = record.state not in UNFINISHED
-            if not ended and record != told:
+            if told is None or not (ended or record == told):  # the job comes first, also one that has ended
                 yield _answer(pb.WatchJobResponse(job=record))
             for at, event in self._events(record, index):
                 message = without_pixels(decode(method_of_chain(record.chain).response, event.data).message)

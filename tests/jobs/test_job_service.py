@@ -63,6 +63,9 @@ def test_watch_tells_states_and_events_without_pixels(jobs):
     assert states == sorted(states)
     assert states[-1] == pb.JOB_STATE_DONE
     assert [one.WhichOneof("change") for one in told][-1] == "job"
+    late = list(jobs.WatchJob(pb.WatchJobRequest(id=job.id)))
+    assert [one.WhichOneof("change") for one in late] == ["job", *["event"] * 4, "job"], "the job as it is comes first"
+    assert late[0].job.id == late[-1].job.id == job.id
 
 
 def test_results_go_on_from_an_index(jobs):
