@@ -16,7 +16,7 @@ PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http connect models otel test test-models test-quantize test-rembg test-openvino test-groundingdino test-ray test-node test-oip
+.PHONY: help run http connect models otel test test-docs test-bench test-models test-quantize test-rembg test-openvino test-groundingdino test-ray test-node test-oip
 .PHONY: test-kubernetes kubernetes-verify test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
@@ -45,6 +45,12 @@ otel: .venv/installed  ## install what traces need into .venv
 
 test: .venv/tested  ## run the tests
 	$(BIN)/pytest --numprocesses auto --dist loadgroup
+
+test-docs: .venv/tested  ## run every block of every page as printed; make test runs those of the README
+	$(BIN)/pytest --numprocesses auto --dist loadgroup -m '' tests/docs
+
+test-bench: .venv/tested  ## run the tests of the benches
+	$(BIN)/pytest --numprocesses auto --dist loadgroup tests/bench
 
 test-models: .venv-models/tested  ## run the tests of the models that need PyTorch, in .venv-models
 	.venv-models/bin/pytest --numprocesses auto --dist loadgroup tests/models

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doc_pages import LANGUAGES, NEEDS, PAGES, Block, blocks, named
@@ -24,8 +25,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     reader.close()
 
 
+def marked(page: Path) -> Any:
+    return pytest.param(page, marks=[] if named(page) == "README.md" else pytest.mark.all_pages)
+
+
 @pytest.mark.xdist_group("pages")  # one `tensorhop up` for all of them
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=named)
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES if blocks(page)], ids=named)
 def test_every_block_runs(page: Path, reader: Reader, tmp_path: Path) -> None:
     reader.read(blocks(page), clone(tmp_path))
 
