@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from tensorhop.client.call import CHAINS
+from tensorhop.client.call import is_own
 from tensorhop.errors import code_name, fault_of, service_of
 from tensorhop.v1 import fault_pb2 as pb
 
@@ -74,7 +74,7 @@ def members_of(
         "detail": fault.message,
         "code": code,
         "field": fault.field,
-        "step": "" if service_of(fault) in CHAINS else service_of(fault),
+        "step": "" if is_own(fault) else service_of(fault),
         "retryable": fault.retryable,
         "request_id": request_id,
     }
@@ -87,12 +87,30 @@ def members_of(
 
 def problem(error: Exception, request_id: str, names: Mapping[str, str] | None = None) -> Response:
     """The answer to a request that failed as a whole. Takes what `members_of` does."""
+    refused = error if isinstance(error, Refused) else None
+    members = members_of(fault_in(error, request_id), request_id, refused.status if refused else None, names)
+    return answer(members, refused.headers if refused else None)
+
+
+def fault_in(error: Exception, request_id: str) -> pb.Fault:
+    """The fault that an exception of ours is; a mistake of ours is logged."""
     if isinstance(error, Refused):
-        return answer(members_of(error.fault, request_id, error.status, names), error.headers)
+        return error.fault
     fault = fault_of(error)
     if fault.code == pb.CODE_INTERNAL and not service_of(fault):
         log.error("request %s failed", request_id, exc_info=error)
-    return answer(members_of(fault, request_id, names=names))
+    return fault
+
+
+def fault_members(fault: pb.Fault) -> dict[str, Any]:
+    """A fault that is no answer of its own, such as of one item, in JSON."""
+    return {
+        "step": service_of(fault),
+        "code": code_name(fault),
+        "field": fault.field,
+        "message": fault.message,
+        "retryable": fault.retryable,
+    }
 
 
 def answer(members: dict[str, Any], headers: dict[str, str] | None = None) -> Response:

@@ -13,7 +13,7 @@ from tensorhop.orchestrator.commands.run_options import option
 from tensorhop.orchestrator.commands.serve_command import missing_http, start_http
 from tensorhop.orchestrator.cutouts.service import SERVICE as PIPELINE
 from tensorhop.orchestrator.jobs.service import SERVICE as JOBS
-from tensorhop.rpc.registry import HTTP, ports, services
+from tensorhop.rpc.registry import HTTP, chains, ports, services
 from tensorhop.serving.command import AcceptLicense, TrustRemoteCode, start_observing
 from tensorhop.serving.settings_options import all_server_options
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tensorhop.serving.shutdown import Stoppable
 
 STARTED = (*PIPELINE.calls, PIPELINE.name, HTTP)  # in this order, unless --only names others
-CHAINS = tuple(name for name, one in services().items() if one.calls and one is not PIPELINE)  # that --chain adds
+CHAINS = tuple(name for name in chains() if name != PIPELINE.name)  # that --chain adds
 
 
 @all_server_options
@@ -132,13 +132,13 @@ def check_names(names: list[str] | tuple[str, ...]) -> None:
             raise typer.BadParameter(f"--only is {name!r}; it must be one of {', '.join(ports())}")
 
 
-def started_with(chains: list[str] | tuple[str, ...], jobs: bool = False) -> list[str]:
+def started_with(added: list[str] | tuple[str, ...], jobs: bool = False) -> list[str]:
     """What starts, in order: services, chains, jobs, HTTP. Raises typer.BadParameter: a name is no chain's."""
-    for name in chains:
+    for name in added:
         if name not in CHAINS:
             raise typer.BadParameter(f"--chain is {name!r}; it must be one of {', '.join(CHAINS)}")
-    called = [step for name in chains for step in services()[name].calls]
-    return list(dict.fromkeys([*PIPELINE.calls, *called, PIPELINE.name, *chains, *([JOBS.name] if jobs else []), HTTP]))
+    called = [step for name in added for step in services()[name].calls]
+    return list(dict.fromkeys([*PIPELINE.calls, *called, PIPELINE.name, *added, *([JOBS.name] if jobs else []), HTTP]))
 
 
 def announce(addresses: dict[str, str]) -> None:

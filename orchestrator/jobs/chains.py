@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from tensorhop.errors import InvalidInput
-from tensorhop.rpc.registry import services
+from tensorhop.rpc.registry import chains
 from tensorhop.rpc.service import Service
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import payload_fields
@@ -39,10 +39,9 @@ class Method(NamedTuple):
 def methods() -> list[Method]:
     """The method of each registered chain: that by which its client calls it, or the only one."""
     found = []
-    for chain in services().values():
-        if chain.calls:
-            named = chain.descriptor.methods_by_name
-            found.append(Method(chain, named.get("Process") or next(iter(named.values()))))
+    for chain in chains().values():
+        named = chain.descriptor.methods_by_name
+        found.append(Method(chain, named.get("Process") or next(iter(named.values()))))
     return found
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from tensorhop.client.call import CHAINS
+from tensorhop.client.call import is_own
 from tensorhop.client.cutouts.pipeline import PipelineClient
-from tensorhop.errors import Abandoned, InvalidInput, ServiceFault, service_of
+from tensorhop.errors import Abandoned, InvalidInput, ServiceFault
 from tensorhop.files import CannotWrite
 from tensorhop.orchestrator.chain.pixel_budget import PixelBudget
 from tensorhop.orchestrator.run import summary
@@ -213,7 +213,7 @@ def failure_of(error: Exception) -> tuple[int, dict[str, Any]]:
 def code_of(fault: fault_pb2.Fault) -> int:
     """The exit code for a request that failed as a whole."""
     unreachable = (fault_pb2.CODE_UNAVAILABLE, fault_pb2.CODE_UNAUTHENTICATED)
-    if fault.code in unreachable and service_of(fault) in CHAINS:
+    if fault.code in unreachable and is_own(fault):
         return UNREACHABLE  # no step's fault: the chain itself did not answer, or did not let us in
     if fault.code == fault_pb2.CODE_INVALID_ARGUMENT and not fault.field.startswith(("image", "panoramas")):
         return WRONG  # an option, not the picture

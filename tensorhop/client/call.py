@@ -11,6 +11,7 @@ import grpc
 from tensorhop.errors import InvalidInput, ServiceFault, service_of
 from tensorhop.observe import tracing
 from tensorhop.rpc.fairness.callers import caller_metadata
+from tensorhop.rpc.registry import chains
 from tensorhop.rpc.remote import Remote
 from tensorhop.rpc.retries import Retry
 from tensorhop.rpc.status import from_error
@@ -18,7 +19,6 @@ from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import Packet, readable
 
 E = TypeVar("E")
-CHAINS = ("", "pipeline", "views")  # a fault of which is the called chain's own; "" is nobody's
 LONGEST_TIMEOUT = 97_200_000.0  # seconds, 27,000 hours: a deadline that is further away fails at once in gRPC
 
 
@@ -133,9 +133,14 @@ class Call(Generic[E]):
 def failed_attempt(error: grpc.RpcError, address: str) -> ServiceFault:
     """The fault of a failed attempt at an address."""
     fault = from_error(error, address=address)
-    if service_of(fault.fault) not in CHAINS:
+    if not is_own(fault.fault):
         fault.lasting = True  # a step's: the chain has tried it again already
     return fault
+
+
+def is_own(fault: fault_pb2.Fault) -> bool:
+    """Whether a fault of a call to a chain is the chain's own, or nobody's, such as of a broken connection."""
+    return service_of(fault) in ("", *chains())
 
 
 def closed() -> ServiceFault:

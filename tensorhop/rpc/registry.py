@@ -54,6 +54,11 @@ def models() -> dict[str, Service]:
     return {name: service for name, service in services().items() if service.models}
 
 
+def chains() -> dict[str, Service]:
+    """The services that call others, in the order of their ports."""
+    return {name: service for name, service in services().items() if service.calls}
+
+
 def steps_of(chain: Service) -> dict[str, Service]:
     """The services that a chain calls, in its order."""
     return {name: services()[name] for name in chain.calls}

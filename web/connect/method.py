@@ -21,11 +21,11 @@ from tensorhop.client.remotes import Remotes
 from tensorhop.request_id import REQUEST_ID as REQUEST_ID_KEY
 from tensorhop.rpc.fairness.callers import Caller, use_caller
 from tensorhop.web.accept import JSON, choose
-from tensorhop.web.connect.faults import connect_error, fault_in
+from tensorhop.web.connect.faults import connect_error
 from tensorhop.web.connect.lines import STREAMED, Lines, check_envelope, envelope
 from tensorhop.web.connect.messages import CODECS, Encoded, PassingGzip, read, write
 from tensorhop.web.endpoint import REQUEST_ID, accept_of, readable_id, send_early
-from tensorhop.web.problem import Refused, answer, members_of, problem
+from tensorhop.web.problem import Refused, answer, fault_in, members_of, problem
 from tensorhop.web.requests.admission import Admission
 from tensorhop.web.requests.parameters import TIMEOUT_SECONDS
 from tensorhop.web.requests.upload import TENSOR, check_length, most_bytes

@@ -11,11 +11,12 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image, UnidentifiedImageError
 
-from tensorhop.errors import InvalidInput, code_name, service_of
-from tensorhop.rpc.registry import services
+from tensorhop.errors import InvalidInput
+from tensorhop.rpc.registry import chains
 from tensorhop.v1 import jobs_pb2 as pb
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.web.accept import TENSOR
+from tensorhop.web.problem import fault_members
 from tensorhop.wire.codec import Packet, decode
 
 STATES = {number: name.removeprefix("JOB_STATE_").lower() for name, number in pb.JobState.items() if number}
@@ -24,7 +25,6 @@ PRIORITIES = {number: name.removeprefix("JOB_PRIORITY_").lower() for name, numbe
 
 def job_members(job: pb.Job) -> dict[str, Any]:
     """A job; null is what there is not, or not yet."""
-    fault = job.fault
     return {
         "id": job.id,
         "chain": job.chain,
@@ -33,15 +33,7 @@ def job_members(job: pb.Job) -> dict[str, Any]:
         **{name: _moment(job, name) for name in ("submitted", "started", "ended", "expires")},
         "attempts": job.attempts,
         "events": job.events,
-        "fault": {
-            "code": code_name(fault),
-            "field": fault.field,
-            "message": fault.message,
-            "step": service_of(fault),
-            "retryable": fault.retryable,
-        }
-        if job.HasField("fault")
-        else None,
+        "fault": fault_members(job.fault) if job.HasField("fault") else None,
         "webhook": job.webhooks.url or None,
         "webhooks_delivered": len(job.webhooks.delivered),
         "webhooks_dead": list(job.webhooks.dead),
@@ -97,9 +89,8 @@ def kind_of(held: AnyMessage) -> type[Message]:
 
 def load_chains() -> None:
     """Import the contracts of all chains, so that their messages are known."""
-    for service in services().values():
-        if service.calls:
-            _ = service.descriptor
+    for chain in chains().values():
+        _ = chain.descriptor
 
 
 def _picture(message: Any) -> pipeline_pb2.Picture | None:

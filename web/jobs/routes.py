@@ -18,7 +18,7 @@ from tensorhop.errors import InvalidInput
 from tensorhop.rpc.fairness.callers import use_caller
 from tensorhop.v1 import jobs_pb2 as pb
 from tensorhop.web.accept import EVENTS, JSON
-from tensorhop.web.endpoint import Asked, Endpoint, media_of, timeout_of
+from tensorhop.web.endpoint import Asked, Endpoint, accept_of, media_of, timeout_of
 from tensorhop.web.jobs.members import STATES, event_members, job_members, media_type_of, picture_of
 from tensorhop.web.jobs.submission import NAMES, read_submission
 from tensorhop.web.problem import Refused
@@ -102,8 +102,7 @@ class Reading(Endpoint[None]):
             raise Refused(413, "INVALID_ARGUMENT", "this request has no body")
         self.admission.take_place(caller, stack)
         request.state.seconds = timeout_of(request, None)
-        accept = ", ".join(request.headers.getlist("accept"))
-        return await self.respond(Asked(request, incoming, accept, caller, stack, started), None)
+        return await self.respond(Asked(request, incoming, accept_of(request), caller, stack, started), None)
 
 
 class Listing(Reading):

@@ -12,11 +12,12 @@ from tensorhop.options.kinds import BOOLEAN, NUMBER, SEED, WHOLE, WHOLES
 from tensorhop.options.table import Option
 from tensorhop.rpc.remote import Remote
 from tensorhop.v1 import fault_pb2 as pb
+from tensorhop.web.problem import fault_members
 from tensorhop.web.services.cameras import DESCRIPTIONS, INTERVAL_CAMERAS
 from tensorhop.web.services.destination import Destination, stems_of
 from tensorhop.web.services.operations import ANY_RATIO, FORMAT, OUTPUT_DIR, OVERWRITE, SIZE_OF_VIEW, table_of
 from tensorhop.web.services.sources import Given
-from tensorhop.web.services.work import Item, fault_row
+from tensorhop.web.services.work import Item
 from tensorhop.wire.panorama_messages import VIEWS
 
 VIEWS_OPTIONS = table_of(
@@ -114,4 +115,4 @@ class ViewsWork:
 
     def _fault(self, row: dict[str, Any], fault: pb.Fault) -> Item:
         about = {name: row.get(name, 0) for name in ("interval", "panorama", "weight_idx")}
-        return Item("fault", about | fault_row(fault), fault=fault)
+        return Item("fault", about | fault_members(fault), fault=fault)

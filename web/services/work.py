@@ -11,10 +11,11 @@ import numpy as np
 
 from tensorhop.client.call import Call
 from tensorhop.client.inputs import write_picture
-from tensorhop.errors import InvalidInput, ServiceFault, code_name, fault_of, service_of
+from tensorhop.errors import InvalidInput, ServiceFault, fault_of
 from tensorhop.rpc.remote import Remote
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.v1.image_pb2 import Image
+from tensorhop.web.problem import fault_members
 from tensorhop.web.services.destination import Destination, stems_of
 from tensorhop.web.services.operations import Key, Operation
 from tensorhop.web.services.sources import Given, Source
@@ -174,21 +175,10 @@ class Work:
 
     def _fault(self, key: Key, fault: pb.Fault) -> Item:
         self._faults += 1
-        return Item("fault", dict(zip(self._operation.key_names, key, strict=True)) | fault_row(fault), fault=fault)
+        return Item("fault", dict(zip(self._operation.key_names, key, strict=True)) | fault_members(fault), fault=fault)
 
     def _file(self, key: Key) -> str:
         return self._operation.file_name(self._stems, key, self._given.values)
-
-
-def fault_row(fault: pb.Fault) -> dict[str, Any]:
-    """A fault of one item in JSON."""
-    return {
-        "step": service_of(fault),
-        "code": code_name(fault),
-        "field": fault.field,
-        "message": fault.message,
-        "retryable": fault.retryable,
-    }
 
 
 def renamed(fault: pb.Fault, sources: list[Source]) -> pb.Fault:

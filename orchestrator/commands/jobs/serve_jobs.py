@@ -11,7 +11,7 @@ import typer
 from tensorhop.errors import InvalidInput
 from tensorhop.extras import install_command
 from tensorhop.orchestrator.jobs.service import SERVICE
-from tensorhop.rpc.registry import services
+from tensorhop.rpc.registry import chains
 from tensorhop.serving.command import Listen, help_of, serve_servicer, start_observing
 from tensorhop.serving.settings_options import job_server_options, worker_options
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tensorhop.orchestrator.jobs.servicer import JobServicer
 
 log = logging.getLogger(__name__)
-CHAINS = {name: one for name, one in services().items() if one.calls}
+CHAINS = chains()
 
 
 def missing_jobs() -> str:
