@@ -13,7 +13,6 @@ from tensorhop.rpc.service import Service
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import payload_fields
 
-PREFIX = "type.googleapis.com/"
 SUMMARY = "summary"  # the event that ends the stream of every chain
 INTEGERS = {
     *(FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64),

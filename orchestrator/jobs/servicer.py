@@ -11,9 +11,10 @@ from blake3 import blake3
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 
+from tensorhop.client.jobs import PREFIX, STATES
 from tensorhop.client.remotes import Remotes
 from tensorhop.errors import InvalidInput, Overloaded, ServiceFault
-from tensorhop.orchestrator.jobs.chains import PREFIX, method_of, method_of_chain, packed, repeatable, without_pixels
+from tensorhop.orchestrator.jobs.chains import method_of, method_of_chain, packed, repeatable, without_pixels
 from tensorhop.orchestrator.jobs.identity import expires_at, missing, new_id, refusal, submitted_at
 from tensorhop.orchestrator.jobs.queue import Queue
 from tensorhop.orchestrator.jobs.runner import Runner, end_cancelled, end_key
@@ -180,7 +181,7 @@ class JobServicer:
         job = packet.message.id
         record = self._change(job, end_cancelled)
         if record.state != pb.JOB_STATE_CANCELLED:
-            raise refusal(fault_pb2.CODE_FAILED_PRECONDITION, "id", f"is {job!r}, a job that is {state_name(record)}")
+            raise refusal(fault_pb2.CODE_FAILED_PRECONDITION, "id", f"is {job!r}, a job that is {STATES[record.state]}")
         if record.webhooks.url and end_key(record) not in record.webhooks.delivered:
             self._queue.put_webhook(job, end_key(record))
         return _answer(pb.CancelJobResponse(job=record))
@@ -221,7 +222,7 @@ class JobServicer:
                 raise refusal(
                     fault_pb2.CODE_FAILED_PRECONDITION,
                     "id",
-                    f"is {job!r}, a job that is {state_name(one)}; those that failed, are dead or were cancelled can "
+                    f"is {job!r}, a job that is {STATES[one.state]}; those that failed, are dead or were cancelled can "
                     "be run again",
                 )
             one.state, one.attempts = pb.JOB_STATE_QUEUED, 0
@@ -309,11 +310,6 @@ def digest_of(request: pb.SubmitJobRequest, chain: str, data: bytes) -> str:
     rest.ClearField("request")
     rest.chain = chain
     return blake3(rest.SerializeToString(deterministic=True) + data).hexdigest()
-
-
-def state_name(job: pb.Job) -> str:
-    """As people say it: "done"."""
-    return pb.JobState.Name(job.state).removeprefix("JOB_STATE_").lower()
 
 
 def read_index(index: int) -> int:

@@ -11,6 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image, UnidentifiedImageError
 
+from tensorhop.client.jobs import PRIORITIES, STATES, picture_in
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.registry import chains
 from tensorhop.v1 import jobs_pb2 as pb
@@ -18,9 +19,6 @@ from tensorhop.v1 import pipeline_pb2
 from tensorhop.web.accept import TENSOR
 from tensorhop.web.problem import fault_members
 from tensorhop.wire.codec import Packet, decode
-
-STATES = {number: name.removeprefix("JOB_STATE_").lower() for name, number in pb.JobState.items() if number}
-PRIORITIES = {number: name.removeprefix("JOB_PRIORITY_").lower() for name, number in pb.JobPriority.items() if number}
 
 
 def job_members(job: pb.Job) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def _moment(job: pb.Job, name: str) -> str | None:
 def event_members(job: str, event: pb.JobEvent) -> dict[str, Any]:
     """An event that comes without pixels. `picture` is where they are, if it has any."""
     message = kind_of(event.event).FromString(event.event.value)
-    place = f"/jobs/{job}/results/{event.index}" if _picture(message) is not None else None
+    place = f"/jobs/{job}/results/{event.index}" if picture_in(message) is not None else None
     told = json_format.MessageToDict(message, preserving_proto_field_name=True)
     told.pop("request_id", None)
     return {"index": event.index, "name": event.name, "picture": place, "event": told.get(event.name, told)}
@@ -60,7 +58,7 @@ def picture_of(event: Packet[Any]) -> tuple[pipeline_pb2.Picture, bytes] | None:
     """The picture of a job's event, and its bytes if it is a file; None if it has none."""
     held = event.message.event.event
     packet = decode(kind_of(held), bytes(event.payloads.get(held.value)))
-    picture = _picture(packet.message)
+    picture = picture_in(packet.message)
     if picture is None:
         return None
     if picture.HasField("tensor"):
@@ -91,13 +89,3 @@ def load_chains() -> None:
     """Import the contracts of all chains, so that their messages are known."""
     for chain in chains().values():
         _ = chain.descriptor
-
-
-def _picture(message: Any) -> pipeline_pb2.Picture | None:
-    name = message.WhichOneof("event") if "event" in message.DESCRIPTOR.oneofs_by_name else None
-    inner = getattr(message, name) if name else message
-    for field, value in inner.ListFields():
-        if field.message_type is pipeline_pb2.Picture.DESCRIPTOR and not field.is_repeated:
-            found: pipeline_pb2.Picture = value
-            return found
-    return None

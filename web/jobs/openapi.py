@@ -1,12 +1,12 @@
 """The OpenAPI description of the routes of jobs."""
 
+from tensorhop.client.jobs import PRIORITIES, STATES
 from tensorhop.options.table import Option
 from tensorhop.v1 import fault_pb2
 from tensorhop.web.accept import EVENTS, JSON, PICTURES, TENSOR
 from tensorhop.web.cutouts import openapi as cutouts
 from tensorhop.web.cutouts.parameters import PARAMETERS as OF_PHOTOS
 from tensorhop.web.endpoint import REQUEST_ID
-from tensorhop.web.jobs.members import PRIORITIES, STATES
 from tensorhop.web.jobs.submission import INSTEAD, PARAMETERS
 from tensorhop.web.schemas import (
     BOOLEAN,

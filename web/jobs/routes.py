@@ -13,13 +13,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tensorhop.client.call import Call
+from tensorhop.client.jobs import STATES
 from tensorhop.client.remotes import Remotes
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.fairness.callers import use_caller
 from tensorhop.v1 import jobs_pb2 as pb
 from tensorhop.web.accept import EVENTS, JSON
 from tensorhop.web.endpoint import Asked, Endpoint, accept_of, media_of, timeout_of
-from tensorhop.web.jobs.members import STATES, event_members, job_members, media_type_of, picture_of
+from tensorhop.web.jobs.members import event_members, job_members, media_type_of, picture_of
 from tensorhop.web.jobs.submission import NAMES, read_submission
 from tensorhop.web.problem import Refused
 from tensorhop.web.requests.admission import Admission

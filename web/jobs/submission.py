@@ -8,6 +8,7 @@ from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from tensorhop.client.cutouts.requests import process_request
+from tensorhop.client.jobs import PREFIX, PRIORITIES
 from tensorhop.errors import InvalidInput
 from tensorhop.options.kinds import SECONDS, TEXT
 from tensorhop.options.table import Option
@@ -15,13 +16,12 @@ from tensorhop.v1 import jobs_pb2 as pb
 from tensorhop.web.cutouts.parameters import NAMES as OF_PHOTOS
 from tensorhop.web.cutouts.parameters import wish
 from tensorhop.web.cutouts.upload import read_upload
-from tensorhop.web.jobs.members import PRIORITIES, kind_of
+from tensorhop.web.jobs.members import kind_of
 from tensorhop.web.requests.parameters import read_parameters
 from tensorhop.web.requests.upload import JSON, Content
 from tensorhop.wire.codec import Packet, encode
 from tensorhop.wire.payloads import Payloads
 
-PREFIX = "type.googleapis.com/"
 OPTIONS = [
     Option(
         "priority", "priority", TEXT, f"Run it before jobs of a lower one: {', '.join(PRIORITIES.values())}.", "normal"

@@ -12,9 +12,10 @@ from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from tensorhop.client.cutouts.requests import process_request
+from tensorhop.client.jobs import PREFIX
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.commands.jobs.connection import Connection, connected
-from tensorhop.orchestrator.jobs.chains import PREFIX, methods
+from tensorhop.orchestrator.jobs.chains import methods
 from tensorhop.orchestrator.run.files import WrongUse
 from tensorhop.orchestrator.run.photo_request import Destination, PhotoOptions, photo_request
 from tensorhop.orchestrator.run.runner import DONE

@@ -11,13 +11,13 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from PIL import Image, UnidentifiedImageError
 
+from tensorhop.client.jobs import PRIORITIES, STATES, picture_in
 from tensorhop.files import CannotWrite, suffix_of, write_file
 from tensorhop.orchestrator.commands.jobs.connection import Connection, connected
 from tensorhop.orchestrator.commands.tables import open_console, table
 from tensorhop.orchestrator.jobs.chains import method_of_chain
 from tensorhop.orchestrator.run.runner import DONE, FAILED
 from tensorhop.v1 import jobs_pb2 as pb
-from tensorhop.v1 import pipeline_pb2
 from tensorhop.wire.codec import Packet, decode
 
 
@@ -70,11 +70,8 @@ def suffix_for(data: bytes) -> str:
 
 def picture_of(packet: Packet[Any]) -> bytes:
     """The encoded picture of an event; empty if it has none."""
-    inner = getattr(packet.message, packet.message.WhichOneof("event"))
-    for field, value in inner.ListFields():
-        if field.message_type is pipeline_pb2.Picture.DESCRIPTOR and not field.is_repeated:
-            return bytes(packet.payloads.get(value.encoded))
-    return b""
+    picture = picture_in(packet.message)
+    return b"" if picture is None else bytes(packet.payloads.get(picture.encoded))
 
 
 def say_state(record: pb.Job, as_json: bool) -> None:
@@ -82,7 +79,7 @@ def say_state(record: pb.Job, as_json: bool) -> None:
         typer.echo(json.dumps({"job": plain(record)}))
         return
     more = f": {record.fault.message}" if record.HasField("fault") else ""
-    typer.echo(f"{record.id}  {state_of(record)}{more}")
+    typer.echo(f"{record.id}  {STATES[record.state]}{more}")
 
 
 def say_event(event: pb.JobEvent, file: Path | None, as_json: bool) -> None:
@@ -119,13 +116,13 @@ def show_jobs(endpoint: str, state: str, as_json: bool) -> int:
 
 def row_of(record: pb.Job) -> list[str]:
     submitted = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.submitted.seconds))
-    priority = pb.JobPriority.Name(record.priority).removeprefix("JOB_PRIORITY_").lower()
+    priority = PRIORITIES[record.priority]
     why = record.fault.message
     if record.webhooks.dead:
         why = f"{len(record.webhooks.dead)} webhooks could not be delivered: {record.webhooks.message}"
     shown = why.replace("[", r"\[")
     return [
-        *(record.id, record.chain, state_of(record), priority, submitted),
+        *(record.id, record.chain, STATES[record.state], priority, submitted),
         *(str(record.attempts), str(record.events), shown),
     ]
 
@@ -139,10 +136,6 @@ def change_job(endpoint: str, method: str, job: str) -> int:
         return DONE
 
     return connected(endpoint, work)
-
-
-def state_of(record: pb.Job) -> str:
-    return pb.JobState.Name(record.state).removeprefix("JOB_STATE_").lower()
 
 
 def plain(message: Message) -> dict[str, Any]:
