@@ -10,6 +10,7 @@ from tensorhop.v1 import tensor_pb2
 from tensorhop.values.dtypes import DTYPES
 from tensorhop.values.images.decoding import kind_of
 from tensorhop.values.images.png import COLOUR_TYPES, encode_png
+from tensorhop.values.results import levels_of
 
 SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif"}
 
@@ -47,7 +48,7 @@ def npy_of(array: np.ndarray) -> bytes:
 def both_of(stem: str, array: np.ndarray) -> dict[str, bytes]:
     """An array (uint8, or float 0 to 1) as an .npy file, and as a PNG file unless it is empty, by name."""
     files = {f"{stem}.npy": npy_of(array)}
-    picture = array if array.dtype == np.uint8 else (array.astype(np.float32) * 255 + 0.5).astype(np.uint8)
+    picture = levels_of(array)
     return files | ({f"{stem}.png": encode_png(picture)} if is_picture(picture) else {})
 
 

@@ -12,6 +12,13 @@ SOLID = 0.5  # alpha that an object is expected to reach somewhere
 VISIBLE = 0.05  # a pixel counts as the object's if its alpha is above this
 
 
+def levels_of(alpha: np.ndarray) -> np.ndarray:
+    """Alpha, or any picture, as uint8 from 0 to 255; it may be floats from 0 to 1."""
+    if alpha.dtype == np.uint8:
+        return alpha
+    return np.rint(255 * np.clip(alpha.astype(np.float32, copy=False), 0, 1)).astype(np.uint8)
+
+
 @dataclass(frozen=True)
 class Description:
     """What a photo shows."""

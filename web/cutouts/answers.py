@@ -15,7 +15,7 @@ from tensorhop.errors import ServiceFault, step_of
 from tensorhop.files import suffix_of
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.values.images.png import encode_png
-from tensorhop.values.results import Description, Detections, Mask, ObjectFault, ObjectResult, Summary
+from tensorhop.values.results import Description, Detections, Mask, ObjectFault, ObjectResult, Summary, levels_of
 from tensorhop.web.accept import EVENTS, PICTURES, TENSOR, ZIP
 from tensorhop.web.cutouts.parameters import NAMES
 from tensorhop.web.problem import Refused
@@ -89,8 +89,7 @@ def picture(result: ObjectResult, encoding: str) -> dict[str, Any]:
 
 def mask_file(mask: Mask) -> bytes:
     """A grey PNG file of a mask's region: 255 is the object."""
-    alpha = mask.alpha if mask.alpha.dtype == np.uint8 else np.rint(255 * mask.alpha).astype(np.uint8)
-    return encode_png(np.ascontiguousarray(alpha))
+    return encode_png(np.ascontiguousarray(levels_of(mask.alpha)))
 
 
 def masks_of(event: Event) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from PIL import Image
 from tensorhop.orchestrator.commands.recordings.markup import Markup, tag
 from tensorhop.orchestrator.recording.recording import Part, Recording, RecordingError
 from tensorhop.values.images import decode_image
+from tensorhop.values.results import levels_of
 
 MOST_SIDE = 1200  # pixels of the longer side of the photo
 SIDE = 480  # likewise, of all other pictures
@@ -51,8 +52,7 @@ def pixels_of(part: Part | None) -> np.ndarray | None:
     if not part.shape:
         with Image.open(io.BytesIO(part.file())) as picture:
             return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
-    array = part.array()
-    return array if array.dtype == np.uint8 else (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return levels_of(part.array())
 
 
 def photo_of(recording: Recording, image: dict[str, object]) -> np.ndarray | None:

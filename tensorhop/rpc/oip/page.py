@@ -71,6 +71,26 @@ Answer = Item | ItemFault | Notes
 Answers = Callable[[Iterator[Packet[Any]], Packet[Any], frozenset[str]], Generator[Answer, None, None]]
 
 
+def item_by_item(write: Callable[[Any, Payloads, Packet[Any]], dict[str, Value]]) -> Answers:
+    """Of a stream whose answers hold an item or a fault each; its place is its `index`, or else that in the stream.
+
+    Args:
+        write: the outputs of an item: of an answer, its payloads, and the request.
+    """
+
+    def answers(
+        given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
+    ) -> Generator[Answer, None, None]:
+        for place, (response, payloads) in enumerate(given):
+            index = getattr(response, "index", place)
+            if response.HasField("fault"):
+                yield ItemFault(index, response.fault)
+            else:
+                yield Item(index, write(response, payloads, request))
+
+    return answers
+
+
 @dataclass(frozen=True)
 class Page:
     """

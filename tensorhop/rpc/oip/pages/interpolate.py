@@ -1,11 +1,10 @@
 """The page of interpolate."""
 
-from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 
-from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Output, Page
+from tensorhop.rpc.oip.page import Input, Output, Page, Value, item_by_item
 from tensorhop.rpc.oip.readers import FLOATS, camera_pairs, images, write_camera
 from tensorhop.rpc.oip.tensors import GivenTensor
 from tensorhop.wire.codec import Packet
@@ -17,22 +16,13 @@ def read_cameras(given: GivenTensor, request: Any, payloads: Payloads) -> None:
     request.cameras.extend(camera_pairs(given, given.rows(FLOATS, (-1, 2, 5)).astype(np.float64)))
 
 
-def answers(
-    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
-) -> Generator[Answer, None, None]:
-    for index, (response, payloads) in enumerate(given):
-        if response.HasField("fault"):
-            yield ItemFault(index, response.fault)
-            continue
-        yield Item(
-            index,
-            {
-                "VIEWS": to_array(response.view, payloads, "view"),
-                "PANORAMA": np.int32(response.panorama),
-                "WEIGHT_IDX": np.int32(response.weight_idx),
-                "CAMERA": write_camera(response.camera),
-            },
-        )
+def outputs_of(response: Any, payloads: Payloads, request: Packet[Any]) -> dict[str, Value]:
+    return {
+        "VIEWS": to_array(response.view, payloads, "view"),
+        "PANORAMA": np.int32(response.panorama),
+        "WEIGHT_IDX": np.int32(response.weight_idx),
+        "CAMERA": write_camera(response.camera),
+    }
 
 
 PAGE = Page(
@@ -47,6 +37,6 @@ PAGE = Page(
         Output("WEIGHT_IDX", "INT32", (-1,)),
         Output("CAMERA", "FP64", (-1, 5)),
     ),
-    answers=answers,
+    answers=item_by_item(outputs_of),
     options=("views", "view", "any_ratio"),
 )

@@ -8,10 +8,11 @@ import numpy as np
 from google.protobuf.json_format import MessageToJson
 
 from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Notes, Output, Page
-from tensorhop.rpc.oip.pages.placing import bytes_of_mask, placed
+from tensorhop.rpc.oip.pages.placing import placed
 from tensorhop.rpc.oip.readers import boxes, image, masks, texts
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.values.geometry import Size, size_of
+from tensorhop.values.results import levels_of
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.image_source import read_image
 from tensorhop.wire.messages import corners, read_region, read_size
@@ -64,7 +65,7 @@ def outputs_of(result: Any, payloads: Payloads, photo: Size | None) -> dict[str,
         pixels = to_array(picture.tensor, payloads, "picture.tensor")
         outputs["CUTOUTS"] = placed(pixels, read_region(picture.region), read_size(result.placement.canvas))
     if photo is not None:
-        alpha = bytes_of_mask(to_array(result.mask.alpha, payloads, "mask.alpha"))
+        alpha = levels_of(to_array(result.mask.alpha, payloads, "mask.alpha"))
         outputs["MASKS"] = placed(alpha, read_region(result.mask.region), photo)
     return outputs
 

@@ -20,8 +20,3 @@ def placed(pixels: np.ndarray, region: Region, canvas: Size) -> np.ndarray:
     if not region.empty:
         whole[region.slices] = pixels
     return whole
-
-
-def bytes_of_mask(alpha: np.ndarray) -> np.ndarray:
-    """A mask as uint8 0 to 255; it may be float32 0 to 1."""
-    return alpha if alpha.dtype == np.uint8 else np.rint(alpha * 255).astype(np.uint8)

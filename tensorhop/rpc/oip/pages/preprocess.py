@@ -1,12 +1,11 @@
 """The page of preprocess."""
 
-from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 
 from tensorhop.errors import InvalidInput
-from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Output, Page
+from tensorhop.rpc.oip.page import Input, Output, Page, Value, item_by_item
 from tensorhop.rpc.oip.readers import FLOATS, camera_pairs, images, numbers, write_cameras
 from tensorhop.rpc.oip.tensors import GivenTensor
 from tensorhop.wire.codec import Packet
@@ -27,22 +26,13 @@ def read_cameras(given: GivenTensor, request: Any, payloads: Payloads) -> None:
         request.cameras.add(interval=number, cameras=camera_pairs(given, pairs))
 
 
-def answers(
-    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
-) -> Generator[Answer, None, None]:
-    for index, (response, payloads) in enumerate(given):
-        if response.HasField("fault"):
-            yield ItemFault(index, response.fault)
-            continue
-        yield Item(
-            index,
-            {
-                "PAIRS": to_array(response.pair, payloads, "pair"),
-                "INTERVAL": np.int32(response.interval),
-                "PANORAMA": np.int32(response.panorama),
-                "CAMERAS": write_cameras(response.cameras),
-            },
-        )
+def outputs_of(response: Any, payloads: Payloads, request: Packet[Any]) -> dict[str, Value]:
+    return {
+        "PAIRS": to_array(response.pair, payloads, "pair"),
+        "INTERVAL": np.int32(response.interval),
+        "PANORAMA": np.int32(response.panorama),
+        "CAMERAS": write_cameras(response.cameras),
+    }
 
 
 PAGE = Page(
@@ -58,6 +48,6 @@ PAGE = Page(
         Output("PANORAMA", "INT32", (-1,)),
         Output("CAMERAS", "FP64", (-1, 2, 5)),
     ),
-    answers=answers,
+    answers=item_by_item(outputs_of),
     options=("seed", "view", "any_ratio"),
 )

@@ -1,34 +1,25 @@
 """The page of quality."""
 
 import json
-from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 
-from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Output, Page
+from tensorhop.rpc.oip.page import Input, Output, Page, Value, item_by_item
 from tensorhop.rpc.oip.readers import images
 from tensorhop.wire.codec import Packet
+from tensorhop.wire.payloads import Payloads
 
 
-def answers(
-    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
-) -> Generator[Answer, None, None]:
-    for response, _ in given:
-        if response.HasField("fault"):
-            yield ItemFault(response.index, response.fault)
-            continue
-        quality = response.quality
-        yield Item(
-            response.index,
-            {
-                "SCORE": np.float64(quality.score),
-                "SCORED": np.bool_(quality.scored),
-                "TEXT": quality.text.encode(),
-                "SCORES": json.dumps(dict(quality.scores), sort_keys=True).encode(),
-                "INDEX": np.int32(response.index),
-            },
-        )
+def outputs_of(response: Any, payloads: Payloads, request: Packet[Any]) -> dict[str, Value]:
+    quality = response.quality
+    return {
+        "SCORE": np.float64(quality.score),
+        "SCORED": np.bool_(quality.scored),
+        "TEXT": quality.text.encode(),
+        "SCORES": json.dumps(dict(quality.scores), sort_keys=True).encode(),
+        "INDEX": np.int32(response.index),
+    }
 
 
 PAGE = Page(
@@ -41,7 +32,7 @@ PAGE = Page(
         Output("SCORES", "BYTES", (-1,)),
         Output("INDEX", "INT32", (-1,)),
     ),
-    answers=answers,
+    answers=item_by_item(outputs_of),
     options=("pairs",),
     count=lambda request: len(request.images),
 )

@@ -1,29 +1,20 @@
 """The page of upscale."""
 
-from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
 
-from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Output, Page
+from tensorhop.rpc.oip.page import Input, Output, Page, Value, item_by_item
 from tensorhop.rpc.oip.readers import images
 from tensorhop.values.geometry import size_of
 from tensorhop.wire.codec import Packet
+from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array
 
 
-def answers(
-    given: Iterator[Packet[Any]], request: Packet[Any], wanted: frozenset[str]
-) -> Generator[Answer, None, None]:
-    for response, payloads in given:
-        if response.HasField("fault"):
-            yield ItemFault(response.index, response.fault)
-            continue
-        pixels = to_array(response.image, payloads, "image")
-        yield Item(
-            response.index,
-            {"ENLARGED": pixels, "SIZE": np.array(size_of(pixels), np.int32), "INDEX": np.int32(response.index)},
-        )
+def outputs_of(response: Any, payloads: Payloads, request: Packet[Any]) -> dict[str, Value]:
+    pixels = to_array(response.image, payloads, "image")
+    return {"ENLARGED": pixels, "SIZE": np.array(size_of(pixels), np.int32), "INDEX": np.int32(response.index)}
 
 
 PAGE = Page(
@@ -34,7 +25,7 @@ PAGE = Page(
         Output("SIZE", "INT32", (-1, 2)),
         Output("INDEX", "INT32", (-1,)),
     ),
-    answers=answers,
+    answers=item_by_item(outputs_of),
     options=("scale", "prompt", "align", "seed"),
     count=lambda request: len(request.images),
 )
