@@ -14,7 +14,12 @@ from tensorhop.v1 import fault_pb2, model_pb2, pipeline_pb2
 from tensorhop.wire.shared_memory import Loan, Pool
 
 TIMEOUT_SECONDS = 120.0  # for one call of a step, if the caller sets no deadline of its own
-MARGIN_SECONDS = 0.05  # of the caller's deadline, kept to send the answer
+LEAST_MARGIN, MOST_MARGIN = 0.05, 0.5  # seconds of the caller's deadline that are kept to send the answer
+
+
+def margin(seconds: float) -> float:
+    """Seconds of a caller's deadline that are kept to send the answer: a tenth, within limits."""
+    return min(max(seconds / 10, LEAST_MARGIN), MOST_MARGIN)
 
 
 class RequestScope:
@@ -31,7 +36,7 @@ class RequestScope:
         self.span = tracing.current()  # that all calls behind the request are part of
         self.started = time.monotonic()
         self._ended = threading.Event()
-        self._deadline = None if seconds is None else self.started + seconds - MARGIN_SECONDS
+        self._deadline = None if seconds is None else self.started + seconds - margin(seconds)
         self._calls: set[grpc.Call] = set()
         self._summaries: dict[str, pipeline_pb2.StepSummary] = {}  # by the service's name
         self._lock = threading.Lock()

@@ -227,7 +227,7 @@ def test_a_caller_who_leaves_ends_the_work() -> None:
 
 def test_at_its_deadline_it_answers_what_there_is() -> None:
     script = Script()
-    events = events_of(script, held=True, timeout=1)
+    events = events_of(script, held=True, timeout=4)
     assert faults(events) == [(interval, 0, weight, "upscale") for interval in (1, 2) for weight in (1, 2)]
     assert {event.code for event in events if isinstance(event, ViewFault)} == {"DEADLINE_EXCEEDED"}
     assert (summary(events).views, summary(events).upscaled) == (4, 0)
