@@ -55,9 +55,10 @@ class FakePipeline:
             yield Packet(response, Payloads.inside())
 
     def _events(self, behaviour: str, context: grpc.ServicerContext) -> Iterator[object]:
-        yield pb.Detections()
         if behaviour == "waits":
             context.add_callback(self.left.set)
+        yield pb.Detections()
+        if behaviour == "waits":
             self.entered.release()
             while context.is_active() and not self.go_on.wait(0.02):
                 pass

@@ -16,8 +16,6 @@ from tensorhop.serving.settings_options import client_options
 if TYPE_CHECKING:
     from tensorhop.orchestrator.commands.status import Status
 
-INTERRUPTED = 130
-
 
 def status(
     addresses: dict[str, str],
@@ -67,11 +65,7 @@ def status(
     if watch:
         status_table.watch(find, as_json)
         return
-    try:
-        code = status_table.show(status.wait(find, seconds), as_json)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    raise typer.Exit(code)
+    raise typer.Exit(status_table.show(status.wait(find, seconds), as_json))
 
 
 OTHERS = {name: service for name, service in services().items() if service is not PIPELINE}

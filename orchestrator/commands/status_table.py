@@ -1,6 +1,7 @@
 """How `tensorhop status` shows what it found: a table for people, or JSON for programs."""
 
 import re
+import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -33,6 +34,8 @@ def show(statuses: Sequence[Status], as_json: bool) -> int:
 def watch(find: Callable[[], list[Status]], as_json: bool) -> None:
     """Show what is found again and again; returns at Ctrl-C."""
     with suppress(KeyboardInterrupt):
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         if as_json:
             while True:
                 show(find(), as_json)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waiting import GUARD
 
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.chain import cache as module
 from tensorhop.orchestrator.chain.cache import Cache, Memory, Redis, digest_of, key_of, open_cache
 from tensorhop.v1.model_pb2 import Model
 
-GUARD = 20.0  # seconds until a test that hangs fails
 MODEL = Model(name="m", revision="1", digest="d")
 
 

@@ -3,10 +3,9 @@
 import threading
 
 import pytest
+from waiting import GUARD
 
 from tensorhop.orchestrator.chain.threads import TaskGroup
-
-GUARD = 20.0  # seconds
 
 
 def test_at_most_so_many_run_at_once_in_their_order_and_the_end_waits_for_all() -> None:

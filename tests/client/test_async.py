@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import pickle
-import socket
 import time
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from fake_pipeline import FakePipeline
 from scripted_pipeline import LASTING, PHOTO, Scripted, fault, serving
+from waiting import GUARD
 
 from tensorhop import AsyncPipelineClient, InvalidInput, ObjectResult, Output, PipelineClient, Security, ServiceFault
 from tensorhop.errors import Overloaded
@@ -116,9 +116,8 @@ def test_retries_can_be_turned_off() -> None:
     assert pipeline.calls == 1
 
 
-def test_a_pipeline_that_starts_late_is_waited_for() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+def test_a_pipeline_that_starts_late_is_waited_for(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/socket"
 
     async def program() -> list[type]:
         async with AsyncPipelineClient(address) as client:
@@ -141,9 +140,9 @@ def test_one_that_is_not_there_is_told_in_the_end(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_deadline_is_of_all_attempts_together() -> None:
-    pipeline = Scripted(*(Overloaded("full", 0.2) for _ in range(99)))
+    pipeline = Scripted(*(Overloaded("full", 0.8) for _ in range(99)))
     with serving(pipeline) as address, pytest.raises(ServiceFault):
-        kinds_at(address, timeout=0.5)
+        kinds_at(address, timeout=2)
     assert 1 <= pipeline.calls <= 3
 
 
@@ -193,25 +192,31 @@ def waiting() -> Iterator[tuple[FakePipeline, str]]:
 
 async def leave_by_break(client: AsyncPipelineClient) -> None:
     async for _ in client.process(PHOTO, request_id="waits"):
-        await asyncio.sleep(0.3)  # until the pipeline waits
         break
 
 
 async def leave_by_cancel(client: AsyncPipelineClient) -> None:
+    came = asyncio.Event()
+
     async def endless() -> None:
         async for _ in client.process(PHOTO, request_id="waits"):
-            pass
+            came.set()
 
     task = asyncio.create_task(endless())
-    await asyncio.sleep(0.3)
+    await came.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 async def leave_by_timeout(client: AsyncPipelineClient) -> None:
+    async def endless() -> None:
+        async with asyncio.timeout(None) as limit:
+            async for _ in client.process(PHOTO, request_id="waits"):
+                limit.reschedule(asyncio.get_running_loop().time())
+
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(kinds(client, request_id="waits"), 0.3)
+        await endless()
 
 
 async def leave_by_aclose(client: AsyncPipelineClient) -> None:
@@ -248,7 +253,7 @@ def test_who_leaves_ends_the_work(waiting: tuple[FakePipeline, str], leave: Any)
     async def program() -> bool:
         async with AsyncPipelineClient(address) as client:
             await leave(client)
-            return await asyncio.to_thread(fake.left.wait, 10)
+            return await asyncio.to_thread(fake.left.wait, GUARD)
 
     assert run(program())
 
@@ -363,7 +368,7 @@ def test_the_wrappers_of_opentelemetry_change_nothing(waiting: tuple[FakePipelin
         async def program() -> bool:
             async with AsyncPipelineClient(address) as client:
                 await leave_by_cancel(client)
-                return await asyncio.to_thread(fake.left.wait, 10)
+                return await asyncio.to_thread(fake.left.wait, GUARD)
 
         assert run(program())
     finally:

@@ -8,10 +8,12 @@ import socket
 import struct
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted_pipeline import LASTING, PHOTO, Scripted, fault, serving
+from waiting import GUARD
 
 import tensorhop
 from tensorhop import InvalidInput, PipelineClient, Security, ServiceFault
@@ -56,16 +58,15 @@ def test_retries_can_be_turned_off() -> None:
     assert pipeline.calls == 1
 
 
-def test_a_pipeline_that_starts_late_is_waited_for() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+def test_a_pipeline_that_starts_late_is_waited_for(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/socket"
     with PipelineClient(address) as client:
         got: list[Any] = []
         waiting = threading.Thread(target=lambda: got.extend(kinds(client)))
         waiting.start()
         time.sleep(0.3)
         with serving(Scripted(), address):
-            waiting.join(20)
+            waiting.join(GUARD)
     assert got == [Detections, Summary]
 
 

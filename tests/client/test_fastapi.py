@@ -18,6 +18,7 @@ import grpc
 import pytest
 from http_caller import BOUNDARY, form
 from scripted_pipeline import fault, serving
+from waiting import GUARD
 
 from tensorhop.rpc.server import Server
 from tensorhop.v1 import pipeline_pb2 as pb
@@ -47,7 +48,7 @@ def application(pipeline: str, folder: Path) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(GUARD)
 
 
 def ask(address: str, **fields: Any) -> http.client.HTTPResponse:
@@ -87,7 +88,7 @@ def test_events_are_sent_as_they_happen_and_who_leaves_ends_the_work(tmp_path: P
         assert json.loads(answer.readline()) == {"event": "Detections"}
         assert not slow.left.is_set()
         answer.close()
-        assert slow.left.wait(20)
+        assert slow.left.wait(GUARD)
 
 
 class Broken:

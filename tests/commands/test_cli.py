@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from waiting import GUARD
 
 from tensorhop.rpc.server import Server
 from tensorhop.values.images import decode_image
@@ -214,7 +215,7 @@ def test_interrupt_is_exit_code_130(tmp_path: Path) -> None:
             if b"done" in line:
                 break
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(GUARD) == 130
         assert process.stderr.read().splitlines()[-1] == b"interrupted"
 
 
@@ -230,7 +231,7 @@ def test_sigterm_is_exit_code_143_also_while_standard_input_is_awaited(endpoint:
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["faults"][0]["field"] == "image"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 143
+        assert process.wait(GUARD) == 143
         assert process.stderr.read().splitlines()[-1] == b"terminated"
 
 
@@ -249,7 +250,7 @@ def test_a_manifest_line_by_line(endpoint: str, tmp_path: Path) -> None:
             print(line, file=process.stdin, flush=True)
             results.append(process.stdout.readline())
         process.stdin.close()
-        assert process.wait(30) == 1
+        assert process.wait(GUARD) == 1
     assert [json.loads(result)["status"] for result in results] == ["done", "failed"]
     assert (out / "results.jsonl").read_text() == "".join(results)
     assert {path.name for path in out.iterdir()} == {"1-cat-0.png", "1-cat.json", "results.jsonl"}

@@ -16,6 +16,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from http_caller import call
+from waiting import GUARD, wait_for
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.commands.up_command import STARTED
@@ -43,7 +44,7 @@ def tensorhop(*arguments: str, cwd: Path, until: bytes) -> Iterator[subprocess.P
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            process.wait(GUARD)
 
 
 def read_until(process: subprocess.Popen, text: bytes) -> None:
@@ -96,7 +97,7 @@ def test_up_serves_and_stops_cleanly(tmp_path: Path, mode: list[str]) -> None:
         children = children_of(process.pid)
         assert sorted(children) == ([] if mode else sorted(STARTED))
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(GUARD) == 0
         assert not any(Path(f"/proc/{pid}").exists() for pid in children.values())
 
 
@@ -159,12 +160,11 @@ def test_a_child_that_died_is_started_again(tmp_path: Path) -> None:
         killed = children_of(process.pid)["postprocess"]
         os.kill(killed, signal.SIGKILL)
         read_until(process, b"postprocess ended")
-        deadline = time.monotonic() + 30
-        while children_of(process.pid).get("postprocess", killed) == killed:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: children_of(process.pid).get("postprocess", killed) != killed)
         with grpc.insecure_channel(f"{HOST}:{ports()['postprocess']}") as channel:
-            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30, wait_for_ready=True)
+            health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=GUARD, wait_for_ready=True
+            )
         assert cut_out(f"{HOST}:{ports()['pipeline']}").faults == 0
 
 
@@ -176,10 +176,7 @@ def test_of_two_that_start_at_once_one_serves(tmp_path: Path) -> None:
     """The other says so, and ends; it neither takes the first's servers for its own nor disturbs them."""
     command = up_command("--only", "postprocess", "--only", "http", "--only", "pipeline")
     both = [subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    deadline = time.monotonic() + 60
-    while all(one.poll() is None for one in both):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: any(one.poll() is not None for one in both))
     loser, winner = sorted(both, key=lambda one: one.poll() is None)
     try:
         assert loser.stderr is not None
@@ -192,7 +189,7 @@ def test_of_two_that_start_at_once_one_serves(tmp_path: Path) -> None:
         assert sorted(children_of(winner.pid)) == ["http", "pipeline", "postprocess"]
     finally:
         winner.send_signal(signal.SIGTERM)
-        winner.wait(30)
+        winner.wait(GUARD)
 
 
 def test_the_health_of_a_stranger_is_not_that_of_the_child() -> None:
@@ -286,10 +283,7 @@ def test_children_do_not_outlive_their_parent(tmp_path: Path) -> None:
     with tensorhop("up", "--host", HOST, "--only", "postprocess", cwd=tmp_path, until=b"ready") as process:
         (child,) = children_of(process.pid).values()
         process.kill()
-        deadline = time.monotonic() + 30
-        while is_alive(child):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_for(lambda: not is_alive(child))
 
 
 def test_only_what_was_asked_for_starts(tmp_path: Path) -> None:
@@ -333,7 +327,7 @@ def test_a_service_starts_as_a_module_too(tmp_path: Path, name: str) -> None:
         answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=10)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(GUARD) == 0
 
 
 def test_serve_pipeline_takes_addresses(tmp_path: Path) -> None:

@@ -3,17 +3,18 @@
 import io
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from grpc_health.v1 import health_pb2
 from rich.console import Console
 from typer.testing import CliRunner
+from waiting import GUARD
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.cli import app
@@ -48,10 +49,9 @@ def serving_postprocess(address: str) -> Iterator[Server]:
 
 
 @pytest.fixture
-def nowhere() -> str:
+def nowhere(tmp_path: Path) -> str:
     """An address at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        return f"127.0.0.1:{closed.getsockname()[1]}"
+    return f"unix:{tmp_path}/socket"
 
 
 def run(*arguments: str) -> tuple[int, dict]:
@@ -149,9 +149,9 @@ def test_wait_until_it_serves(nowhere: str) -> None:
 
     thread = threading.Thread(target=status.wait, args=(find, 30))
     thread.start()
-    assert looked.wait(30)
+    assert looked.wait(GUARD)
     with serving_postprocess(nowhere):
-        thread.join(30)
+        thread.join(GUARD)
     assert (seen[0], seen[-1]) == ("UNAVAILABLE", "SERVING")
 
 
@@ -222,7 +222,7 @@ def test_watch_goes_on_until_ctrl_c(pipeline: str) -> None:
     with watching(pipeline) as process:
         looks = [json.loads(process.stdout.readline()) for _ in range(2)]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=GUARD)
     assert [look["serving"] for look in looks] == [True, True]
     assert looks[0]["services"][0]["uptime_seconds"] < looks[1]["services"][0]["uptime_seconds"]
     assert (process.returncode, errors) == (0, b"")

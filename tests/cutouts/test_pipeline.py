@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import GUARD
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
@@ -365,7 +366,7 @@ class FaultySegment(SegmentServiceServicer):
         if self.ending == "cancelled once":  # as gRPC answers calls that an ending server has not taken yet
             context.abort(grpc.StatusCode.CANCELLED, "")
         if self.ending == "waiting":
-            self.let_go.wait(20)
+            self.let_go.wait(GUARD)
 
 
 @pytest.fixture

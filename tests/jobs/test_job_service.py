@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from scripted_jobs import Chain, ended, fail, jobs_of, results, submission
-from waiting import wait_for
+from waiting import GUARD, wait_for
 
 from tensorhop.client.cutouts.requests import process_request
 from tensorhop.orchestrator.jobs.identity import new_id
@@ -123,20 +123,20 @@ def test_a_job_that_always_breaks_is_a_dead_letter_which_retry_begins_anew(jobs,
 
 
 def test_cancel_ends_the_call_and_comes_twice(jobs, chain: Chain):
-    chain.script = [lambda: chain.left.wait(20)]
+    chain.script = [lambda: chain.left.wait(GUARD)]
     job = jobs.SubmitJob(submission()).job
     wait_for(lambda: jobs.GetJob(pb.GetJobRequest(id=job.id)).job.events == 2)
     assert not chain.left.is_set()
     assert jobs.CancelJob(pb.CancelJobRequest(id=job.id)).job.state == pb.JOB_STATE_CANCELLED
     assert jobs.CancelJob(pb.CancelJobRequest(id=job.id)).job.state == pb.JOB_STATE_CANCELLED
-    assert chain.left.wait(20)
+    assert chain.left.wait(GUARD)
     code, message = refusal(lambda: jobs.GetJobResults(pb.GetJobResultsRequest(id=job.id)))
     assert (code, "cancelled" in message) == ("ABORTED", True)
 
 
 def test_unfinished_jobs_run_after_a_restart(address, chain: Chain, tmp_path: Path):
     folder = tmp_path / "jobs"
-    chain.script = [lambda: chain.left.wait(20)]
+    chain.script = [lambda: chain.left.wait(GUARD)]
     with jobs_of(address, jobs_dir=folder) as stub:
         job = stub.SubmitJob(submission()).job
         wait_for(lambda: stub.GetJob(pb.GetJobRequest(id=job.id)).job.events == 2)
@@ -149,7 +149,7 @@ def test_unfinished_jobs_run_after_a_restart(address, chain: Chain, tmp_path: Pa
 
 def test_a_higher_priority_goes_first(jobs, chain: Chain):
     all_queued = threading.Event()
-    chain.script = [lambda: all_queued.wait(20)]
+    chain.script = [lambda: all_queued.wait(GUARD)]
     first = jobs.SubmitJob(submission(priority="JOB_PRIORITY_HIGH")).job
     wait_for(lambda: chain.requests)
     low = [jobs.SubmitJob(submission(priority="JOB_PRIORITY_LOW")).job for _ in range(2)]
@@ -175,7 +175,7 @@ def test_pages_of_a_list_have_every_job_once_the_newest_first(jobs):
 
 
 def test_a_full_queue_says_when_to_come_again(address, chain: Chain, tmp_path: Path):
-    chain.script = [lambda: chain.left.wait(20)]
+    chain.script = [lambda: chain.left.wait(GUARD)]
     with jobs_of(address, jobs_dir=tmp_path / "jobs", max_jobs=1) as stub:
         stub.SubmitJob(submission())
         with pytest.raises(grpc.RpcError) as caught:

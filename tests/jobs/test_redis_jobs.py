@@ -8,7 +8,7 @@ from subprocess import DEVNULL, Popen
 
 import pytest
 from scripted_jobs import Chain, ended, jobs_of, results, submission
-from waiting import wait_for
+from waiting import GUARD, wait_for
 
 from tensorhop.orchestrator.jobs.identity import new_id
 from tensorhop.orchestrator.jobs.redis_store import RedisStore
@@ -29,7 +29,7 @@ def start_worker(url: str, pipeline: str) -> Popen:
 
 
 def test_a_worker_that_is_killed_in_mid_job(url, address, chain: Chain):
-    chain.script = [lambda: chain.left.wait(30)]
+    chain.script = [lambda: chain.left.wait(GUARD)]
     with jobs_of(address, jobs_redis=url) as stub:
         first = start_worker(url, address)
         try:

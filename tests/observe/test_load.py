@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from autoscaling import Autoscaler, Row, Scaler, simulations
-from waiting import wait_for
+from waiting import GUARD, wait_for
 
 from tensorhop.observe.load import AVERAGE_SECONDS, TARGET_USE, Load
 from tensorhop.rpc.batching import Batcher
@@ -68,14 +68,14 @@ def test_a_batcher_tells_what_part_of_its_capacity_is_used(items: int, workers: 
 
     def predict(some: Any, key: Any) -> Any:
         entered.release()
-        gate.wait(20)
+        gate.wait(GUARD)
         return some
 
     batcher = Batcher("t", predict, 4, workers, Settings(max_wait_ms=0))
     begin: Callable[[float], None] = batcher._load.begin
     batcher._load.begin = lambda part: (parts.append(part), begin(part))[1]  # type: ignore[method-assign,func-returns-value]
     pending = batcher.submit(range(items))
-    assert entered.acquire(timeout=20)
+    assert entered.acquire(timeout=GUARD)
     assert parts == [expected]
     gate.set()
     assert len(list(pending)) == items

@@ -17,6 +17,7 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_tools import protoc
+from waiting import GUARD
 
 ROOT = Path(__file__).parents[2]
 PROTO = """syntax = "proto3";
@@ -132,7 +133,7 @@ class Added:
                 pytest.fail("".join(said))
             yield
             process.terminate()
-            process.communicate(timeout=30)
+            process.communicate(timeout=GUARD)
 
 
 def write(folder: Path, stubs: str, home: str) -> None:

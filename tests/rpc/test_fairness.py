@@ -11,7 +11,7 @@ import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from waiting import wait_for
+from waiting import GUARD, wait_for
 
 from tensorhop.errors import Overloaded
 from tensorhop.rpc.batching import Batcher
@@ -28,7 +28,6 @@ from tensorhop.v1 import describe_pb2
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
 
-GUARD = 30.0  # seconds after which something hangs
 METHOD = f"/{SERVICE.descriptor.full_name}/Describe"
 GREEDY, OTHER = ("greedy",), ("other",)
 CALLERS = st.tuples(st.sampled_from("abc"), st.sampled_from("123"))

@@ -7,6 +7,7 @@ import time
 
 import grpc
 import pytest
+from waiting import GUARD
 
 from tensorhop.observe.logs import JsonFormatter
 from tensorhop.request_id import REQUEST_ID
@@ -65,7 +66,7 @@ class Endless:
     def Segment(self, packet, context):
         context.add_callback(self.left.set)
         yield Packet(segment_pb2.SegmentResponse(), Payloads())
-        self.left.wait(20)
+        self.left.wait(GUARD)
         yield Packet(segment_pb2.SegmentResponse(), Payloads())
 
 
@@ -75,7 +76,7 @@ def test_a_call_that_its_caller_leaves_is_cancelled(lines, servers):
         call = segment_pb2_grpc.SegmentServiceStub(channel).Segment(segment_pb2.SegmentRequest(), timeout=20)
         next(call)
         call.cancel()
-    server.stop(20).wait(20)
+    server.stop(20).wait(GUARD)
     deadline = time.monotonic() + 20
     while not lines() and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -26,7 +26,6 @@ from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.shared_memory import Pool
 from tensorhop.wire.tensor import to_tensor
 
-GUARD = 20.0
 Answer = Callable[[grpc.ServicerContext], str]
 
 

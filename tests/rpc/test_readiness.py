@@ -12,7 +12,7 @@ import grpc
 import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from waiting import wait_for
+from waiting import GUARD, wait_for
 
 from tensorhop.healthcheck import failure, lack
 from tensorhop.rpc import health
@@ -24,7 +24,6 @@ from tensorhop.services.describe.service import SERVICE
 from tensorhop.settings import use_settings
 from tensorhop.v1 import info_pb2
 
-GUARD = 20.0  # seconds after which something hangs
 MISSING = "segment: nothing answers at localhost:50053; start it with tensorhop up"
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 

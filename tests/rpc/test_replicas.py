@@ -14,6 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from hops import DESCRIBE as FULL_NAME
 from hops import Hop, stock
+from waiting import GUARD
 
 from tensorhop.rpc.health import HEARTBEAT
 from tensorhop.rpc.remote import Remote
@@ -24,8 +25,6 @@ from tensorhop.services.describe.service import SERVICE as DESCRIBE
 from tensorhop.v1 import describe_pb2
 from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.payloads import Payloads
-
-GUARD = 20.0
 
 
 @pytest.fixture(autouse=True)

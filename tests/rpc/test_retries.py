@@ -88,7 +88,7 @@ def test_who_is_pushed_back_comes_again_until_there_is_room(scope, monkeypatch):
 
 
 def test_who_is_pushed_back_gives_up_in_the_end(scope, monkeypatch):
-    monkeypatch.setattr(retries, "LONGEST_REFUSAL", 0.02)
+    monkeypatch.setattr(retries, "LONGEST_REFUSAL", 0.5)
     failing = Failing(10**9, fault(fault_pb2.CODE_RESOURCE_EXHAUSTED, retry_after=0.001))
     with pytest.raises(ServiceFault) as caught:
         Retry().call(failing, scope)

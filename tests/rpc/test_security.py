@@ -12,6 +12,7 @@ import pytest
 import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from waiting import GUARD
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, ServiceFault
@@ -38,7 +39,6 @@ from tensorhop.wire.payloads import Payloads
 
 STEPS = {name: step.descriptor for name, step in steps_of(CUTOUTS).items()}
 
-GUARD = 20
 HOST = "127.0.0.1:0"
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(1)

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from waiting import GUARD
 
 from tensorhop.errors import InvalidInput, ServiceFault
 from tensorhop.models.sources import ModelChoice, ModelSource
@@ -30,7 +31,6 @@ from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
 
 NAME = "tensorhop.v1.DescribeService"
-GUARD = 20  # seconds after which something hangs
 REQUEST = describe_pb2.DescribeRequest()
 HEALTH = health_pb2.HealthCheckResponse
 

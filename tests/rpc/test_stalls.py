@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from waiting import GUARD
 
 from tensorhop.rpc.channel import INFO, SINGLE_THREADED
 from tensorhop.rpc.interceptors import stalls, transfers
@@ -21,7 +22,6 @@ from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
 
 STALL = 1.0  # seconds after which a caller is given up here
-GUARD = 30.0  # seconds after which something hangs
 LARGE = 27_000_000  # bytes, more than gRPC and the kernel hold between a server and a client that does not read
 METHOD = f"/{SERVICE.descriptor.full_name}/Segment"
 ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]

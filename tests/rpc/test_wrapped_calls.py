@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 import pytest
 from opentelemetry.instrumentation.grpc import GrpcInstrumentorClient, GrpcInstrumentorServer
+from waiting import GUARD
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
@@ -21,8 +22,6 @@ from tensorhop.v1 import fault_pb2, segment_pb2
 from tensorhop.values.results import Summary
 from tensorhop.wire.codec import Packet, Stub
 from tensorhop.wire.payloads import Payloads
-
-GUARD = 20.0  # seconds
 
 
 class Iterates:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import GUARD
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import ServiceFault
@@ -88,7 +89,7 @@ def test_as_many_as_jobs_are_under_way_at_once(photos: list[Input], own: Pipelin
             with lock:
                 active += 1
                 most = max(most, active)
-            meet.wait(30)
+            meet.wait(GUARD)
             yield from own.process(image, **request)
             with lock:
                 active -= 1
@@ -123,7 +124,7 @@ def test_a_result_can_be_had_before_the_next_line_is_written(photos: list[Input]
 
     def tasks() -> Iterator[PhotoTask]:
         for number, photo in enumerate(photos[:3]):
-            assert number == 0 or reported.acquire(timeout=30)
+            assert number == 0 or reported.acquire(timeout=GUARD)
             yield PhotoTask(photo, plan(Path(photo.name).parent.parent / "out"))
 
     reporter = Telling()
@@ -280,7 +281,7 @@ def test_fail_fast_cancels_what_is_under_way(photos: list[Input], own: PipelineC
     class Holding:
         def process(self, image: bytes, **request: Any) -> Iterator[Any]:
             began.append(image)
-            held.wait(30)
+            held.wait(GUARD)
             fault = fault_pb2.Fault(code=fault_pb2.CODE_CANCELLED, message="cancelled")
             raise ServiceFault(fault)
             yield

@@ -5,11 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from waiting import GUARD
 
 from tensorhop.models.answers import Answers, answer_of, shared_answers
 from tensorhop.services.embedded.saliency import Saliency
-
-GUARD = 30
 
 
 class Doubling:

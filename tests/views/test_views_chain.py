@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 import pytest
 from fake_views import Script, fake_chain
+from waiting import wait_for
 
 from tensorhop import (
     IntervalDecision,
@@ -218,10 +219,7 @@ def test_a_caller_who_leaves_ends_the_work() -> None:
         while not script.under_way:
             time.sleep(0.01)
         coming.close()
-        deadline = time.monotonic() + 10
-        while script.under_way and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not script.under_way
+        wait_for(lambda: not script.under_way)
         assert script.calls["upscale"] <= 4
 
 

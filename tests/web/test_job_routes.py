@@ -9,7 +9,7 @@ from http_caller import CAT, Answer, call, form
 from http_caller import FORM as FORM_TYPE
 from jsonschema import Draft202012Validator
 from scripted_jobs import PICTURE, Chain, serving
-from waiting import wait_for
+from waiting import GUARD, wait_for
 
 from tensorhop.orchestrator.jobs.service import SERVICE
 from tensorhop.orchestrator.jobs.servicer import JobServicer
@@ -112,7 +112,7 @@ def test_a_key_is_one_job_and_a_conflict(address: str) -> None:
 
 def test_cancel_comes_twice_and_retry_runs_it_again(address: str, chain: Chain) -> None:
     go_on = threading.Event()
-    chain.script = [lambda: go_on.wait(20)]
+    chain.script = [lambda: go_on.wait(GUARD)]
     job = submit(address).json["id"]
     wait_for(lambda: call(address, "GET", f"/jobs/{job}").json["events"] == 2)
     early = call(address, "GET", f"/jobs/{job}/results/2")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from fake_pipeline import LARGE, FakePipeline, serving
 from http_caller import FORM, form, post, raw, read_all
-from waiting import wait_for
+from waiting import GUARD, wait_for
 
 from tensorhop.orchestrator.cutouts.service import SERVICE
 from tensorhop.rpc.security import Security
@@ -21,7 +21,6 @@ from tensorhop.settings import Settings
 from tensorhop.web.requests.upload import UPLOADS
 from tensorhop.web.serve import HttpServer
 
-GUARD = 30.0  # seconds after which something hangs
 BODY = form({}, image=b"an image")
 
 
@@ -126,13 +125,13 @@ def test_who_does_not_read_gives_the_place_back(accept: str) -> None:
 def test_a_slow_reader_of_events_does_not_hold_up_the_pipeline() -> None:
     """Its events are large; the pipeline would give up one that stands still."""
     fake = FakePipeline()
-    pipeline = Server(SERVICE, fake, "127.0.0.1:0", settings=Settings(max_stall_seconds=0.5))
+    pipeline = Server(SERVICE, fake, "127.0.0.1:0", settings=Settings(max_stall_seconds=1))
     http = HttpServer("127.0.0.1:0", pipeline.address)
     body = form({"request_id": "large"}, image=b"x")
     try:
         with raw(http.address) as slow:
             slow.sendall(head(len(body), "Accept: text/event-stream", "Connection: close") + body)
-            time.sleep(1.5)
+            time.sleep(2.5)
             received = read_all(slow)
         assert len(received) > LARGE
         assert received.rstrip().rpartition(b"event: ")[2].startswith(b"summary")

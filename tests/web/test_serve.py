@@ -9,6 +9,7 @@ import pytest
 from fake_pipeline import serving
 from http_caller import call, post
 from typer.testing import CliRunner
+from waiting import GUARD
 
 from tensorhop.extras import install_command
 from tensorhop.orchestrator import cli
@@ -26,7 +27,7 @@ def test_the_command_serves_and_ends_on_sigterm(servers: dict[str, Server]) -> N
         line = next(line for line in process.stderr if "http serves on" in line)
         assert call(line.split()[-1], "GET", "/readyz").json == {"status": "ready"}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(GUARD) == 0
 
 
 def test_an_address_that_is_taken_is_refused(http: str) -> None:

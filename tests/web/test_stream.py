@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from fake_pipeline import FakePipeline, serving
 from http_caller import FORM, Answer, events_of, form, post, raw, read_all
+from waiting import GUARD
 
 from tensorhop.settings import Settings
 
@@ -96,13 +97,13 @@ def test_a_client_that_leaves_ends_the_work(fake: FakePipeline, address: str, ac
     body = form({"request_id": "waits"}, image=b"an image")
     connection = raw(address)
     connection.sendall(head(body, accept) + body)
-    assert fake.entered.acquire(timeout=20)
+    assert fake.entered.acquire(timeout=GUARD)
     if accept == "text/event-stream":
         while b"event: detections" not in connection.recv(65536):
             pass
     assert not fake.left.is_set()
     connection.close()
-    assert fake.left.wait(20)
+    assert fake.left.wait(GUARD)
     assert not fake.go_on.is_set()
 
 
@@ -119,14 +120,14 @@ def test_events_are_sent_when_they_happen(fake: FakePipeline, address: str) -> N
 
 
 def test_the_deadline_travels_and_is_told(fake: FakePipeline, address: str) -> None:
-    answer = ask(address, "waits", timeout="0.5")
+    answer = ask(address, "waits", timeout="2")
     assert (answer.status, answer.json["code"]) == (504, "DEADLINE_EXCEEDED")
-    assert fake.left.wait(20)
-    assert 0 < (fake.seconds[-1] or 0) <= 0.5
-    ask(address, "x", timeout="50")
-    post(address, {}, headers={"X-Request-Timeout": "40"}, image=b"an image")
+    assert fake.left.wait(GUARD)
+    assert 0 < (fake.seconds[-1] or 0) <= 2
+    ask(address, "x", timeout="500")
+    post(address, {}, headers={"X-Request-Timeout": "400"}, image=b"an image")
     post(address, {}, image=b"an image")
-    assert [round(seconds or 0, -1) for seconds in fake.seconds[-3:]] == [50, 40, 600]
+    assert [round(seconds or 0, -2) for seconds in fake.seconds[-3:]] == [500, 400, 600]
     assert post(address, headers={"X-Request-Timeout": "soon"}).json["field"] == "X-Request-Timeout"
 
 
@@ -158,7 +159,7 @@ def test_more_requests_than_places_are_refused() -> None:
     with serving(settings=Settings(max_requests=1)) as (fake, address, _):
         first = threading.Thread(target=ask, args=(address, "waits"))
         first.start()
-        assert fake.entered.acquire(timeout=20)
+        assert fake.entered.acquire(timeout=GUARD)
         refused = ask(address, "x")
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
         assert (refused.json["code"], refused.json["retryable"]) == ("UNAVAILABLE", True)
@@ -172,7 +173,7 @@ def test_draining_finishes_what_is_in_flight(fake: FakePipeline) -> None:
         answers: list[Answer] = []
         asking = threading.Thread(target=lambda: answers.append(ask(address, "waits")))
         asking.start()
-        assert other.entered.acquire(timeout=20)
+        assert other.entered.acquire(timeout=GUARD)
         stopped = server.stop(20)
         while True:
             try:
@@ -183,7 +184,7 @@ def test_draining_finishes_what_is_in_flight(fake: FakePipeline) -> None:
         other.go_on.set()
         asking.join()
         assert answers[0].status == 200
-        assert stopped.wait(20)
+        assert stopped.wait(GUARD)
 
 
 def head(body: bytes, accept: str) -> bytes:

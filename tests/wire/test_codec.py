@@ -17,6 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from waiting import GUARD
 
 from tensorhop.errors import InvalidInput
 from tensorhop.rpc.server import Server
@@ -58,7 +59,6 @@ KINDS = REQUESTS + [GetMessageClass(method.output_type) for method in METHODS]
 ECHO = echo_pb2.DESCRIPTOR.services_by_name["EchoService"]
 DETECT = detect_pb2.DESCRIPTOR.services_by_name["DetectService"]
 SEGMENT = segment_pb2.DESCRIPTOR.services_by_name["SegmentService"]
-GUARD = 20  # seconds after which something hangs
 PHOTO = Size(40, 30)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from waiting import GUARD
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.errors import InvalidInput, NotShared, fault_of
@@ -43,7 +44,6 @@ from tensorhop.wire.tensor import to_array, to_tensor
 pytestmark = pytest.mark.skipif(not SUPPORTED, reason="this platform has no shared memory of this kind")
 
 MIB = 1024 * 1024
-GUARD = 20  # seconds after which something hangs
 NOBODYS = "tensorhop-" + 32 * "0"
 
 

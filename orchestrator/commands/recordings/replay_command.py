@@ -49,10 +49,12 @@ def replay(
 ) -> None:
     """Run a recorded request again, and compare what each step makes.
 
-    Exit code: 0 the same, 1 something differs, 2 wrong use, 4 the endpoint cannot be reached or wants a token.
+    Exit code: 0 the same, 1 something differs, 2 wrong use, 4 the endpoint cannot be reached or wants a token,
+    130 interrupted, 143 terminated.
     """
     take_shadow_model(models, {}, endpoint)
     from tensorhop.orchestrator.commands.recordings.replay_request import STEPS, replay_of
+    from tensorhop.orchestrator.commands.run_session import until_signal
     from tensorhop.orchestrator.launch.loading import begin_loading
     from tensorhop.orchestrator.launch.model_choices import model_choices
     from tensorhop.orchestrator.recording.recording import RecordingError, find
@@ -74,7 +76,7 @@ def replay(
             recording.give(image.read_bytes())
         wish = replay_of(recording, start)
         loading = {} if endpoint else begin_loading(PIPELINE.calls, choices)
-        raise typer.Exit(run(recording, wish, endpoint, choices, loading))
+        raise typer.Exit(until_signal(lambda _: run(recording, wish, endpoint, choices, loading)))
     except (RecordingError, InvalidInput) as error:
         raise typer.BadParameter(str(error)) from error
     except OSError as error:
