@@ -72,6 +72,20 @@ def test_masks_are_stacked_on_the_photo_and_a_fault_is_a_parameter(caller: Calle
     assert answer.parameters["model"].string_param == "boxes"
 
 
+def test_a_crop_with_a_negative_side_is_refused(photo: np.ndarray) -> None:
+    service = services()["postprocess"]
+    server = Server(service, service.load(), HERE)
+    request = asked("postprocess", CROP=photo, MASK=np.zeros((16, 24), np.uint8))
+    request.inputs[0].shape[0] = -(2**63)
+    try:
+        with calling(server.address) as caller, pytest.raises(grpc.RpcError) as caught:
+            caller.infer(request)
+    finally:
+        server.stop(0).wait()
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "24 x 0 pixels; at least 1 x 1" in caught.value.details()
+
+
 def test_a_stream_answers_each_object_and_goes_on_after_a_fault(caller: Caller, photo: np.ndarray) -> None:
     first = asked("segment", {"triton_enable_empty_final_response": True}, IMAGE=photo, BOXES=BOXES)
     second, third = asked("segment", IMAGE=photo), asked("segment", IMAGE=photo, BOXES=BOXES[:1])

@@ -18,7 +18,9 @@ from tensorhop.wire.payloads import Payloads
 def read_mask(given: GivenTensor, request: Any, payloads: Payloads) -> None:
     request.mask.alpha.CopyFrom(given.tensor(payloads))
     if not request.HasField("photo") and len(request.crop.tensor.shape) == 3:  # the crop is the whole photo
-        request.photo.height, request.photo.width = (min(size, 2**31 - 1) for size in request.crop.tensor.shape[:2])
+        request.photo.height, request.photo.width = (
+            min(max(size, 0), 2**31 - 1) for size in request.crop.tensor.shape[:2]
+        )
 
 
 def read_region(given: GivenTensor, request: Any, payloads: Payloads) -> None:
