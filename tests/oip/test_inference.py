@@ -9,8 +9,10 @@ import grpc
 import ml_dtypes
 import numpy as np
 import pytest
+from fake_views import Script, fake_chain
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from oip_caller import Caller, asked, calling, outputs
+from prometheus_client import REGISTRY
 
 from tensorhop.errors import InvalidInput
 from tensorhop.orchestrator.bench.echo import EchoServicer
@@ -20,9 +22,10 @@ from tensorhop.rpc.security import Security
 from tensorhop.rpc.server import Server
 from tensorhop.rpc.service import Service
 from tensorhop.settings import Settings
-from tensorhop.v1 import echo_pb2
-from tensorhop.values.geometry import Box
-from tensorhop.values.results import Mask
+from tensorhop.v1 import echo_pb2, preprocess_pb2
+from tensorhop.values.geometry import Box, Region
+from tensorhop.values.images.png import encode_png
+from tensorhop.values.results import Detection, Mask
 
 HERE = "127.0.0.1:0"
 PHOTO = Path(__file__).parents[2] / "examples/photos/coffee.jpg"
@@ -104,6 +107,87 @@ def test_a_stream_answers_each_object_and_goes_on_after_a_fault(caller: Caller, 
     assert refused.error_message == "INVALID_ARGUMENT: inputs[BOXES] is missing; it is FP32 [-1, 4]"
     assert (refused.infer_response.id, last.infer_response.id) == ("second", "third")
     assert not last.error_message
+
+
+def test_a_fault_in_a_stream_is_counted_by_its_code(caller: Caller, photo: np.ndarray) -> None:
+    def count(code: str) -> float:
+        labels = {"service": "segment", "method": "ModelStreamInfer", "code": code}
+        return REGISTRY.get_sample_value("tensorhop_calls_total", labels) or 0
+
+    before = {code: count(code) for code in ("OK", "INVALID_ARGUMENT", "NOT_FOUND")}
+    good, bad = asked("segment", IMAGE=photo, BOXES=BOXES[:1]), asked("segment", IMAGE=photo)
+    assert len(caller.stream(bad, good, asked("else"), good)) == 4
+    assert {code: count(code) - had for code, had in before.items()} == {"OK": 2, "INVALID_ARGUMENT": 1, "NOT_FOUND": 1}
+
+
+class Masked:
+    """A detector whose second of three detections has no mask."""
+
+    name, revision, digest, largest_batch = "masked", "1", "0" * 64, 1
+
+    def predict(self, images: list[np.ndarray], phrases: Any, *thresholds: float | None) -> list[Any]:
+        mask = Mask(np.full((2, 3), 200, np.uint8), Region(4, 5, 7, 7))
+        found = [Detection(0, "a", 0, 0.9, Box(4, 5, 7, 7), mask=mask), Detection(1, "a", 0, 0.8, Box(0, 0, 2, 2))]
+        return [([*found, Detection(2, "a", 0, 0.7, Box(4, 5, 7, 7), mask=mask)], [])]
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_masks_of_detect_come_if_they_are_named(photo: np.ndarray, as_file: bool) -> None:
+    service = services()["detect"]
+    server = Server(service, service.make_servicer(Masked()), HERE)
+    request = asked("detect", IMAGE=[encode_png(photo)] if as_file else photo, PHRASES=[b"a"])
+    with calling(server.address) as caller:
+        known = caller.ModelMetadata(oip.ModelMetadataRequest(name="detect")).outputs
+        assert {"MASKS", "MASK_INDEX"} <= {one.name for one in known}
+        assert not {"MASKS", "MASK_INDEX"} & {*outputs(caller.infer(request))}
+        for name in ("BOXES", "MASKS", "MASK_INDEX"):
+            request.outputs.add(name=name)
+        found = outputs(caller.infer(request))
+    server.stop(0).wait()
+    assert (len(found["BOXES"]), found["MASK_INDEX"].tolist()) == (3, [0, 2])
+    expected = np.zeros(photo.shape[:2], np.uint8)
+    expected[5:7, 4:7] = 200
+    assert np.array_equal(found["MASKS"], [expected, expected])
+
+
+def test_layers_of_cutouts_come_if_they_are_named(servers: dict[str, Server]) -> None:
+    from tensorhop.values.images import decode_image
+
+    photo = decode_image(PHOTO.read_bytes())[::2, ::2]
+    box, size = np.array([[20, 10, 250, 180]], np.float32), {"finish.canvas.width": 120, "finish.canvas.height": 100}
+    request = asked("pipeline", size, IMAGE=photo, BOXES=box)
+    bare = asked("pipeline", size | {"finish.shadow.kind": "none"}, IMAGE=photo, BOXES=box)
+    with calling(servers["pipeline"].address) as caller:
+        assert not {"OBJECT_LAYERS", "SHADOW_LAYERS"} & {*outputs(caller.infer(request))}
+        for one in (request, bare):
+            for name in ("CUTOUTS", "OBJECT_LAYERS", "SHADOW_LAYERS"):
+                one.outputs.add(name=name)
+        found, plain = outputs(caller.infer(request)), outputs(caller.infer(bare))
+    assert {one.shape for one in found.values()} == {(1, 100, 120, 4)}
+    assert found["SHADOW_LAYERS"].any()
+    assert not plain["SHADOW_LAYERS"].any()
+    assert np.array_equal(plain["OBJECT_LAYERS"], plain["CUTOUTS"])
+
+
+def test_views_take_cameras() -> None:
+    script = Script()
+    script.pause.set()
+    cameras = np.random.default_rng(1).uniform(1, 2, (2, 1, 2, 5))
+    cameras[..., 3], cameras[..., 4] = 90, 0.5
+    few = {"view.width": 32, "view.height": 24, "views": 1, "min_score": 0.0}
+    given = {"PANORAMAS": np.zeros((1, 64, 128, 3), np.uint8), "CAMERAS": cameras}
+    with fake_chain(script, shm_bytes=0) as front, calling(front.address) as caller:
+        named = caller.infer(asked("views", few, **given, INTERVALS=np.array([3, 5], np.int32)))
+        caller.infer(asked("views", few, **given))
+        wrong = asked("views", few, **given, INTERVALS=np.array([3], np.int32))
+        assert "INTERVALS names 1 intervals" in caller.refused(wrong)[1]
+    assert {*outputs(named)["INTERVAL"].tolist()} == {3, 5}
+    sent = [one.cameras[0] for one in script.requests if isinstance(one, preprocess_pb2.PreprocessRequest)]
+    assert sorted(one.interval for one in sent) == [1, 2, 3, 5]
+    for one in sent:
+        (pair,) = one.cameras
+        row = cameras[{3: 0, 5: 1, 1: 0, 2: 1}[one.interval], 0]
+        assert [getattr(pair.right, name) for name in ("yaw", "pitch", "roll", "vfov", "xi")] == row[1].tolist()
 
 
 def test_only_wanted_outputs_are_given(caller: Caller, photo: np.ndarray) -> None:

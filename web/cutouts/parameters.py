@@ -9,7 +9,7 @@ from tensorhop.options.arguments import process_arguments
 from tensorhop.options.kinds import BOOLEAN, TEXT
 from tensorhop.options.table import OPTIONS, Option
 from tensorhop.values.output_options import Output
-from tensorhop.web.requests.parameters import COMMON, read_parameters
+from tensorhop.web.requests.parameters import COMMON, RECORD, read_parameters
 
 FILES = ("image", "masks", "background_image")  # pictures, which are in no table
 OWN = [
@@ -17,6 +17,7 @@ OWN = [
     Option("continue_on_error", "", BOOLEAN, "Go on after an object has failed; otherwise the request fails.", True),
     Option("return_masks", "output.masks", BOOLEAN, "Send each object's mask too, with its place in the photo.", False),
     Option("text", "", TEXT, "Give this back in the message of a multipart answer, which older clients read."),
+    RECORD,
     *COMMON,
 ]
 PARAMETERS = {option.http_name: option for option in (*OPTIONS, *OWN)}
@@ -32,6 +33,7 @@ class Wish:
     format: str | None  # if it was asked for by name
     continue_on_error: bool
     return_masks: bool
+    record: bool
     text: str  # to be given back
 
 
@@ -57,5 +59,6 @@ def wish(found: dict[str, Any]) -> Wish:
         format=found.get("format"),
         continue_on_error=found.get("continue_on_error", True),
         return_masks=found.get("return_masks", False),
+        record=found.get("record", False),
         text=found.get("text", ""),
     )

@@ -52,6 +52,7 @@ class Process(Endpoint[Upload]):
                 masks=given.masks,
                 output=replace(wanted.output, background_image=given.background_image),
                 return_masks=wanted.return_masks,
+                record=wanted.record,
                 request_id=asked.sent_id,
                 timeout=asked.left(),
             )

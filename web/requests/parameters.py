@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tensorhop.errors import InvalidInput
-from tensorhop.options.kinds import SECONDS, TEXT
+from tensorhop.options.kinds import BOOLEAN, SECONDS, TEXT
 from tensorhop.options.table import Option
 
 # Of every route.
@@ -12,6 +12,8 @@ COMMON = [
     Option("request_id", "request_id", TEXT, "Name the request; the header X-Request-Id is another way."),
     Option("timeout", "", SECONDS, "Limit the whole request; the header X-Request-Timeout is another way.", 600),
 ]
+# Of the chains.
+RECORD = Option("record", "record", BOOLEAN, "Record this request, if the chain may record (--record).", False)
 TIMEOUT_SECONDS = 600.0  # if the caller says nothing
 
 

@@ -13,6 +13,7 @@ from tensorhop.options.table import Option
 from tensorhop.rpc.remote import Remote
 from tensorhop.v1 import fault_pb2 as pb
 from tensorhop.web.problem import fault_members
+from tensorhop.web.requests.parameters import RECORD
 from tensorhop.web.services.cameras import DESCRIPTIONS, INTERVAL_CAMERAS
 from tensorhop.web.services.destination import Destination, stems_of
 from tensorhop.web.services.operations import ANY_RATIO, FORMAT, OUTPUT_DIR, OVERWRITE, SIZE_OF_VIEW, table_of
@@ -33,6 +34,7 @@ VIEWS_OPTIONS = table_of(
     Option("describe", "no_descriptions", BOOLEAN, "Describe the other right views.", True),
     Option("cache", "no_cache", BOOLEAN, "Reuse and keep scores, descriptions and enlarged views.", True),
     Option("max_parallel", "max_parallel", WHOLE, "Work on at most this many intervals at once.", 4),
+    RECORD,
     FORMAT,
     OUTPUT_DIR,
     OVERWRITE,
@@ -94,7 +96,9 @@ class ViewsWork:
 
     def _start(self) -> Call[ViewsEvent]:
         values, sources = self._given.values, self._given.sources
-        keywords: dict[str, Any] = {name: values[name] for name in (*PASSED, "max_parallel") if name in values}
+        keywords: dict[str, Any] = {
+            name: values[name] for name in (*PASSED, "max_parallel", "record") if name in values
+        }
         packet, timeout = views_request(
             *(source.read() for source in sources),
             **keywords,

@@ -73,7 +73,9 @@ class FaultInterceptor(grpc.ServerInterceptor):
         except Exception as error:
             tell = getattr(behavior, "tell_fault", None)
             if tell:
-                yield tell(self._fault(error, context), request)
+                fault = self._fault(error, context)
+                context.set_code(to_status(fault).code)  # of this request alone; the stream goes on
+                yield tell(fault, request)
             else:
                 self._abort(error, context)
 

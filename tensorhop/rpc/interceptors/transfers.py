@@ -192,15 +192,23 @@ class StreamedCalls:
 
 
 class RequestContext:
-    """The context of a stream, as one of its requests sees it."""
+    """The context of a stream, as one of its requests sees it: what one ends with is not how the stream ends."""
 
     def __init__(self, context: grpc.ServicerContext) -> None:
         self._context = context
+        self._code: grpc.StatusCode | None = None
         self._callbacks: list[Callable[[], None]] | None = []
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        self._code = code
+
+    def code(self) -> grpc.StatusCode | None:
+        """The status that the request ends with, if it has one; otherwise that of the stream."""
+        return self._code or self._context.code()  # type: ignore[attr-defined]  # which the stubs do not know
 
     def add_callback(self, callback: Callable[[], None]) -> bool:
         with self._lock:

@@ -38,11 +38,16 @@ class Input:
 
 
 class Output(NamedTuple):
-    """A tensor that a service gives; of a service that answers item by item, the first dimension counts the items."""
+    """A tensor that a service gives; of a service that answers item by item, the first dimension counts the items.
+
+    Args:
+        named: it is large and few want it, so it is sent only to callers who name it.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    named: bool = False
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,19 @@ def camera_pairs(given: GivenTensor, array: np.ndarray) -> list[CameraPair]:
     return [CameraPair(left=left, right=right) for left, right in both]
 
 
+def interval_cameras(given: GivenTensor, request: Any, payloads: Payloads) -> None:
+    """Cameras of each interval and panorama; the intervals are those of the input INTERVALS, or else 1, 2, ..."""
+    array = given.rows(FLOATS, (-1, -1, 2, 5)).astype(np.float64)
+    if array.shape[0] * array.shape[1] > 1000:
+        raise InvalidInput(f"{given.field}.shape", f"is {[*array.shape]}; at most 1,000 pairs are allowed")
+    named = list(request.intervals) or range(1, len(array) + 1)
+    if len(named) != len(array):
+        raise InvalidInput(f"{given.field}.shape", f"is {[*array.shape]}; INTERVALS names {len(named)} intervals")
+    del request.intervals[:]
+    for number, pairs in zip(named, array, strict=True):
+        request.cameras.add(interval=number, cameras=camera_pairs(given, pairs))
+
+
 def write_cameras(pair: CameraPair) -> np.ndarray:
     """A pair of cameras as float64, 2 x 5."""
     return np.stack([write_camera(pair.left), write_camera(pair.right)])

@@ -281,7 +281,10 @@ class InferenceServicer:
 
 
 def wanted_outputs(request: Any, page: Page) -> dict[str, Any]:
-    """By name, the parameters of the outputs that a caller wants; all if it names none. Raises InvalidInput."""
+    """By name, the parameters of the outputs that a caller wants. Raises InvalidInput.
+
+    A caller that names none gets all but those that must be named.
+    """
     known = [one.name for one in page.outputs]
     found: dict[str, Any] = {}
     for one in request.outputs:
@@ -290,7 +293,7 @@ def wanted_outputs(request: Any, page: Page) -> dict[str, Any]:
         if one.name in found:
             raise InvalidInput(f"outputs[{one.name}]", "came twice; name each output once")
         found[one.name] = one.parameters
-    return found or {name: {} for name in known}
+    return found or {one.name: {} for one in page.outputs if not one.named}
 
 
 def add_notes(notes: dict[str, Any], more: Notes) -> None:

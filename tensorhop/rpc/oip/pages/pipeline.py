@@ -8,21 +8,22 @@ import numpy as np
 from google.protobuf.json_format import MessageToJson
 
 from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Notes, Output, Page
-from tensorhop.rpc.oip.pages.placing import placed
+from tensorhop.rpc.oip.pages.placing import photo_size, placed, placed_layer, placed_mask
 from tensorhop.rpc.oip.readers import boxes, image, masks, texts
 from tensorhop.v1 import pipeline_pb2
-from tensorhop.values.geometry import Size, size_of
-from tensorhop.values.results import levels_of
+from tensorhop.values.geometry import Size
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.image_source import read_image
 from tensorhop.wire.messages import corners, read_region, read_size
 from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.tensor import to_array
+
+LAYERS = {"OBJECT_LAYERS": "cutout", "SHADOW_LAYERS": "shadow"}  # by output, the field of the event
 
 
 def prepare(request: Any, wanted: frozenset[str]) -> None:
     request.output.encoding = pipeline_pb2.ENCODING_TENSOR  # unless a parameter says otherwise
     request.output.masks = "MASKS" in wanted
+    request.output.layers = bool(LAYERS.keys() & wanted)
 
 
 def answers(
@@ -43,10 +44,10 @@ def answers(
         elif event == "object":
             if "MASKS" in wanted:
                 photo = photo or photo_size(request)
-            yield Item(response.object.detection.index, outputs_of(response.object, payloads, photo))
+            yield Item(response.object.detection.index, outputs_of(response.object, payloads, photo, wanted))
 
 
-def outputs_of(result: Any, payloads: Payloads, photo: Size | None) -> dict[str, Any]:
+def outputs_of(result: Any, payloads: Payloads, photo: Size | None, wanted: frozenset[str]) -> dict[str, Any]:
     """The outputs of an object.
 
     Args:
@@ -65,17 +66,10 @@ def outputs_of(result: Any, payloads: Payloads, photo: Size | None) -> dict[str,
         pixels = to_array(picture.tensor, payloads, "picture.tensor")
         outputs["CUTOUTS"] = placed(pixels, read_region(picture.region), read_size(result.placement.canvas))
     if photo is not None:
-        alpha = levels_of(to_array(result.mask.alpha, payloads, "mask.alpha"))
-        outputs["MASKS"] = placed(alpha, read_region(result.mask.region), photo)
+        outputs["MASKS"] = placed_mask(result.mask, payloads, photo)
+    for name in LAYERS.keys() & wanted:
+        outputs[name] = placed_layer(result, LAYERS[name], payloads, read_size(result.placement.canvas))
     return outputs
-
-
-def photo_size(request: Packet[Any]) -> Size:
-    """The size of the upright photo. A file is decoded for that once more; the chain itself keeps its alpha."""
-    message, payloads = request
-    if message.image.HasField("tensor"):
-        return Size(message.image.tensor.shape[1], message.image.tensor.shape[0])
-    return size_of(read_image(message.image, payloads))
 
 
 PAGE = Page(
@@ -93,6 +87,7 @@ PAGE = Page(
         Output("LABELS", "BYTES", (-1,)),
         Output("SCORES", "FP32", (-1,)),
         Output("INDEX", "INT32", (-1,)),
+        *(Output(name, "UINT8", (-1, -1, -1, 4), named=True) for name in LAYERS),
     ),
     answers=answers,
     options=(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tensorhop.rpc.oip.page import Answer, Input, Item, Notes, Output, Page
-from tensorhop.rpc.oip.pages.placing import placed
+from tensorhop.rpc.oip.pages.placing import placed_layer
 from tensorhop.rpc.oip.readers import INTS, decoded_image
 from tensorhop.rpc.oip.tensors import GivenTensor
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.messages import read_layer, read_placement
+from tensorhop.wire.messages import read_placement
 from tensorhop.wire.payloads import Payloads
 
 
@@ -39,13 +39,10 @@ def answers(
         placement = read_placement(response.placement)
         if response.warnings:
             yield Notes(warnings=json.dumps([*response.warnings]))
-        outputs: dict[str, Any] = {}
-        for name in {"CUTOUT", "SHADOW"} & wanted:
-            if not response.HasField(name.lower()):
-                outputs[name] = np.zeros((placement.canvas.height, placement.canvas.width, 4), np.uint8)
-                continue
-            layer = read_layer(getattr(response, name.lower()), payloads, name.lower())
-            outputs[name] = placed(layer.pixels, layer.region, placement.canvas)
+        outputs: dict[str, Any] = {
+            name: placed_layer(response, name.lower(), payloads, placement.canvas)
+            for name in {"CUTOUT", "SHADOW"} & wanted
+        }
         outputs["PLACEMENT"] = np.array([placement.scale, placement.x, placement.y], np.float64)
         yield Item(0, outputs)
 

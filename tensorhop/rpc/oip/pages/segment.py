@@ -5,21 +5,16 @@ from typing import Any
 import numpy as np
 
 from tensorhop.rpc.oip.page import Input, Output, Page, Value, item_by_item
-from tensorhop.rpc.oip.pages.placing import placed
+from tensorhop.rpc.oip.pages.placing import placed_mask
 from tensorhop.rpc.oip.readers import boxes, decoded_image
 from tensorhop.values.geometry import Size
-from tensorhop.values.results import levels_of
 from tensorhop.wire.codec import Packet
-from tensorhop.wire.messages import read_region
 from tensorhop.wire.payloads import Payloads
-from tensorhop.wire.tensor import to_array
 
 
 def outputs_of(response: Any, payloads: Payloads, request: Packet[Any]) -> dict[str, Value]:
     height, width, _ = request.message.image.tensor.shape  # the servicer has read it, so it is a picture
-    alpha = levels_of(to_array(response.mask.alpha, payloads, "mask.alpha"))
-    mask = placed(alpha, read_region(response.mask.region), Size(width, height))
-    return {"MASKS": mask, "INDEX": np.int32(response.index)}
+    return {"MASKS": placed_mask(response.mask, payloads, Size(width, height)), "INDEX": np.int32(response.index)}
 
 
 PAGE = Page(

@@ -8,7 +8,7 @@ import numpy as np
 from google.protobuf.json_format import MessageToDict, MessageToJson
 
 from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Notes, Output, Page
-from tensorhop.rpc.oip.readers import images, numbers, write_camera, write_cameras
+from tensorhop.rpc.oip.readers import images, interval_cameras, numbers, write_camera, write_cameras
 from tensorhop.v1 import pipeline_pb2
 from tensorhop.values.geometry import size_of
 from tensorhop.wire.codec import Packet
@@ -72,6 +72,7 @@ PAGE = Page(
     inputs=(
         Input("PANORAMAS", "UINT8", (-1, -1, -1, 3), images("panoramas")),
         Input("INTERVALS", "INT32", (-1,), numbers("intervals"), optional=True),
+        Input("CAMERAS", "FP64", (-1, -1, 2, 5), interval_cameras, optional=True),
     ),
     outputs=(
         Output("PICTURES", "UINT8", (-1, -1, -1, 3)),
