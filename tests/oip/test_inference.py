@@ -86,7 +86,7 @@ def test_a_crop_with_a_negative_side_is_refused(photo: np.ndarray) -> None:
     finally:
         server.stop(0).wait()
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert "24 x 0 pixels; at least 1 x 1" in caught.value.details()
+    assert "24 x 0 pixels; at least 1 x 1" in str(caught.value.details())
 
 
 def test_a_stream_answers_each_object_and_goes_on_after_a_fault(caller: Caller, photo: np.ndarray) -> None:
