@@ -89,6 +89,18 @@ def test_a_crop_with_a_negative_side_is_refused(photo: np.ndarray) -> None:
     assert "24 x 0 pixels; at least 1 x 1" in str(caught.value.details())
 
 
+@pytest.mark.parametrize(("name", "row"), [("REGION", [0, 0, 24, 2**32 + 16]), ("PHOTO_SIZE", [2**32 + 24, 16])])
+def test_a_number_beyond_its_field_is_refused(photo: np.ndarray, name: str, row: list[int]) -> None:
+    service = services()["postprocess"]
+    server = Server(service, service.load(), HERE)
+    with calling(server.address) as caller:
+        request = asked("postprocess", CROP=photo, MASK=np.zeros((16, 24), np.uint8), **{name: np.array(row)})
+        code, message = caller.refused(request)
+    server.stop(0).wait()
+    assert code == "INVALID_ARGUMENT"
+    assert f"inputs[{name}]" in message
+
+
 def test_a_stream_answers_each_object_and_goes_on_after_a_fault(caller: Caller, photo: np.ndarray) -> None:
     first = asked("segment", {"triton_enable_empty_final_response": True}, IMAGE=photo, BOXES=BOXES)
     second, third = asked("segment", IMAGE=photo), asked("segment", IMAGE=photo, BOXES=BOXES[:1])

@@ -60,14 +60,18 @@ def wait_until(address: str, job: str, state: str) -> dict:
 
 
 def test_a_form_is_a_job_with_results_and_pictures(address: str, chain: Chain) -> None:
-    answer = check(submit(address, {"phrases": "cat", "priority": "high", "time_to_live": "120"}), "/jobs", "post")
+    answer = check(
+        submit(address, {"phrases": "cat", "record": "true", "priority": "high", "time_to_live": "120"}),
+        "/jobs",
+        "post",
+    )
     assert answer.status == 202
     job = answer.json
     assert answer.headers["location"] == f"/jobs/{job['id']}"
     assert (job["state"], job["priority"], job["chain"]) == ("queued", "high", "pipeline")
     done = wait_until(address, job["id"], "done")
     assert done["events"] == 4
-    assert chain.requests[-1].phrases == ["cat"]
+    assert (chain.requests[-1].phrases, chain.requests[-1].record) == (["cat"], True)
     check(call(address, "GET", f"/jobs/{job['id']}"), "/jobs/{job}")
     rows = check(call(address, "GET", f"/jobs/{job['id']}/results?first=1"), "/jobs/{job}/results").json["results"]
     assert [(row["index"], row["name"]) for row in rows] == [(1, "object"), (2, "object"), (3, "summary")]

@@ -80,6 +80,7 @@ def _photo_request(content: Content) -> tuple[str, bytes]:
         masks=upload.masks,
         output=replace(wanted.output, background_image=upload.background_image),
         return_masks=wanted.return_masks,
+        record=wanted.record,
         request_id=upload.values.get("request_id", ""),
     )
     return packet.message.DESCRIPTOR.full_name, encode(packet)

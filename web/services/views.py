@@ -40,7 +40,10 @@ VIEWS_OPTIONS = table_of(
     OVERWRITE,
 )
 VIEWS_EVENTS = ("pair", "score", "decision", "description", "view", "fault")  # beside the summary
-PASSED = ("seed", "intervals", "size", "any_ratio", "min_score", "views", "scale", "descriptions", "describe", "cache")
+PASSED = (
+    *("seed", "intervals", "size", "any_ratio", "min_score", "views", "scale", "descriptions", "describe", "cache"),
+    *("max_parallel", "record"),
+)
 
 
 class ViewsWork:
@@ -96,9 +99,7 @@ class ViewsWork:
 
     def _start(self) -> Call[ViewsEvent]:
         values, sources = self._given.values, self._given.sources
-        keywords: dict[str, Any] = {
-            name: values[name] for name in (*PASSED, "max_parallel", "record") if name in values
-        }
+        keywords: dict[str, Any] = {name: values[name] for name in PASSED if name in values}
         packet, timeout = views_request(
             *(source.read() for source in sources),
             **keywords,

@@ -14,11 +14,11 @@ from google.protobuf.message_factory import GetMessageClass
 from tensorhop.errors import InvalidInput, ServiceFault, code_name
 from tensorhop.rpc.health import WORKERS
 from tensorhop.rpc.oip import protocol as oip
-from tensorhop.rpc.oip.page import Answer, Item, ItemFault, Notes, Page
+from tensorhop.rpc.oip.page import Answer, Input, Item, ItemFault, Notes, Page
 from tensorhop.rpc.oip.parameters import options_of, read_parameters
 from tensorhop.rpc.oip.shared_memory import Regions
 from tensorhop.rpc.oip.stacking import Gathered, alone, stacked
-from tensorhop.rpc.oip.tensors import OFFSET, REGION, SIZE, read_inputs, region_of, write_output
+from tensorhop.rpc.oip.tensors import OFFSET, REGION, SIZE, GivenTensor, read_inputs, region_of, write_output
 from tensorhop.rpc.service import Service
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import Packet, reader, send
@@ -209,7 +209,7 @@ class InferenceServicer:
         own = Payloads()
         for one in page.inputs:
             if one.name in given:
-                one.read(given[one.name], ours, own)
+                read_input(one, given[one.name], ours, own)
             elif not one.optional:
                 raise InvalidInput(f"inputs[{one.name}]", f"is missing; it is {one.datatype} {list(one.shape)}")
         wanted = frozenset(outputs)
@@ -278,6 +278,16 @@ class InferenceServicer:
         message = f"{item}{code_name(one.fault)}: {one.fault.message}"
         answer = self._empty(given_id, told(one) | {FINAL: final})
         return Packet(oip.ModelStreamInferResponse(error_message=message, infer_response=answer), Payloads())
+
+
+def read_input(one: Input, given: GivenTensor, request: Any, payloads: Payloads) -> None:
+    """Write an input into the message of a service. Raises InvalidInput: it is not allowed, or does not fit a field."""
+    try:
+        one.read(given, request, payloads)
+    except InvalidInput:
+        raise
+    except ValueError as error:  # protobuf's
+        raise InvalidInput(given.field, f"does not fit: {error}") from error
 
 
 def wanted_outputs(request: Any, page: Page) -> dict[str, Any]:

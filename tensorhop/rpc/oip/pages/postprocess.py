@@ -24,12 +24,12 @@ def read_mask(given: GivenTensor, request: Any, payloads: Payloads) -> None:
 
 
 def read_region(given: GivenTensor, request: Any, payloads: Payloads) -> None:
-    corners = given.array(INTS, (4,)).astype(np.int32).tolist()
+    corners = given.array(INTS, (4,)).tolist()
     request.mask.region.x0, request.mask.region.y0, request.mask.region.x1, request.mask.region.y1 = corners
 
 
 def read_photo(given: GivenTensor, request: Any, payloads: Payloads) -> None:
-    request.photo.width, request.photo.height = given.array(INTS, (2,)).astype(np.int32).tolist()
+    request.photo.width, request.photo.height = given.array(INTS, (2,)).tolist()
 
 
 def answers(
