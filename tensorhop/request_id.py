@@ -20,6 +20,9 @@ def new_id() -> str:
 REQUEST_ID = "x-request-id"  # metadata key that carries a request's id from service to service
 
 
-def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
-    """The entries of the caller's metadata that are text."""
-    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+def text_of(context: grpc.ServicerContext, key: str) -> str:
+    """The first entry of the caller's metadata with this key; "" if there is none, or if it is no text."""
+    for name, value in context.invocation_metadata():
+        if name == key:
+            return value if isinstance(value, str) else ""
+    return ""

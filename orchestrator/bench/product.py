@@ -161,6 +161,6 @@ def call(remote: Remote, packet: Packet[pb.EchoRequest]) -> np.ndarray:
 
 def answer_to(remote: Remote, packet: Packet[pb.EchoRequest]) -> np.ndarray:
     """The array that the service sends back; a unary method's call has one answer."""
-    (answer,) = remote.method("Echo", packet)(packet)
+    (answer,) = remote.call("Echo", packet)
     message, answered = readable(answer)
     return to_array(message.tensor, answered, "tensor")

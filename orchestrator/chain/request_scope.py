@@ -9,7 +9,8 @@ import grpc
 from tensorhop.errors import ServiceFault, step_of
 from tensorhop.observe import tracing
 from tensorhop.orchestrator.recording.recorder import Recorder
-from tensorhop.rpc.fairness.callers import current_caller
+from tensorhop.request_id import REQUEST_ID
+from tensorhop.rpc.fairness.callers import caller_metadata, current_caller
 from tensorhop.v1 import fault_pb2, model_pb2, pipeline_pb2
 from tensorhop.wire.shared_memory import Loan, Pool
 
@@ -31,6 +32,7 @@ class RequestScope:
         self.request_id = request_id
         self.recorder = recorder  # None: the request is not recorded
         self.caller = current_caller()  # for whom all calls are made, whatever their thread
+        self.metadata = [(REQUEST_ID, request_id), *caller_metadata(self.caller)]  # of every call
         self.slots = Loan(pool)  # that are given back when the request ends
         self._pool = pool
         self.span = tracing.current()  # that all calls behind the request are part of
@@ -74,10 +76,8 @@ class RequestScope:
 
     def cancel(self) -> None:
         """End every call in flight, and every later one at once."""
-        with self._lock:
-            self._ended.set()
-            calls = list(self._calls)
-        for call in calls:
+        self._ended.set()
+        for call in self._calls.copy():  # who enters later sees that it has ended
             call.cancel()
 
     def close(self) -> None:
@@ -85,8 +85,7 @@ class RequestScope:
         self.slots.close()
 
     def enter(self, call: grpc.Call) -> None:
-        with self._lock:
-            self._calls.add(call)
+        self._calls.add(call)
         if self.cancelled:
             call.cancel()
 
@@ -98,8 +97,8 @@ class RequestScope:
         model: model_pb2.Model | None,
         transport: pipeline_pb2.Transport,
     ) -> None:
+        self._calls.discard(call)
         with self._lock:
-            self._calls.discard(call)
             summary = self._summary(service)
             summary.calls += 1
             summary.seconds += seconds

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from tensorhop.errors import Abandoned, InvalidInput, fault_of
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.chain.steps import Steps
-from tensorhop.request_id import LONGEST, REQUEST_ID, metadata_of, new_id, usable
+from tensorhop.request_id import LONGEST, REQUEST_ID, new_id, text_of, usable
 from tensorhop.v1 import info_pb2
 from tensorhop.wire.codec import Packet
 
@@ -80,7 +80,7 @@ def wrap(event: Message, response: type[R], request_id: str) -> R:
 
 def read_request_id(request: Any, context: grpc.ServicerContext) -> str:
     """The caller's id for the request, from the message or the metadata, or a new one."""
-    given: str = request.request_id or metadata_of(context).get(REQUEST_ID, "")
+    given: str = request.request_id or text_of(context, REQUEST_ID)
     if given and not usable(given):
         raise InvalidInput("request_id", f"must be at most {LONGEST} printable ASCII characters")
     return given or new_id()

@@ -16,8 +16,6 @@ from tensorhop.orchestrator.chain.cache import Cache, open_cache
 from tensorhop.orchestrator.chain.request_scope import RequestScope
 from tensorhop.orchestrator.recording.store import Recordings
 from tensorhop.ray_serve import is_ray
-from tensorhop.request_id import REQUEST_ID
-from tensorhop.rpc.fairness.callers import caller_metadata
 from tensorhop.rpc.registry import services
 from tensorhop.rpc.replicas.replicas import Replicas
 from tensorhop.rpc.retries import Retry
@@ -27,7 +25,7 @@ from tensorhop.rpc.status import from_error
 from tensorhop.settings import Settings, current_settings
 from tensorhop.v1 import fault_pb2, info_pb2, model_pb2, pipeline_pb2
 from tensorhop.wire.calls import code_of
-from tensorhop.wire.codec import Packet, readable
+from tensorhop.wire.codec import Packet, has_field, readable
 from tensorhop.wire.shared_memory import Carrying, Pool
 
 MODEL_SECONDS = 1.0  # a service may be started again with another model
@@ -40,7 +38,7 @@ Build = Callable[[bool], Packet[Any]]  # makes a request; told whether its tenso
 
 def model_of(answer: Message) -> model_pb2.Model | None:
     """The model that an answer names; None if it names none."""
-    names_one = "model" in answer.DESCRIPTOR.fields_by_name and answer.HasField("model")
+    names_one = has_field(answer.DESCRIPTOR, "model") and answer.HasField("model")
     return answer.model if names_one else None  # type: ignore[attr-defined]
 
 
@@ -59,8 +57,9 @@ class Step:
     ) -> None:
         self.name, self.address = service.name, address
         self.transport = pipeline_pb2.TRANSPORT_UNSPECIFIED  # of the last call that succeeded
-        self._remote = Replicas(address, service.descriptor, security, settings)
-        self.retry = Retry(self._remote.ready)
+        self.remote = Replicas(address, service.descriptor, security, settings)
+        self.retry = Retry(self.remote.ready)
+        self._shares = not is_ray(address)  # a replica may be on any node
         self._model: model_pb2.Model | None = None
         self._model_until = 0.0
 
@@ -68,8 +67,13 @@ class Step:
         """The one answer of a method; a call that fails for a moment is made again. Takes what `stream` does."""
 
         def attempt() -> Packet[Any]:
-            (answer,) = self.stream(method, build, scope, **about)
-            return answer
+            packet = build(self._shares)
+            try:
+                return self._answer(method, packet, scope, about)
+            except ServiceFault as error:
+                if not refuses_slots(error, packet):
+                    raise
+            return self._answer(method, build(False), scope, about)
 
         return self.retry.call(attempt, scope)
 
@@ -86,20 +90,19 @@ class Step:
         Raises:
             ServiceFault: the call failed; the fault names this service.
         """
-        packet = build(not is_ray(self.address))  # a replica may be on any node
+        packet = build(self._shares)
         try:
-            yield from self._send(method, packet, scope, about)
+            yield from self._answers(method, packet, scope, about)
         except ServiceFault as error:
-            refused = error.fault.code == fault_pb2.CODE_FAILED_PRECONDITION and "shared_memory" in error.fault.field
-            if not packet.payloads.slots or not refused:
+            if not refuses_slots(error, packet):
                 raise
-            yield from self._send(method, build(False), scope, about)
+            yield from self._answers(method, build(False), scope, about)
 
     def model(self) -> model_pb2.Model | None:
         """Which model the service runs, as it said within the last MODEL_SECONDS; None if it does not say."""
         if time.monotonic() >= self._model_until:
             try:
-                info = self._remote.info(INFO_TIMEOUT)
+                info = self.remote.info(INFO_TIMEOUT)
                 self._model = info.model if info.HasField("model") else None
             except grpc.RpcError:
                 self._model = None
@@ -108,59 +111,39 @@ class Step:
 
     def missing(self) -> str:
         """Why the service cannot be called now: "segment: nothing answers at localhost:50053; ..."; "" if it can."""
-        problem = self._remote.problem(PROBLEM_TIMEOUT)
+        problem = self.remote.problem(PROBLEM_TIMEOUT)
         return problem and f"{self.name}: {problem}"
 
     def close(self) -> None:
-        self._remote.close()
+        self.remote.close()
 
-    def _send(
+    def _answer(self, method: str, packet: Packet[Any], scope: RequestScope, about: Mapping[str, int]) -> Packet[Any]:
+        with StepCall(self, method, packet, scope, about) as call:
+            (answer,) = call.answers
+            return call.seen(readable(answer))
+
+    def _answers(
         self, method: str, packet: Packet[Any], scope: RequestScope, about: Mapping[str, int]
     ) -> Iterator[Packet[Any]]:
-        if scope.cancelled:
-            raise ServiceFault(self._fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
-        timeout, started = scope.timeout(), time.monotonic()
-        span = tracing.begin_client(self.name, scope.span, about)
-        metadata = [(REQUEST_ID, scope.request_id), *caller_metadata(scope.caller), *tracing.carried(span)]
-        call = self._remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
-        scope.enter(call)
-        recorder, fault = scope.recorder, None
-        noted = recorder.begin(self.name, method, packet, about) if recorder else None
-        slots = packet.payloads.slots
-        transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY if slots else pipeline_pb2.TRANSPORT_MESSAGE
-        model, code = None, grpc.StatusCode.CANCELLED  # unless it comes to its end
-        try:
-            with Carrying(slots):
-                for answer in map(readable, call):
-                    model = model_of(answer.message)
-                    if recorder and noted:
-                        recorder.answer(noted, answer)
-                    yield answer
-            code, self.transport = grpc.StatusCode.OK, transport
-        except grpc.RpcError as error:
-            code = code_of(error)
-            fault = self._fault_of(error, scope, timeout)
-            raise ServiceFault(fault) from error
-        finally:
-            call.cancel()  # of no effect on a call that is over
-            scope.leave(call, self.name, time.monotonic() - started, model, transport)
-            tracing.end(span, code)
-            if recorder and noted:
-                recorder.end(noted, code, fault)
+        with StepCall(self, method, packet, scope, about) as call:
+            for answer in call.answers:
+                yield call.seen(readable(answer))
 
-    def _fault_of(self, error: grpc.RpcError, scope: RequestScope, timeout: float) -> fault_pb2.Fault:
+    def fault_of(self, error: grpc.RpcError, scope: RequestScope, timeout: float) -> fault_pb2.Fault:
+        """Why a call failed that might take so many seconds."""
         code = code_of(error)
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return self._fault(fault_pb2.CODE_DEADLINE_EXCEEDED, f"did not answer within {timeout:.3g} s")
+            return self.fault(fault_pb2.CODE_DEADLINE_EXCEEDED, f"did not answer within {timeout:.3g} s")
         if code == grpc.StatusCode.CANCELLED and scope.cancelled:
-            return self._fault(fault_pb2.CODE_CANCELLED, "was cancelled")
+            return self.fault(fault_pb2.CODE_CANCELLED, "was cancelled")
         if code == grpc.StatusCode.CANCELLED:  # we did not
             closed = "Channel closed" in str(error)
             why = "fell silent, and the call was ended" if closed else "ended while it had not taken the call yet"
-            return self._fault(fault_pb2.CODE_UNAVAILABLE, why, retryable=True)
+            return self.fault(fault_pb2.CODE_UNAVAILABLE, why, retryable=True)
         return from_error(error, self.name, self.address).fault
 
-    def _fault(self, code: fault_pb2.Code, message: str, retryable: bool = False) -> fault_pb2.Fault:
+    def fault(self, code: fault_pb2.Code, message: str, retryable: bool = False) -> fault_pb2.Fault:
+        """A fault of this service that it did not tell itself."""
         return fault_pb2.Fault(
             service=self.name,
             step=step_of(self.name),
@@ -168,6 +151,77 @@ class Step:
             message=f"{self.name} {message}",
             retryable=retryable,
         )
+
+
+class StepCall:
+    """The context of one call of a step: made on entry, and at the end out of the request's hands, timed and told.
+
+    A class, because generators would cost a small call as much as its bytes.
+
+    Args:
+        step: whose service is called; the others as of `Step.stream`.
+    """
+
+    __slots__ = (
+        "_about", "_carrying", "_method", "_model", "_noted", "_packet", "_scope", "_span", "_started", "_step",
+        "_timeout", "answers",
+    )  # fmt: skip
+
+    def __init__(
+        self, step: Step, method: str, packet: Packet[Any], scope: RequestScope, about: Mapping[str, int]
+    ) -> None:
+        self._step, self._method, self._packet, self._scope, self._about = step, method, packet, scope, about
+        self._model: model_pb2.Model | None = None
+
+    def __enter__(self) -> Self:
+        """Raises ServiceFault: the request is cancelled."""
+        step, scope = self._step, self._scope
+        if scope.cancelled:
+            raise ServiceFault(step.fault(fault_pb2.CODE_CANCELLED, "was not called; the request is cancelled"))
+        self._timeout, self._started = scope.timeout(), time.monotonic()
+        self._span = tracing.begin_client(step.name, scope.span, self._about)
+        metadata = [*scope.metadata, *tracing.carried(self._span)]
+        self.answers = step.remote.call(self._method, self._packet, timeout=self._timeout, metadata=metadata)
+        scope.enter(self.answers)
+        recorder = scope.recorder
+        self._noted = recorder.begin(step.name, self._method, self._packet, self._about) if recorder else None
+        self._carrying = Carrying(self._packet.payloads.slots)
+        self._carrying.__enter__()
+        return self
+
+    def seen(self, answer: Packet[Any]) -> Packet[Any]:
+        """An answer that has come."""
+        self._model = model_of(answer.message)
+        if self._noted and self._scope.recorder:
+            self._scope.recorder.answer(self._noted, answer)
+        return answer
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Raises ServiceFault: the call failed."""
+        step, scope, fault = self._step, self._scope, None
+        self._carrying.__exit__(kind, error, trace)
+        transport = pipeline_pb2.TRANSPORT_MESSAGE
+        if self._packet.payloads.slots:
+            transport = pipeline_pb2.TRANSPORT_SHARED_MEMORY
+        if error is None:
+            code, step.transport = grpc.StatusCode.OK, transport
+        else:
+            self.answers.cancel()  # of no effect on a call that is over
+            code = grpc.StatusCode.CANCELLED  # it did not come to its end
+            if isinstance(error, grpc.RpcError):
+                code, fault = code_of(error), step.fault_of(error, scope, self._timeout)
+        scope.leave(self.answers, step.name, time.monotonic() - self._started, self._model, transport)
+        tracing.end(self._span, code)
+        if self._noted and scope.recorder:
+            scope.recorder.end(self._noted, code, fault)
+        if fault:
+            raise ServiceFault(fault) from error
+
+
+def refuses_slots(error: ServiceFault, packet: Packet[Any]) -> bool:
+    """Whether a service has said that it cannot open a request's slots."""
+    refused = error.fault.code == fault_pb2.CODE_FAILED_PRECONDITION and "shared_memory" in error.fault.field
+    return refused and bool(packet.payloads.slots)
 
 
 class MissingSteps:

@@ -113,12 +113,10 @@ class Call(Generic[E]):
 
     def _open(self) -> Any:
         assert self._packet is not None
-        send = self._remote.method(self._method, self._packet)
         timeout = None if math.isinf(self._deadline) else self.timeout()
+        metadata = [*self._metadata, *caller_metadata(), *tracing.carried()]
         try:
-            call = send(
-                self._packet, timeout=timeout, metadata=[*self._metadata, *caller_metadata(), *tracing.carried()]
-            )
+            call = self._remote.call(self._method, self._packet, timeout=timeout, metadata=metadata)
         except ValueError as error:  # the connection was closed, between two attempts
             if not self.cancelled:
                 raise

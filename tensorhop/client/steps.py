@@ -211,7 +211,7 @@ class StepClient:
         packet, remote = Packet(request, payloads), self._remotes[name]
         metadata = [*caller_metadata(), *tracing.carried()]
         try:
-            call = remote.method(method, packet)(packet, timeout=timeout, metadata=metadata)
+            call = remote.call(method, packet, timeout=timeout, metadata=metadata)
             return [readable(answer) for answer in call]
         except grpc.RpcError as error:
             raise from_error(error, name, remote.address) from error

@@ -14,7 +14,7 @@ CALLS = Counter("tensorhop_calls", "Calls that have ended.", ["service", "method
 CALL_SECONDS = Histogram(
     "tensorhop_call_seconds", "Time from a call's arrival to its end.", ["service", "method"], buckets=SECONDS
 )
-CALLS_UNDER_WAY = Gauge("tensorhop_calls_under_way", "Calls that have not ended.", ["service"])
+_UNDER_WAY = Gauge("tensorhop_calls_under_way", "Calls that have not ended.", ["service"])
 _BATCH_SIZE = Histogram(
     "tensorhop_batch_size", "Items that went to the model together.", ["service"], buckets=(1, 2, 4, 8, 16, 32, 64)
 )
@@ -45,6 +45,14 @@ class Loaded(Protocol):
     def desired_replicas(self) -> float: ...
 
 
+class Counted(Protocol):
+    """What counts calls."""
+
+    @property
+    def under_way(self) -> int: ...
+
+
+_counted: defaultdict[str, WeakSet[Counted]] = defaultdict(WeakSet)  # by service
 _loaded: defaultdict[str, WeakSet[Loaded]] = defaultdict(WeakSet)  # by service
 
 
@@ -98,6 +106,12 @@ def sent_in_slot(size: int) -> None:
 def watch_pool(pool: object) -> None:
     """Count the slots of a tensorhop.wire.shared_memory.Pool for as long as the pool exists."""
     _pools.add(pool)
+
+
+def watch_calls(service: str, counted: Counted) -> None:
+    """Ask this one how many calls of a service are under way, for as long as it exists."""
+    _counted[service].add(counted)
+    _UNDER_WAY.labels(service).set_function(lambda: sum(one.under_way for one in list(_counted[service])))
 
 
 def watch_load(service: str, loaded: Loaded) -> None:

@@ -8,7 +8,7 @@ import atexit
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -115,7 +115,7 @@ def trace_with(provider: Any) -> None:
     _tracer = None if provider is None else provider.get_tracer("tensorhop")
 
 
-def begin_server(method: str, metadata: Mapping[str, str], request_id: str) -> Any:
+def begin_server(method: str, metadata: Iterable[tuple[str, str | bytes]], request_id: str) -> Any:
     """The span of a call that this thread serves from now on, or None.
 
     Args:
@@ -127,7 +127,7 @@ def begin_server(method: str, metadata: Mapping[str, str], request_id: str) -> A
     from opentelemetry.trace import SpanKind
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-    parent = TraceContextTextMapPropagator().extract(metadata)
+    parent = TraceContextTextMapPropagator().extract({key: value for key, value in metadata if isinstance(value, str)})
     service, _, name = method[1:].partition("/")
     attributes = {
         "rpc.system": "grpc",

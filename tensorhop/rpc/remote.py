@@ -58,11 +58,12 @@ class Remote:
         self._stamp = self._security.stamp()
         self._connect()
 
-    def method(self, name: str, packet: Packet[Any]) -> Any:
-        """The method by which to send a packet."""
+    def call(self, method: str, packet: Packet[Any], **more: Any) -> Any:
+        """Send a packet, and return the call, to iterate over; `more` is its timeout and metadata."""
         if self._security.tls_ca:
             self._renew()
-        return getattr(self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub, name)
+        stub = self._bulk_stub if packet.payloads.nbytes > BULK_BYTES else self._small_stub
+        return getattr(stub, method)(packet, **more)
 
     def ready(self, timeout: float) -> bool:
         """Whether a server answers on both connections within so many seconds; asks for them to be made."""
@@ -117,7 +118,7 @@ class Remote:
             for _ in range(2)
         )
         self._small_stub, self._bulk_stub = (
-            Stub(channel, self._service, lambda: self._open) for channel in (self._small, self._bulk)
+            Stub(channel, self._service, self._open) for channel in (self._small, self._bulk)
         )
         # Made here, not when they are called: making one on a channel that is being closed can crash in gRPC.
         self._checks = [health_check(channel, self.address) for channel in (self._small, self._bulk)]
@@ -138,22 +139,23 @@ class Remote:
 class KeptOpen:
     """The context in which calls are made: gRPC crashes if another thread closes the channel meanwhile."""
 
-    __slots__ = ("_change", "_closed", "_making")
+    __slots__ = ("_change", "_closed", "_lock", "_making")
 
     def __init__(self) -> None:
-        self._change = threading.Condition(threading.Lock())
+        self._lock = threading.Lock()
+        self._change = threading.Condition(self._lock)
         self._making = 0  # calls that are being made now
         self._closed = False
 
     def __enter__(self) -> None:
         """Raises ValueError: the connections are closed."""
-        with self._change:
+        with self._lock:
             if self._closed:
                 raise ValueError("the connections are closed")
             self._making += 1
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        with self._change:
+        with self._lock:
             self._making -= 1
             if self._closed and not self._making:
                 self._change.notify_all()

@@ -52,11 +52,12 @@ class Retry:
 
     def call(self, attempt: Callable[[], T], scope: Wanted) -> T:
         """What an attempt returns. Raises ServiceFault: the last one's."""
-        tries = Tries(self, resumes=True)
+        tries, since = None, time.monotonic()
         while True:
             try:
                 answer = attempt()
             except ServiceFault as error:
+                tries = tries or Tries(self, resumes=True, since=since)
                 self._wait(error, tries, scope)
             else:
                 self.succeeded()
@@ -106,8 +107,9 @@ class Retry:
 
     def succeeded(self) -> None:
         """A call has ended well: it earns a part of a retry."""
-        with self._lock:
-            self._tokens = min(TOKENS, self._tokens + PER_SUCCESS)
+        if self._tokens < TOKENS:
+            with self._lock:
+                self._tokens = min(TOKENS, self._tokens + PER_SUCCESS)
 
     def spend(self) -> bool:
         """Take a retry from the budget, if there is one."""
@@ -124,16 +126,17 @@ class Tries:
     Args:
         retry: whose budget they spend.
         resumes: whether an attempt goes on where the one before broke off; otherwise none is made after an answer.
+        since: when the first began, in seconds of time.monotonic(); now if not given.
     """
 
-    def __init__(self, retry: Retry, resumes: bool) -> None:
+    def __init__(self, retry: Retry, resumes: bool, since: float | None = None) -> None:
         self._retry, self._resumes = retry, resumes
         self._any_answer = False
-        self.begin()
+        self.begin(since)
 
-    def begin(self) -> None:
-        """Count anew, after an answer."""
-        self._failures, self._since = 0, time.monotonic()
+    def begin(self, since: float | None = None) -> None:
+        """Count anew, as after an answer."""
+        self._failures, self._since = 0, time.monotonic() if since is None else since
 
     def answered(self) -> None:
         """An answer has come."""

@@ -17,10 +17,11 @@ from tensorhop.rpc.health import HEARTBEAT, HealthServicer
 from tensorhop.rpc.info import InfoServicer
 from tensorhop.rpc.interceptors.authentication import AuthenticationInterceptor
 from tensorhop.rpc.interceptors.call_limit import CallLimit
-from tensorhop.rpc.interceptors.faults import FaultInterceptor
-from tensorhop.rpc.interceptors.observation import ObservationInterceptor
+from tensorhop.rpc.interceptors.faults import Faults
+from tensorhop.rpc.interceptors.handlers import WrappingInterceptor
+from tensorhop.rpc.interceptors.observation import Observation
 from tensorhop.rpc.interceptors.stalls import StallWatch
-from tensorhop.rpc.interceptors.transfers import TransferInterceptor
+from tensorhop.rpc.interceptors.transfers import Transfers
 from tensorhop.rpc.oip import protocol as oip
 from tensorhop.rpc.oip.servicer import InferenceServicer
 from tensorhop.rpc.oip.shared_memory import Regions
@@ -87,13 +88,16 @@ class Server:
         self._stalls = StallWatch(settings.max_stall_seconds)
         known = partial(caller_of, tokens=bool(security.token_file), certificates=security.require_client_cert)
         interceptors: list[grpc.ServerInterceptor] = [
-            TransferInterceptor(service.name, most, settings.max_message_bytes, self._stalls, known),
-            ObservationInterceptor(service.name),
+            WrappingInterceptor(
+                Faults(service.name, limit).wrap,
+                Observation(service.name).wrap,
+                Transfers(service.name, most, settings.max_message_bytes, self._stalls, known).wrap,
+            )
         ]
         if security.token_file:
             interceptors.append(AuthenticationInterceptor(Tokens(security.token_file), security, service.name))
-        interceptors.append(FaultInterceptor(service.name, limit))
         self._server = grpc.server(workers, interceptors=interceptors, options=options)
+        metrics.watch_calls(service.name, limit)
         # Without a queue, as a chain is, its capacity is the calls that it takes.
         metrics.watch_load(service.name, getattr(servicer, "batcher", None) or limit)
         info = InfoServicer(service.name, servicer, limit)

@@ -9,13 +9,14 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from importlib import import_module
 from typing import Any, Self
 
 import grpc
 
 _making = threading.Lock()
-Making = Callable[[], AbstractContextManager[None]]  # around the making of a call on a channel
+Making = AbstractContextManager[None]  # around the making of each call on a channel; entered again and again
 CANCELLED: int = grpc.StatusCode.CANCELLED.value[0]
 
 
@@ -43,27 +44,27 @@ class Closed(Cancelled):
 class Handle:
     """What cancels a call, from any thread, also one that is not made yet."""
 
-    __slots__ = ("_call", "_lock", "cancelled")
+    __slots__ = ("_end", "cancelled")
 
     def __init__(self) -> None:
         self.cancelled = False
-        self._call: Any = None
-        self._lock = threading.Lock()
+        self._end: Callable[[], object] | None = None
 
-    def made(self, call: Any) -> None:
-        """gRPC has made the call."""
-        with self._lock:
-            self._call = call
+    # Without a lock: each sets its own mark before it looks at the other's, and to cancel a call again does nothing.
+
+    def made(self, end: Callable[[], object]) -> None:
+        """gRPC has made the call, which `end` cancels."""
+        self._end = end
         if self.cancelled:
-            call.cancel()
+            end()
 
     def cancel(self) -> bool:
         """Cancel the call, now or when it is made; returns whether it is made already."""
-        with self._lock:
-            self.cancelled, call = True, self._call
-        if call is not None:
-            call.cancel()
-        return call is not None
+        self.cancelled = True
+        end = self._end
+        if end is not None:
+            end()
+        return end is not None
 
 
 class UnaryCall:
@@ -73,29 +74,24 @@ class UnaryCall:
     a stream of one answer takes five batches and 130 us more. Any other thread can cancel it.
     """
 
-    __slots__ = ("_arguments", "_handle", "_method")
+    __slots__ = ("_answer", "_handle")
 
-    def __init__(self, method: "UnaryMethod", request: Any, more: dict[str, Any]) -> None:
-        self._method, self._arguments = method, (request, more)
-        self._handle: Handle | None = Handle()
+    def __init__(self, answer: Callable[[Handle], Any]) -> None:
+        self._answer: Callable[[Handle], Any] | None = answer
+        self._handle = Handle()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
-        handle = self._handle
-        if handle is None:
+        answer, self._answer = self._answer, None
+        if answer is None:
             raise StopIteration
-        try:
-            return self._method.answer(handle, *self._arguments)
-        finally:
-            self._handle = None
+        return answer(self._handle)
 
     def cancel(self) -> None:
         """End the call; a thread that waits for its answer is told CANCELLED."""
-        handle = self._handle
-        if handle is not None:
-            handle.cancel()
+        self._handle.cancel()
 
 
 class UnaryMethod:
@@ -113,9 +109,9 @@ class UnaryMethod:
         real._channel = TellingCalls(real._channel, self._handles, making)
 
     def __call__(self, request: Any, **more: Any) -> UnaryCall:
-        return UnaryCall(self, request, more)
+        return UnaryCall(partial(self._answer, request, more))
 
-    def answer(self, handle: Handle, request: Any, more: dict[str, Any]) -> Any:
+    def _answer(self, request: Any, more: dict[str, Any], handle: Handle) -> Any:
         """Make a call, and wait for its answer. Raises grpc.RpcError."""
         if handle.cancelled:
             raise Cancelled
@@ -133,24 +129,12 @@ class TellingCalls:
 
     def segregated_call(self, *args: Any, **more: Any) -> Any:
         try:
-            with self._making():
+            with self._making:
                 call = self._real.segregated_call(*args, **more)
         except ValueError as error:  # which is all that gRPC raises, too
             raise Closed from error
-        self._handles.now.made(CancellableCall(call))
+        self._handles.now.made(partial(call.cancel, CANCELLED, Cancelled.DETAILS))
         return call
-
-
-class CancellableCall:
-    """A call of the channel below, with the `cancel` that gRPC's classes of calls have."""
-
-    __slots__ = ("_call",)
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def cancel(self) -> None:
-        self._call.cancel(CANCELLED, Cancelled.DETAILS)
 
 
 def unary_method(channel: grpc.Channel, path: str, write: Any, read: Any, making: Making) -> UnaryMethod | None:
@@ -216,7 +200,7 @@ class InnermostMethod(grpc.UnaryStreamMultiCallable):  # type: ignore[type-arg] 
         call = self._real(request, *args, **more)
         handle = getattr(request, "handle", None)
         if isinstance(handle, Handle):
-            handle.made(call)
+            handle.made(call.cancel)
         return call
 
 

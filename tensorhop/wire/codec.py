@@ -34,6 +34,9 @@ ONE_BYTE = [bytes([number]) for number in range(0x80)]
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 
+UNGUARDED: Making = nullcontext()
+
+
 class Packet(NamedTuple, Generic[M]):
     """A message whose `bytes` fields hold tokens, and the payloads that they stand for."""
 
@@ -45,6 +48,12 @@ class Asked(Packet[M]):
     """A packet on its way out, with the handle of the call that is made for it."""
 
     handle: Handle
+
+
+@cache
+def has_field(kind: Descriptor, name: str) -> bool:
+    """Whether messages of a type have a field of this name."""
+    return name in kind.fields_by_name
 
 
 @cache
@@ -71,7 +80,7 @@ class Stub:
         making: around the making of each call.
     """
 
-    def __init__(self, channel: grpc.Channel, service: ServiceDescriptor, making: Making = nullcontext) -> None:
+    def __init__(self, channel: grpc.Channel, service: ServiceDescriptor, making: Making = UNGUARDED) -> None:
         for method in service.methods:
             path, read = f"/{service.full_name}/{method.name}", reader(GetMessageClass(method.output_type))
             unary = None if method.server_streaming else unary_method(channel, path, send, read, making)
@@ -87,7 +96,7 @@ def cancellable(method: Any, making: Making) -> Callable[..., Any]:
     def call(packet: Packet[Any], **more: Any) -> Any:
         asked = Asked(*packet)
         asked.handle = Handle()
-        with making():
+        with making:
             answers = method(asked, **more)
         return answers if hasattr(answers, "cancel") else WrappedCall(answers, asked.handle)
 

@@ -51,7 +51,7 @@ def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
     shape = tuple(tensor.shape)
     if len(shape) > MAX_DIMENSIONS:
         raise InvalidInput(f"{field}.shape", f"has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are allowed")
-    if min(shape, default=0) < 0:
+    if shape and min(shape) < 0:
         raise InvalidInput(f"{field}.shape", f"is {list(shape)}; every dimension must be 0 or more")
     if tensor.HasField("shared_memory"):
         content = f"{field}.shared_memory"
@@ -65,6 +65,7 @@ def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
             content,
             f"has {buffer.nbytes:,} bytes; shape {list(shape)} of {tensor.dtype} takes {expected:,}",
         )
-    if not expected and math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:  # numpy's own limit
+    # numpy's own limit, which only empty arrays of several dimensions can exceed here
+    if not expected and len(shape) > 1 and math.prod(max(size, 1) for size in shape) * dtype.itemsize > sys.maxsize:
         raise InvalidInput(f"{field}.shape", f"is {list(shape)}, more elements than memory has addresses")
     return np.ndarray(shape, dtype, buffer.toreadonly())

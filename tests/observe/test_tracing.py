@@ -73,7 +73,7 @@ def test_without_an_endpoint_there_are_none(monkeypatch, client, cat):
         monkeypatch.delenv(name, raising=False)
     tracing.start_tracing("x")
     assert tracing._tracer is None
-    assert tracing.begin_server("/a/b", {}, "") is tracing.begin_client("a", None, {}) is tracing.current() is None
+    assert tracing.begin_server("/a/b", (), "") is tracing.begin_client("a", None, {}) is tracing.current() is None
 
 
 def test_an_unknown_protocol_is_refused(monkeypatch):
@@ -101,7 +101,7 @@ def test_spans_go_where_the_endpoint_says(monkeypatch):
     server.start()
     try:
         tracing.start_tracing("tensorhop-detect")
-        tracing.end(tracing.begin_server("/a.Service/Method", {}, "r1"), grpc.StatusCode.OK)
+        tracing.end(tracing.begin_server("/a.Service/Method", (), "r1"), grpc.StatusCode.OK)
         tracing._tracer.span_processor.shutdown()
     finally:
         tracing.trace_with(None)
@@ -113,7 +113,7 @@ def test_spans_go_where_the_endpoint_says(monkeypatch):
 
 OURS = """
 tracing.start_tracing("x")
-make = lambda: tracing.begin_server("/a.Service/Method", {}, "r")
+make = lambda: tracing.begin_server("/a.Service/Method", (), "r")
 """
 OTHERS = """  # as opentelemetry-instrument does it
 from opentelemetry import trace

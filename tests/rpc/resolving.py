@@ -61,7 +61,7 @@ def serving(host: str, settings: Settings) -> Iterator[None]:
 
 def by_chain(service: Replicas) -> str:
     packet = Packet(describe_pb2.DescribeRequest(), Payloads())
-    (answer,) = service.method("Describe", packet)(packet, timeout=GUARD)
+    (answer,) = service.call("Describe", packet, timeout=GUARD)
     return str(readable(answer).message.text)
 
 

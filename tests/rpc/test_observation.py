@@ -95,8 +95,8 @@ def test_neither_bytes_nor_tokens_are_logged(caplog, servers):
 @pytest.mark.parametrize("given", ["", "a\nb", "é", "x" * 129])
 def test_an_id_that_is_not_fit_to_print_is_none(given):
     packet = Packet(pipeline_pb2.ProcessRequest(request_id=given), Payloads())
-    assert id_of(packet, {}) == NO_ID
-    assert id_of(ValueError("no request"), {REQUEST_ID: "mine"}) == "mine"
+    assert id_of(packet) == NO_ID
+    assert id_of(ValueError("no request"), "mine") == "mine"
 
 
 def test_a_line_for_machines():

@@ -57,7 +57,7 @@ def call(service: Replicas | Remote, size: int = 0, timeout: float = GUARD) -> s
     """The answer's text to a request of so many bytes."""
     payloads = Payloads()
     request = describe_pb2.DescribeRequest(image={"encoded": payloads.put(b"x" * size)})
-    (answer,) = service.method("Describe", Packet(request, payloads))(Packet(request, payloads), timeout=timeout)
+    (answer,) = service.call("Describe", Packet(request, payloads), timeout=timeout)
     return readable(answer).message.text
 
 

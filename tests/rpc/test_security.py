@@ -184,7 +184,7 @@ def test_a_client_uses_new_files_without_a_restart(files, caplog):
         def ask():
             packet = Packet(postprocess_pb2.PostprocessRequest(), Payloads())
             with pytest.raises(grpc.RpcError) as caught:
-                next(remote.method("Postprocess", packet)(packet, timeout=GUARD))
+                next(remote.call("Postprocess", packet, timeout=GUARD))
             return caught.value.code(), from_error(caught.value).fault.message
 
         code, message = ask()

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from waiting import GUARD
 
 from tensorhop.rpc.channel import INFO, SINGLE_THREADED
-from tensorhop.rpc.interceptors import stalls, transfers
+from tensorhop.rpc.interceptors import handlers, stalls, transfers
 from tensorhop.rpc.server import Server
 from tensorhop.services.segment.service import SERVICE
 from tensorhop.settings import Settings
@@ -95,7 +95,7 @@ def test_who_does_not_read_one_answer_holds_no_memory() -> None:
     over = threading.Event()
     watch = stalls.StallWatch(0.5)
     watch.start()
-    interceptor = transfers.TransferInterceptor("test", 4, LARGE, watch, lambda context: ())
+    guard = handlers.WrappingInterceptor(transfers.Transfers("test", 4, LARGE, watch, lambda context: ()).wrap)
 
     def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
         context.add_callback(over.set)
@@ -104,7 +104,7 @@ def test_who_does_not_read_one_answer_holds_no_memory() -> None:
     handler = grpc.method_handlers_generic_handler(
         INFO.full_name, {"GetInfo": grpc.unary_unary_rpc_method_handler(answer)}
     )
-    server = grpc.server(ThreadPoolExecutor(4), (handler,), (interceptor,), ANY_SIZE)
+    server = grpc.server(ThreadPoolExecutor(4), (handler,), (guard,), ANY_SIZE)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}", [*ANY_SIZE, SINGLE_THREADED]) as channel:

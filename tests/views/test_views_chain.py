@@ -331,7 +331,7 @@ def test_no_panorama_is_refused() -> None:
         remote = Remote(front.address, service)
         packet = Packet(views_pb2.ViewsServiceProcessRequest(), Payloads())
         with pytest.raises(grpc.RpcError) as caught:
-            list(remote.method("Process", packet)(packet, timeout=10))
+            list(remote.call("Process", packet, timeout=10))
         remote.close()
     assert caught.value.details() == "panoramas has 0 entries; it must have from 1 to 2"
 

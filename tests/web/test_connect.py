@@ -93,7 +93,7 @@ def remotes(servers: Any) -> Iterator[Remotes]:
 def direct(remotes: Remotes, name: str, method: str, request: Any) -> list[Any]:
     """The answers over gRPC."""
     packet = Packet(request, Payloads.inside())
-    return [type(one.message).FromString(encode(one)) for one in remotes[name].method(method, packet)(packet)]
+    return [type(one.message).FromString(encode(one)) for one in remotes[name].call(method, packet)]
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -4,6 +4,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,13 +47,13 @@ def without_shared_memory(limit: Callable[..., None]) -> Iterator[dict[str, Serv
 def sent(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
     """Bytes of payload in each message that leaves, by the method's name."""
     counted: dict[str, list[int]] = defaultdict(list)
-    method = Remote.method
+    call = Remote.call
 
-    def counting(self: Remote, name: str, packet: Packet) -> object:
-        counted[name].append(packet.payloads.nbytes)
-        return method(self, name, packet)
+    def counting(self: Remote, method: str, packet: Packet, **more: Any) -> object:
+        counted[method].append(packet.payloads.nbytes)
+        return call(self, method, packet, **more)
 
-    monkeypatch.setattr(Remote, "method", counting)
+    monkeypatch.setattr(Remote, "call", counting)
     return counted
 
 

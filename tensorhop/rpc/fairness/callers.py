@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import grpc
 
-from tensorhop.request_id import metadata_of, usable
+from tensorhop.request_id import text_of, usable
 
 # From the coarse to the fine: ("token 5d1f...", "10.0.0.7", "10.0.0.7:41234"). Fairness holds at each level: between
 # tokens, between the addresses that share one, and between the connections of an address.
@@ -42,15 +42,15 @@ def caller_of(context: grpc.ServicerContext, tokens: bool = False, certificates:
         tokens: whether the call's token was checked; otherwise anybody could send one that nobody else has.
         certificates: whether the caller had to show a certificate.
     """
-    metadata, peer = metadata_of(context), context.peer()
+    peer = context.peer()
     named: list[str] = []
     if tokens:
-        named.append(f"token {digest(metadata.get('authorization', ''))}")
+        named.append(f"token {digest(text_of(context, 'authorization'))}")
     if certificates:
         identities = context.peer_identities() or ()
         named.append(f"certificate {digest(*(identity.decode(errors='replace') for identity in identities))}")
     host = peer.rpartition(":")[0] if peer.startswith("ip") else "unix"  # "ipv4:10.0.0.7:41234", "unix:"
-    claimed = metadata.get(CALLER, "")
+    claimed = text_of(context, CALLER)
     return (*named, host, claimed if usable(claimed) else peer)
 
 

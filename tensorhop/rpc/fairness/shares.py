@@ -1,7 +1,7 @@
 """What each caller may hold while others want some, too."""
 
 import threading
-from functools import lru_cache
+from collections import Counter
 
 from tensorhop.rpc.fairness.callers import Caller
 
@@ -23,8 +23,7 @@ class FairShare:
     def __init__(self, most: int) -> None:
         self.most = most
         self.held = 0
-        self._held: dict[Caller, int] = {}  # by caller, and by every group of callers
-        self._members: dict[Caller, int] = {}  # by group, how many of its members hold something
+        self._held: dict[Caller, int] = {}
         self._lock = threading.Lock()
 
     def take(self, caller: Caller, units: int = 1) -> bool:
@@ -33,11 +32,7 @@ class FairShare:
             if not self._fits(caller, units):
                 return False
             self.held += units
-            for group, member in _levels(caller):
-                before = self._held.get(member, 0)
-                self._held[member] = before + units
-                if not before:
-                    self._members[group] = self._members.get(group, 0) + 1
+            self._held[caller] = self._held.get(caller, 0) + units
             return True
 
     def has_room(self, caller: Caller, units: int = 1) -> bool:
@@ -48,16 +43,11 @@ class FairShare:
     def give_back(self, caller: Caller, units: int = 1) -> None:
         with self._lock:
             self.held -= units
-            for group, member in _levels(caller):
-                left = self._held[member] - units
-                if left:
-                    self._held[member] = left
-                    continue
-                del self._held[member]
-                if self._members[group] > 1:
-                    self._members[group] -= 1
-                else:
-                    del self._members[group]
+            left = self._held[caller] - units
+            if left:
+                self._held[caller] = left
+            else:
+                del self._held[caller]
 
     def _fits(self, caller: Caller, units: int) -> bool:
         return not self.held or self.held + units <= self.most or self._within_share(caller, units)
@@ -66,16 +56,16 @@ class FairShare:
         if self.held + units > OVERSHOOT * self.most:
             return False
         share = float(self.most)
-        for group, member in _levels(caller):
-            share /= self._members.get(group, 0) + (member not in self._held)
+        for level in range(len(caller)):
+            group, member = caller[:level], caller[: level + 1]
+            # By member of the group, what it and those below it hold. Only a share that is filled is counted through.
+            held: Counter[Caller] = Counter({member: 0})
+            for one, count in self._held.items():
+                if one[:level] == group and len(one) > level:
+                    held[one[: level + 1]] += count
+            share /= len(held)
             # A group may have filled everything before others came; its members that hold little get in all the same.
             allowed = share if member == caller else GROUP_OVERSHOOT * share
-            if self._held.get(member, 0) + units > allowed:
+            if held[member] + units > allowed:
                 return False
         return bool(caller)
-
-
-@lru_cache(maxsize=4096)  # it is asked for four times a call
-def _levels(caller: Caller) -> tuple[tuple[Caller, Caller], ...]:
-    """Each group that a caller is in, with its member there: ((), ("a",)), (("a",), ("a", "b"))."""
-    return tuple((caller[:level], caller[: level + 1]) for level in range(len(caller)))

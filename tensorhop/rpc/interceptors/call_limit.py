@@ -16,7 +16,7 @@ class CallLimit:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._under_way = self._ended = self._failed = 0
+        self._ended = self._failed = 0
         self._last_seconds = self._seconds = 0.0
         self._share = FairShare(most)
         self._lock = threading.Lock()
@@ -25,12 +25,17 @@ class CallLimit:
         """Around one call of the current caller. Raises Overloaded: as many are under way as may be."""
         return CountedCall(self)
 
+    @property
+    def under_way(self) -> int:
+        """Calls that have not ended."""
+        return self._share.held
+
     def calls(self) -> info_pb2.Calls:
         """The counts and times as they are now."""
         with self._lock:
             return info_pb2.Calls(
                 most=self._most,
-                under_way=self._under_way,
+                under_way=self.under_way,
                 ended=self._ended,
                 failed=self._failed,
                 last_seconds=self._last_seconds,
@@ -39,21 +44,17 @@ class CallLimit:
 
     def desired_replicas(self) -> float:
         """How many replicas are wanted: this one's part, for an autoscaler that adds up those of all replicas."""
-        return desired_by_calls(self._under_way, self._most)
+        return desired_by_calls(self.under_way, self._most)
 
     def begin(self, caller: Caller) -> None:
         """A call of this caller begins. Raises Overloaded."""
         if not self._share.take(caller):
-            under_way = self._share.held
-            raise Overloaded(f"{under_way} calls are under way, the most that may be; try again later", 0.1)
-        with self._lock:
-            self._under_way += 1
+            raise Overloaded(f"{self.under_way} calls are under way, the most that may be; try again later", 0.1)
 
     def end(self, caller: Caller, seconds: float, failed: bool) -> None:
         """A call that has begun is over."""
         self._share.give_back(caller)
         with self._lock:
-            self._under_way -= 1
             self._ended += 1
             self._failed += failed
             self._last_seconds = seconds

@@ -1,4 +1,4 @@
-"""The interceptor that turns exceptions of handlers into gRPC statuses, and limits the number of calls."""
+"""Exceptions of handlers become gRPC statuses, and the number of calls is limited."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 
 from tensorhop.errors import fault_of
-from tensorhop.request_id import REQUEST_ID, metadata_of
+from tensorhop.request_id import REQUEST_ID, text_of
 from tensorhop.rpc.interceptors.call_limit import CallLimit
-from tensorhop.rpc.interceptors.handlers import Handler, WrappedHandlers, behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
 from tensorhop.rpc.status import to_status
 from tensorhop.v1 import fault_pb2
 from tensorhop.wire.codec import readable
@@ -19,7 +19,7 @@ from tensorhop.wire.codec import readable
 log = logging.getLogger(__name__)
 
 
-class FaultInterceptor(grpc.ServerInterceptor):
+class Faults:
     """Turns a handler's exception into a gRPC status with a Fault as its detail, for streams too. Applies a call limit.
 
     Args:
@@ -29,19 +29,11 @@ class FaultInterceptor(grpc.ServerInterceptor):
 
     def __init__(self, service: str, limit: CallLimit) -> None:
         self._service, self._limit = service, limit
-        self._wrapped = WrappedHandlers(self._wrap)
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        handler = continuation(details)
-        if handler is None or not is_own(details.method):
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """A method's handler, but for a refusal, and for what gRPC defines."""
+        if handler.stream_unary or not is_own(method):
             return handler
-        return self._wrapped.of(details.method, handler)
-
-    def _wrap(self, method: str, handler: Handler) -> Handler:
         behavior = behavior_of(handler)
         own_threads = hasattr(behavior, "experimental_thread_pool")
         limited = nullcontext if own_threads else self._limit.call
@@ -85,5 +77,5 @@ class FaultInterceptor(grpc.ServerInterceptor):
     def _fault(self, error: Exception, context: grpc.ServicerContext) -> fault_pb2.Fault:
         fault = fault_of(error, self._service)
         if fault.code == fault_pb2.CODE_INTERNAL:
-            log.error("request %s failed", metadata_of(context).get(REQUEST_ID, "-"), exc_info=error)
+            log.error("request %s failed", text_of(context, REQUEST_ID) or "-", exc_info=error)
         return fault

@@ -18,22 +18,33 @@ else:  # generic for type checkers alone
 SAID = ("experimental_thread_pool", "tell_fault")
 
 
-class WrappedHandlers:
-    """What wraps each method's handler, made once: gRPC asks for it at each call.
+class WrappingInterceptor(grpc.ServerInterceptor):
+    """Wraps each method's handler once: gRPC asks for it at each call, and a call goes through fewer hands so.
 
     Args:
-        wrap: makes it, of the method's path and its handler.
+        wraps: of the method's path and its handler, each makes the handler that wraps it; the innermost first.
     """
 
-    def __init__(self, wrap: Callable[[str, Handler], Handler]) -> None:
-        self._wrap = wrap
+    def __init__(self, *wraps: Callable[[str, Handler], Handler]) -> None:
+        self._wraps = wraps
         self._wrapped: dict[tuple[str, int], tuple[Handler, Handler]] = {}
 
-    def of(self, method: str, handler: Handler) -> Handler:
-        key = (method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
-        if key not in self._wrapped:
-            self._wrapped[key] = handler, self._wrap(method, handler)
-        return self._wrapped[key][1]
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        handler = continuation(details)
+        if handler is None:
+            return None
+        key = (details.method, id(handler))  # the handler is kept beside what wraps it, and so its id is its own
+        known = self._wrapped.get(key)
+        if known is None:
+            wrapped = handler
+            for wrap in self._wraps:
+                wrapped = wrap(details.method, wrapped)
+            known = self._wrapped[key] = handler, wrapped
+        return known[1]
 
 
 def wrap_handler(handler: Handler, guarded: Any) -> Handler:

@@ -1,4 +1,4 @@
-"""The interceptor that observes every call: metrics, a line in the log, and a span."""
+"""Every call is observed: metrics, a line in the log, and a span."""
 
 import logging
 import time
@@ -9,36 +9,28 @@ from typing import Any
 import grpc
 
 from tensorhop.observe import tracing
-from tensorhop.observe.metrics import CALL_SECONDS, CALLS, CALLS_UNDER_WAY
-from tensorhop.request_id import REQUEST_ID, metadata_of, usable
+from tensorhop.observe.metrics import CALL_SECONDS, CALLS
+from tensorhop.request_id import REQUEST_ID, text_of, usable
 from tensorhop.rpc.channel import INFO
-from tensorhop.rpc.interceptors.handlers import Handler, WrappedHandlers, behavior_of, is_own, wrap_handler
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of, is_own, wrap_handler
+from tensorhop.wire.codec import Packet, has_field
 
 log = logging.getLogger(__name__)
 
 INFO_PATH = f"/{INFO.full_name}/"
 NO_ID = "-"
-FREQUENT = (grpc.StatusCode.OK,)  # whose label is looked up once; others are in the metrics only after such a call
 
 
-class ObservationInterceptor(grpc.ServerInterceptor):
+class Observation:
     """Observes the calls that do work, but not those to health, reflection and info."""
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._wrapped = WrappedHandlers(self._wrap)
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        handler = continuation(details)
-        if handler is None or not is_own(details.method) or details.method.startswith(INFO_PATH):
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """A method's handler, also a refusal, but for the methods that say how a server is."""
+        if not is_own(method) or method.startswith(INFO_PATH):
             return handler
-        return self._wrapped.of(details.method, handler)
-
-    def _wrap(self, method: str, handler: Handler) -> Handler:
         behavior = behavior_of(handler)
         seen = Method(self._service, method)
         return wrap_handler(handler, partial(stream if handler.response_streaming else unary, seen, behavior))
@@ -49,29 +41,22 @@ class Method:
 
     def __init__(self, service: str, method: str) -> None:
         self.path, name = method, method.rpartition("/")[2]
-        self._ended = {code: CALLS.labels(service, name, code.name) for code in FREQUENT}
-        self._ended_rarely = partial(CALLS.labels, service, name)
+        self._well = CALLS.labels(service, name, grpc.StatusCode.OK.name)
+        self._otherwise = partial(CALLS.labels, service, name)
         self._seconds = CALL_SECONDS.labels(service, name)
-        self._under_way = CALLS_UNDER_WAY.labels(service)
-
-    def begin(self) -> float:
-        self._under_way.inc()
-        return time.monotonic()
 
     def end(self, started: float, code: grpc.StatusCode, request_id: str) -> None:
         seconds = time.monotonic() - started
-        self._under_way.dec()
         self._seconds.observe(seconds)
-        (self._ended.get(code) or self._ended_rarely(code.name)).inc()
+        (self._well if code is grpc.StatusCode.OK else self._otherwise(code.name)).inc()
         if log.isEnabledFor(logging.INFO):
             facts = {"method": self.path[1:], "code": code.name, "seconds": round(seconds, 6), "request_id": request_id}
             log.info("%(method)s %(code)s %(seconds).3f s request %(request_id)s", facts, extra={"call": facts})
 
 
 def unary(method: Method, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Any:
-    started, metadata = method.begin(), metadata_of(context)
-    request_id = id_of(request, metadata)
-    span = tracing.begin_server(method.path, metadata, request_id)
+    started, request_id = time.monotonic(), id_of(request, text_of(context, REQUEST_ID))
+    span = tracing.begin_server(method.path, context.invocation_metadata(), request_id)
     code = grpc.StatusCode.CANCELLED
     try:
         answer = behavior(request, context)
@@ -84,14 +69,13 @@ def unary(method: Method, behavior: Callable[..., Any], request: Any, context: g
 
 
 def stream(method: Method, behavior: Callable[..., Any], request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-    started, metadata = method.begin(), metadata_of(context)
-    request_id = id_of(request, metadata)
-    span = tracing.begin_server(method.path, metadata, request_id)
+    started, request_id = time.monotonic(), id_of(request, text_of(context, REQUEST_ID))
+    span = tracing.begin_server(method.path, context.invocation_metadata(), request_id)
     code = grpc.StatusCode.CANCELLED  # gRPC closes this generator if the caller stops reading
     try:
         for answer in behavior(request, context):
             if request_id == NO_ID:  # the pipeline has made one, which its answers carry
-                request_id = id_of(answer, {})
+                request_id = id_of(answer)
             yield answer
         code = grpc.StatusCode.OK
     finally:
@@ -106,7 +90,9 @@ def code_of(context: grpc.ServicerContext) -> grpc.StatusCode | None:
     return code
 
 
-def id_of(packet: Any, metadata: dict[str, str]) -> str:
-    """The request's id in its message or metadata; NO_ID if there is none, or if it cannot be printed."""
-    given = getattr(getattr(packet, "message", None), "request_id", "") or metadata.get(REQUEST_ID, "")
+def id_of(packet: Any, elsewhere: str = "") -> str:
+    """The request's id in its message, or else elsewhere; NO_ID if there is none, or if it cannot be printed."""
+    known = isinstance(packet, Packet) and has_field(packet.message.DESCRIPTOR, "request_id")
+    given = packet.message.request_id if known else ""
+    given = given or elsewhere
     return given if usable(given) else NO_ID

@@ -49,8 +49,7 @@ class StallWatch:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._transfers: set[Transfer] = set()
-        self._lock = threading.Lock()
+        self._transfers: set[Transfer] = set()  # each way to change and to copy a set is atomic
         self._closed = threading.Event()
 
     def start(self) -> None:
@@ -63,13 +62,11 @@ class StallWatch:
     def begin(self, context: grpc.ServicerContext, waits: Waits, size: int) -> Transfer:
         """A transfer of at most so many bytes begins; it must be given to `end`."""
         transfer = Transfer(context, waits, size, time.monotonic())
-        with self._lock:
-            self._transfers.add(transfer)
+        self._transfers.add(transfer)
         return transfer
 
     def end(self, transfer: Transfer) -> None:
-        with self._lock:
-            self._transfers.discard(transfer)
+        self._transfers.discard(transfer)
 
     @contextmanager
     def during(self, context: grpc.ServicerContext, waits: Waits, size: int) -> Iterator[None]:
@@ -88,17 +85,15 @@ class StallWatch:
             if now - before > self._seconds / 2:  # this process stood still itself
                 self._forgive(now)
                 continue
-            with self._lock:
-                slow = [one for one in self._transfers if now - one.since >= pause]
+            slow = [one for one in self._transfers.copy() if now - one.since >= pause]
             if slow:
                 counts = connections()
                 for transfer in slow:
                     self._judge(transfer, counts, now)
 
     def _forgive(self, now: float) -> None:
-        with self._lock:
-            for transfer in self._transfers:
-                transfer.since, transfer.bytes = now, None
+        for transfer in self._transfers.copy():
+            transfer.since, transfer.bytes = now, None
 
     def _judge(self, transfer: Transfer, counts: dict[str, Progress], now: float) -> None:
         count = counts.get(unquote(transfer.context.peer()))

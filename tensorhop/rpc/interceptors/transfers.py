@@ -10,7 +10,7 @@ import grpc
 from tensorhop.errors import Overloaded, fault_of
 from tensorhop.rpc.fairness.callers import Caller, use_caller
 from tensorhop.rpc.fairness.shares import OVERSHOOT, FairShare
-from tensorhop.rpc.interceptors.handlers import Handler, WrappedHandlers, behavior_of
+from tensorhop.rpc.interceptors.handlers import Handler, behavior_of
 from tensorhop.rpc.interceptors.stalls import StallWatch
 from tensorhop.rpc.status import to_status
 from tensorhop.wire.codec import MAX_REST, Packet
@@ -20,8 +20,8 @@ MOST_ASKED = 16  # requests to health and info that are received at once; they h
 REFLECTION = ThreadPoolExecutor(4, thread_name_prefix="reflection")
 
 
-class TransferInterceptor(grpc.ServerInterceptor):
-    """Watches both ways of every call; the outermost interceptor.
+class Transfers:
+    """Watches both ways of every call; what wraps a handler last.
 
     gRPC calls a handler when its request has come, in a thread that has waited for it, which nobody can end. A handler
     of a stream is called before: to gRPC, all handlers take streams here, of one request each. On the wire it is the
@@ -49,19 +49,11 @@ class TransferInterceptor(grpc.ServerInterceptor):
         # Streams of requests hold a thread each as long as they are open, so they have threads of their own.
         self._open = FairShare(most)
         self._streaming = ThreadPoolExecutor(OVERSHOOT * most, thread_name_prefix=f"{service}-streams")
-        self._wrapped = WrappedHandlers(self._wrap)
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        handler = continuation(details)
-        if handler is None or handler.stream_unary:  # no method, or a refusal, which reads nothing
+    def wrap(self, method: str, handler: Handler) -> Handler:
+        """A method's handler, but for a refusal, which reads nothing."""
+        if handler.stream_unary:
             return handler
-        return self._wrapped.of(details.method, handler)
-
-    def _wrap(self, method: str, handler: Handler) -> Handler:
         given = (handler.request_deserializer, handler.response_serializer)
         if handler.stream_stream:
             return grpc.stream_stream_rpc_method_handler(self._streams(handler.stream_stream), *given)

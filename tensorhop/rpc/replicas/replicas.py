@@ -50,27 +50,24 @@ class Replicas:
         open_channel(address, self._security, self._settings).close()
         named = None if self._settings.use_proxy else name_of(address)  # a proxy resolves it itself
         self._authority = f"{named[0]}:{named[1]}" if named else ""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._replicas: dict[str, Replica] = {}  # by target
         self._retired: list[Replica] = []
         self._turn = 0
         self._started = False
         self._closed = threading.Event()
 
-    def method(self, name: str, packet: Packet[Any]) -> Any:
-        """The method by which to send a packet, of the server whose turn it is."""
-
-        def start(packet: Packet[Any], **about: Any) -> Any:
-            while True:
-                replica = self._next()
-                remote = replica.remote
-                try:
-                    return remote.method(name, packet)(packet, **about)
-                except ValueError:
-                    if remote is replica.remote and not replica.drained:  # not because they were closed just now
-                        raise
-
-        return start
+    def call(self, method: str, packet: Packet[Any], **more: Any) -> Any:
+        """What `Remote.call` does, at the server whose turn it is."""
+        while True:
+            replica = self._next()
+            remote = replica.remote
+            try:
+                return remote.call(method, packet, **more)
+            except ValueError:
+                if remote is replica.remote and not replica.drained:  # not because they were closed just now
+                    raise
 
     def ready(self, timeout: float) -> bool:
         """Whether there is a server that may be called, within so many seconds."""
@@ -101,7 +98,7 @@ class Replicas:
             raise ValueError("the connections are closed")
         if not self._started:
             self._start()
-        with self._changed:
+        with self._lock:
             usable = [one for one in self._replicas.values() if one.usable]
             if usable:
                 self._turn += step

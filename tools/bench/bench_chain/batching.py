@@ -69,7 +69,7 @@ def callers_of(service: str, address: str) -> Iterator[Callable[[int, int], Load
         def call(piece: int) -> None:
             payloads = Payloads()
             packet = Packet(request(service, write_image(photo, payloads)), payloads)
-            for answer in remote.method(name, packet)(packet):
+            for answer in remote.call(name, packet):
                 readable(answer)
 
         yield lambda calls, callers: under_load(call, range(calls), callers)
