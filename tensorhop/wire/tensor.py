@@ -8,7 +8,7 @@ import numpy as np
 from tensorhop.errors import InvalidInput
 from tensorhop.v1 import tensor_pb2 as pb
 from tensorhop.values.dtypes import DTYPES, dtype_name
-from tensorhop.wire.payloads import Payloads
+from tensorhop.wire.payloads import SMALL, Payloads
 from tensorhop.wire.shared_memory import ATTACHMENTS
 
 MAX_DIMENSIONS = 32  # numpy 1 allows no more, and no model needs more
@@ -31,8 +31,9 @@ def to_tensor(array: np.ndarray, payloads: Payloads) -> pb.Tensor:
         part, memory = place
         np.copyto(np.ndarray(array.shape, dtype, memory), array)
         return pb.Tensor(dtype=name, shape=array.shape, shared_memory=part)
-    flat = np.ascontiguousarray(array, dtype).reshape(-1)
-    return pb.Tensor(dtype=name, shape=array.shape, data=payloads.put(flat.view(np.uint8)))
+    packed = np.ascontiguousarray(array, dtype)
+    buffer = packed.tobytes() if packed.nbytes <= SMALL else packed.reshape(-1).view(np.uint8)  # no views of small ones
+    return pb.Tensor(dtype=name, shape=array.shape, data=payloads.put(buffer))
 
 
 def to_array(tensor: pb.Tensor, payloads: Payloads, field: str) -> np.ndarray:
