@@ -1,5 +1,7 @@
 """`tensorhop`, and `python -m tensorhop.orchestrator`: the command line."""
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -15,12 +17,16 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:  # without the commands, whose import takes half a second
         print(version_line())
         return
+    gc.disable()  # until all commands are imported, of which nothing is garbage
     try:
         from tensorhop.orchestrator.cli import app
     except RegistryError as error:  # its commands are made from the registry
         sys.exit(_refused(error))
     from tensorhop.errors import InvalidInput
 
+    gc.freeze()  # what is imported is not looked through again; nor is anything when the process ends
+    gc.enable()
+    atexit.register(gc.freeze)
     try:
         app()
     except InvalidInput as error:  # of the settings, which a command may read anywhere

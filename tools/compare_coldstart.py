@@ -20,12 +20,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PHOTOS = [ROOT / "examples" / "photos" / name for name in ("coffee.jpg", "cat.jpg")]
 WEIGHTS = ROOT / "services" / "embedded" / "weights"  # has u2netp.onnx, which rembg would download otherwise
 BIN = Path(sys.executable).parent
+# Where compiled code may not be kept, only what pip has compiled is: rembg's, and not that of an editable checkout.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT["U2NET_HOME"] = str(WEIGHTS)
 
 
 def seconds(command: list[str]) -> float:
     """The time that a process takes; ends this one with its message if it fails."""
     started = time.perf_counter()
-    done = subprocess.run(command, env=os.environ | {"U2NET_HOME": str(WEIGHTS)}, capture_output=True, text=True)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
     taken = time.perf_counter() - started
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
