@@ -75,9 +75,12 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_packages_of_one_module_are_told_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "packages_distributions", lambda: {"onnxruntime": ["onnxruntime-gpu", "onnxruntime"]})
+    about = tmp_path / "onnxruntime_gpu-1.0.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
     for cached in (module.runtimes, module.warn_of_two_runtimes):
         cached.cache_clear()
     try:
