@@ -21,7 +21,7 @@ MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
 .PHONY: compare-upscale compare-quality train-upscaler
-.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-traffic
+.PHONY: bench-pipeline bench-throughput bench-batching bench-growth bench-pipelines bench-traffic bench-versions
 .PHONY: bench-calls bench-mixed bench-soak bench-ray
 
 help:  ## list the targets
@@ -163,6 +163,9 @@ bench-pipelines: .venv-bench/installed  ## weigh a photo in one, two and four pi
 
 bench-traffic: .venv-bench/installed  ## count the bytes of a photo over each connection, in a lane and in pools
 	$(BENCH) traffic $(ARGS)
+
+bench-versions: .venv-bench/installed  ## time this checkout beside another commit: make bench-versions ARGS=v1.0
+	$(BENCH) versions $(ARGS)
 
 bench-calls: .venv-bench/installed  ## time small calls, and weigh their processor time, against stock gRPC
 	$(BENCH) calls $(ARGS)

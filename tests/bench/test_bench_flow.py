@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bench_chain import batching, growth, pipeline, pipelines, throughput
+from bench_chain import batching, growth, pipeline, pipelines, throughput, versions
 from bench_chain.load import Load, under_load
 from bench_chain.monolith import Monolith
 from bench_chain.plot import growth_svg
@@ -229,3 +229,21 @@ def test_the_tool_runs_as_a_folder_and_so_do_its_processes() -> None:
     command = [sys.executable, "tools/bench", "soak", "--seconds", "1", "--payload", "150KB", "--json"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60, text=True)
     assert json.loads(done.stdout)["calls"] > 0
+
+
+def test_versions_take_turns_and_are_told_relative_to_the_first() -> None:
+    turns: list[str] = []
+
+    def turn(name: str, *seconds: float) -> Callable[[], dict[str, float]]:
+        left = iter(seconds)
+
+        def take() -> dict[str, float]:
+            turns.append(name)
+            return {"seconds": next(left)}
+
+        return take
+
+    first, second = versions.in_turn({"old": turn("old", 2, 4, 8), "new": turn("new", 1, 3, 4)}, rounds=3)
+    assert turns == ["new", "old", "old", "new", "new", "old"]
+    assert first == {"version": "old", "seconds": 4, "seconds_ratio": 1}
+    assert second == {"version": "new", "seconds": 3, "seconds_ratio": 0.5}

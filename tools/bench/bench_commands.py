@@ -147,6 +147,23 @@ def mixed_command(payload: One = "36MB", rounds: Rounds = 5, as_json: AsJson = F
     show(mixed(chosen([payload])[0], rounds), "Small calls while large messages run", as_json)
 
 
+@bench.command("versions")
+def versions_command(
+    commit: Annotated[str, typer.Argument(help="What this checkout is compared with, such as a tag.")],
+    photo: Photo = PHOTO,
+    rounds: Rounds = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Time `tensorhop run` and the chain of this checkout beside those of another commit. Linux only."""
+    from bench_chain.versions import chains, runs, versions
+
+    pixels = pixels_of(photo)
+    with versions(commit) as roots:
+        show(runs(roots, photo, rounds), "tensorhop run, from start to end of the process", as_json)
+        for encoding in ("png", "tensor"):
+            show(chains(roots, pixels, encoding, rounds), "Chains with models that answer at once", as_json)
+
+
 @bench.command("soak")
 def soak_command(
     seconds: Annotated[float, typer.Option(min=1, help="How long.")] = 600,

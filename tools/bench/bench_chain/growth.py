@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -121,7 +122,14 @@ def meter(servers: Sequence[Process]) -> float:
     return cpu_seconds(servers)
 
 
-def cpu_seconds(servers: Sequence[Process]) -> float:
+class Running(Protocol):
+    """A process."""
+
+    @property
+    def pid(self) -> int: ...
+
+
+def cpu_seconds(servers: Sequence[Running]) -> float:
     """Processor time that the processes have taken since they began."""
     ticks = 0
     for server in servers:
