@@ -16,7 +16,7 @@ PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 PROTOS := $(wildcard protos/tensorhop/v1/*.proto) tensorhop/rpc/oip/inference.proto
 MARKDOWN := $(wildcard *.md docs/*.md examples/*/*.md)
 
-.PHONY: help run http connect models otel test test-docs test-bench test-models test-quantize test-rembg test-openvino test-groundingdino test-ray test-node test-oip
+.PHONY: help run http connect models otel test test-slow test-docs test-bench test-models test-quantize test-rembg test-openvino test-groundingdino test-ray test-node test-oip
 .PHONY: test-kubernetes kubernetes-verify test-web fuzz chaos stubs lint types protos
 .PHONY: clean pictures compose-verify test-lowest lock format-docs
 .PHONY: compare-hop compare-coldstart compare-foreground compare-refinement compare-views compare-shadow compare-whole
@@ -46,6 +46,9 @@ otel: .venv/installed  ## install what traces need into .venv
 test: .venv/tested  ## run the tests
 	$(BIN)/pytest --numprocesses auto --dist loadgroup
 
+test-slow: .venv/tested  ## run the tests that make test leaves out: many processes, waits, networks that run again and again
+	$(BIN)/pytest --numprocesses auto --dist loadgroup -m slow
+
 test-docs: .venv/tested  ## run every block of every page as printed; make test runs those of the README
 	$(BIN)/pytest --numprocesses auto --dist loadgroup -m '' tests/docs
 
@@ -56,7 +59,7 @@ test-models: .venv-models/tested  ## run the tests of the models that need PyTor
 	.venv-models/bin/pytest --numprocesses auto --dist loadgroup tests/models
 
 test-lowest: .venv-lowest/tested  ## run the tests on the oldest versions that pyproject.toml allows; on Python 3.11
-	.venv-lowest/bin/pytest --numprocesses auto --dist loadgroup
+	.venv-lowest/bin/pytest --numprocesses auto --dist loadgroup -m 'not all_pages'
 
 test-rembg: .venv-rembg/installed  ## compare masks with those of the package rembg
 	.venv-rembg/bin/python -m pytest --capture no tests/peers/test_rembg.py

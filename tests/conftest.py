@@ -1,6 +1,6 @@
 """Real photos, real weights, real sockets: what most tests share."""
 
-import time
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import wait_for
 
 from tensorhop.client.cutouts.pipeline import PipelineClient
 from tensorhop.orchestrator.launch.in_process import one_process
@@ -16,6 +17,9 @@ from tensorhop.rpc.registry import ports
 from tensorhop.rpc.server import Server
 from tensorhop.settings import Settings, use_settings
 from tensorhop.values.images import decode_image
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for its background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # programs that tests interrupt would ignore it, too
 
 PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
 
@@ -83,7 +87,7 @@ def limit() -> Iterator[Callable[..., None]]:
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[tuple[Popen[bytes], str]]:
     """A real redis-server on a unix socket, which can be stopped in the middle; and its address."""
-    from bench_peers.redis_queue import server_path
+    from bench_peers.redis_queue import listens, server_path
 
     program = server_path()
     if program is None:
@@ -91,9 +95,7 @@ def redis_server(tmp_path: Path) -> Iterator[tuple[Popen[bytes], str]]:
     socket = tmp_path / "redis.sock"
     words = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", tmp_path]
     process = Popen(list(map(str, words)), stdout=DEVNULL)
-    deadline = time.monotonic() + 20
-    while not socket.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: listens(str(socket)))
     yield process, f"unix://{socket}"
     process.kill()
     process.wait()

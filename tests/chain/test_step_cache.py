@@ -20,6 +20,8 @@ from tensorhop.values.results import Mask, ObjectResult, Summary
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
 
+pytestmark = pytest.mark.slow
+
 NUMBERS = count(1)
 BOX, OTHER = (150.0, 40.0, 330.0, 250.0), (20.0, 20.0, 200.0, 200.0)
 

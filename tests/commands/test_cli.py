@@ -16,6 +16,8 @@ from waiting import GUARD
 from tensorhop.rpc.server import Server
 from tensorhop.values.images import decode_image
 
+pytestmark = pytest.mark.slow
+
 PHOTOS = Path(__file__).parents[2] / "examples" / "photos"
 CAT, COFFEE = PHOTOS / "cat.jpg", PHOTOS / "coffee.jpg"
 

@@ -29,6 +29,8 @@ from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
 from tensorhop.settings import Settings
 from tensorhop.values.results import Summary
 
+pytestmark = pytest.mark.slow
+
 CAT = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
 HOST = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 250}.1"  # loopback, but not localhost: its ports are free
 

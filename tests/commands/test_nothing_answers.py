@@ -19,6 +19,8 @@ from tensorhop.rpc.security import nothing_answers, unanswered
 from tensorhop.rpc.service import Service
 from tensorhop.web.serve import HttpServer
 
+pytestmark = pytest.mark.slow
+
 CAT = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
 
 

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 from tensorhop.orchestrator.cli import app
 from tensorhop.rpc.server import Server
 
+pytestmark = pytest.mark.slow
+
 NOBODY = "127.0.0.1:9"  # what got as far as the pipeline would be exit code 4
 BOX = ("--box", "10,10,50,40")
 QUICK = ("--shadow", "none", "--canvas", "64x48", "--no-refine", "--no-decontaminate")

@@ -26,6 +26,8 @@ from tensorhop.rpc.server import Server
 from tensorhop.services.postprocess.service import SERVICE as POSTPROCESS
 from tensorhop.v1 import model_pb2
 
+pytestmark = pytest.mark.slow
+
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 

@@ -27,6 +27,8 @@ from tensorhop.rpc.service import Service
 from tensorhop.serving import command, shutdown
 from tensorhop.settings import Settings, current_settings, use_settings, variable_of
 
+pytestmark = pytest.mark.slow
+
 UP: Any = typer.main.get_command(app)
 OPTIONS = {option.name: option.opts[0] for option in UP.commands["up"].params}
 TLS = ["--tls-cert", "cert", "--tls-key", "key", "--tls-ca", "ca"]

@@ -16,6 +16,8 @@ from tensorhop.values.geometry import Box, Region
 from tensorhop.values.results import Description, Detections, ObjectFault, ObjectResult, Summary
 from tensorhop.wire.messages import corners
 
+pytestmark = pytest.mark.slow
+
 IN_PLACE = Finish(center=False, shadow="none")
 Y, X = np.mgrid[:200, :240]
 RADIUS = np.hypot(X - 120, Y - 100)

@@ -17,6 +17,8 @@ from tensorhop.orchestrator.jobs.store import Claim, StoredEvent
 from tensorhop.settings import Settings
 from tensorhop.v1 import jobs_pb2 as pb
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def url(redis_server) -> str:

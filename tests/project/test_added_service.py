@@ -19,6 +19,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_tools import protoc
 from waiting import GUARD
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PROTO = """syntax = "proto3";
 

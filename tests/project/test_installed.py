@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CAT = ROOT / "examples" / "photos" / "cat.jpg"
 FOLDERS = ("services", "orchestrator", "web")

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from wheels import built, copied
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("tree", "sdist", "copy")
 

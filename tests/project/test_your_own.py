@@ -5,8 +5,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from doc_pages import blocks
 from doc_reader import Network, Reader, Servers
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "your-own"

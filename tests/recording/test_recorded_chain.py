@@ -30,6 +30,8 @@ from tensorhop.values.images.png import encode_png
 from tensorhop.values.output_options import Output
 from tensorhop.values.results import ObjectFault, ObjectResult
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 NETWORK = ROOT / "services" / "embedded" / "weights" / "u2netp.onnx"
 PHOTOS = ROOT / "examples" / "photos"

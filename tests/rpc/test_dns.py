@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 OWN = ["unshare", "--net", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
 FIRST, SECOND = "127.0.0.2", "127.0.0.3"

@@ -26,6 +26,8 @@ from tensorhop.v1 import describe_pb2
 from tensorhop.wire.codec import Packet, readable
 from tensorhop.wire.payloads import Payloads
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,8 @@ from tensorhop.v1 import segment_pb2
 from tensorhop.wire.codec import Packet
 from tensorhop.wire.payloads import Payloads
 
+pytestmark = pytest.mark.slow
+
 STALL = 1.0  # seconds after which a caller is given up here
 LARGE = 27_000_000  # bytes, more than gRPC and the kernel hold between a server and a client that does not read
 METHOD = f"/{SERVICE.descriptor.full_name}/Segment"

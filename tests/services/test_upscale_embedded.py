@@ -10,6 +10,8 @@ from tensorhop.services.embedded import weights
 from tensorhop.services.upscale.embedded import EmbeddedUpscaler
 from tensorhop.services.upscale.options import UpscaleOptions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model() -> EmbeddedUpscaler:

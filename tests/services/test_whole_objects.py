@@ -17,6 +17,8 @@ from tensorhop.services.segment.instances import split_grown, wider
 from tensorhop.services.segment.saliency_masks import segment
 from tensorhop.values.geometry import Box, Region, Size
 
+pytestmark = pytest.mark.slow
+
 PICTURE = np.zeros((200, 200, 3), np.uint8)
 
 

@@ -21,6 +21,8 @@ from tensorhop.settings import Settings
 from tensorhop.web.requests.upload import UPLOADS
 from tensorhop.web.serve import HttpServer
 
+pytestmark = pytest.mark.slow
+
 BODY = form({}, image=b"an image")
 
 

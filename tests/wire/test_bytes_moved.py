@@ -32,6 +32,8 @@ from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.shared_memory import SMALLEST, SUPPORTED
 from tensorhop.wire.tensor import to_tensor
 
+pytestmark = pytest.mark.slow
+
 PHOTO = Path(__file__).parents[2] / "examples" / "photos" / "cat.jpg"
 BOXES = [(150.0, 40.0, 330.0, 250.0), (20.0, 20.0, 200.0, 200.0), (100.0, 100.0, 300.0, 290.0)]
 

@@ -41,7 +41,10 @@ from tensorhop.wire.payloads import Payloads
 from tensorhop.wire.shared_memory import SMALLEST, SUPPORTED, Attachments, Pool, remove_orphans
 from tensorhop.wire.tensor import to_array, to_tensor
 
-pytestmark = pytest.mark.skipif(not SUPPORTED, reason="this platform has no shared memory of this kind")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not SUPPORTED, reason="this platform has no shared memory of this kind"),
+]
 
 MIB = 1024 * 1024
 NOBODYS = "tensorhop-" + 32 * "0"

@@ -49,12 +49,19 @@ def digest(events: Sequence[Event]) -> tuple[str, ...]:
             case Detections():
                 found.append(f"detections {event.detections}")
             case ObjectResult():
-                picture = event.file or (event.picture.pixels.tobytes() if event.picture else b"")
-                content = hashlib.blake2b(picture).hexdigest()
+                content = hashlib.blake2b(pixels_of(event)).hexdigest()
                 found.append(f"object {event.detection} {event.placement} {content}")
             case ObjectFault():
                 found.append(f"fault {event.step} {event.code}")
     return tuple(sorted(found))
+
+
+def pixels_of(result: ObjectResult) -> bytes:
+    """The picture's pixels. Equal pixels are now and then another PNG file: the encoder may choose otherwise."""
+    if result.file:
+        with Image.open(io.BytesIO(result.file)) as image:
+            return image.tobytes()
+    return result.picture.pixels.tobytes() if result.picture else b""
 
 
 def complete(events: Sequence[Event]) -> bool:

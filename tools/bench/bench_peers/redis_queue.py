@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+import socket
 import subprocess
 import tempfile
 import threading
@@ -30,6 +31,12 @@ def server_path() -> str | None:
     return shutil.which("redis-server")
 
 
+def listens(path: str) -> bool:
+    """Whether a server takes connections on a unix socket; its file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
 @contextmanager
 def serve() -> Iterator[str]:
     """Redis without persistence, on a unix socket, and a worker beside it."""
@@ -41,7 +48,7 @@ def serve() -> Iterator[str]:
         worker = threading.Thread(target=work, args=(address, over))
         try:
             deadline = time.monotonic() + START_SECONDS
-            while not Path(address).exists():
+            while not listens(address):
                 if broker.poll() is not None or time.monotonic() > deadline:
                     raise ConnectionError("redis-server could not start")
                 time.sleep(0.05)
