@@ -56,7 +56,7 @@ def up(
     from tensorhop.orchestrator.launch.model_choices import model_choices
     from tensorhop.rpc.security import Security
     from tensorhop.rpc.server import GRACE_SECONDS, Server
-    from tensorhop.serving.shutdown import run_until_signal
+    from tensorhop.serving.shutdown import hearing, run_until_signal
     from tensorhop.wire.allocator import keep_large_buffers
 
     check_names(only or ())
@@ -106,15 +106,21 @@ def up(
                 run_until_signal([*first, *servers.values()], lambda: announce(found))
             return
         children = processes.children(addresses, choices)
-        for number in (signal.SIGINT, signal.SIGTERM):  # a shell has its background jobs ignore SIGINT
-            signal.signal(number, signal.default_int_handler)
+        ends = [signal.SIGINT, signal.SIGTERM]  # a shell has its background jobs ignore SIGINT
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it; otherwise the terminal has gone
-            signal.signal(signal.SIGHUP, signal.default_int_handler)
+            ends.append(signal.SIGHUP)
+
         with processes.claims(addresses.values()):
             try:
-                processes.start(children)
-                announce(addresses)
-                processes.supervise(children, lambda message: typer.echo(message, err=True))
+                with hearing(*ends) as wait:
+
+                    def pause(seconds: float) -> None:
+                        if wait(seconds):
+                            raise KeyboardInterrupt
+
+                    processes.start(children, pause)
+                    announce(addresses)
+                    processes.supervise(children, lambda message: typer.echo(message, err=True), pause)
             except KeyboardInterrupt:
                 with contextlib.suppress(OSError):
                     typer.echo("stopping", err=True)

@@ -185,8 +185,11 @@ def called_by(name: str) -> Iterable[str]:
     return services() if name == HTTP else services()[name].calls
 
 
-def start(children: Sequence[Child]) -> None:
+def start(children: Sequence[Child], pause: Callable[[float], object] = time.sleep) -> None:
     """Start all, and return when all serve.
+
+    Args:
+        pause: waits so many seconds between two looks at them, and may end it by an exception.
 
     Raises:
         ConnectionError: an address is in use, or a child has ended, or does not serve after START_SECONDS.
@@ -206,11 +209,13 @@ def start(children: Sequence[Child]) -> None:
         if waiting and time.monotonic() > deadline:
             names = ", ".join(one.name for one in waiting)
             raise ConnectionError(f"{names} did not start within {START_SECONDS:.0f} s")
-        time.sleep(0.1)
+        pause(0.1)
 
 
-def supervise(children: Sequence[Child], say: Callable[[str], None]) -> None:
-    """Start again, after a growing pause, each child that ends. Returns never; an exception in a signal ends it.
+def supervise(
+    children: Sequence[Child], say: Callable[[str], None], pause: Callable[[float], object] = time.sleep
+) -> None:
+    """Start again, after a growing pause, each child that ends. Returns never; an exception of `pause` ends it.
 
     What goes wrong in here, such as a system without room for one more process, is told and tried again: the other
     children are served by this process too.
@@ -223,7 +228,7 @@ def supervise(children: Sequence[Child], say: Callable[[str], None]) -> None:
                 one.start_at = time.monotonic() + one.backoff
                 one.backoff = min(2 * one.backoff, LAST_BACKOFF)
                 _try_to_say(say, f"{one.name} cannot be started: {error}; trying again")
-        time.sleep(0.2)
+        pause(0.2)
 
 
 def _look_after(one: Child, say: Callable[[str], None]) -> None:
