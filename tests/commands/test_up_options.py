@@ -102,9 +102,9 @@ def started(security_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[d
     monkeypatch.setattr(command, "start_observing", lambda name: None)
     monkeypatch.setattr(shutdown, "run_until_signal", lambda servers, ready: None)
     monkeypatch.setattr(up_command, "announce", lambda addresses: None)
-    monkeypatch.setattr(processes, "start", lambda children: [run(one, monkeypatch) for one in children])
+    monkeypatch.setattr(processes, "start", lambda children, pause: [run(one, monkeypatch) for one in children])
     monkeypatch.setattr(processes, "claims", lambda addresses: nullcontext())  # real ones may be up beside this
-    monkeypatch.setattr(processes, "supervise", lambda children, say: None)
+    monkeypatch.setattr(processes, "supervise", lambda children, say, pause: None)
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
     use_settings(None)
     yield found
