@@ -109,7 +109,6 @@ def up(
         ends = [signal.SIGINT, signal.SIGTERM]  # a shell has its background jobs ignore SIGINT
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as nohup has it; otherwise the terminal has gone
             ends.append(signal.SIGHUP)
-
         with processes.claims(addresses.values()):
             try:
                 with hearing(*ends) as wait:

@@ -1,13 +1,15 @@
 """The metrics of a process, for Prometheus."""
 
 from collections import defaultdict
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 from weakref import WeakSet
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from tensorhop.address import split
 
+W = TypeVar("W")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 CALLS = Counter("tensorhop_calls", "Calls that have ended.", ["service", "method", "code"])
@@ -110,11 +112,17 @@ def watch_pool(pool: object) -> None:
 
 def watch_calls(service: str, counted: Counted) -> None:
     """Ask this one how many calls of a service are under way, for as long as it exists."""
-    _counted[service].add(counted)
-    _UNDER_WAY.labels(service).set_function(lambda: sum(one.under_way for one in list(_counted[service])))
+    _watch(_UNDER_WAY, _counted, service, counted, lambda one: one.under_way)
 
 
 def watch_load(service: str, loaded: Loaded) -> None:
     """Ask this one how many replicas of a service are wanted, for as long as it exists."""
-    _loaded[service].add(loaded)
-    _DESIRED.labels(service).set_function(lambda: sum(one.desired_replicas() for one in list(_loaded[service])))
+    _watch(_DESIRED, _loaded, service, loaded, lambda one: one.desired_replicas())
+
+
+def _watch(
+    gauge: Gauge, watched: defaultdict[str, WeakSet[W]], service: str, one: W, value: Callable[[W], float]
+) -> None:
+    """Have a gauge tell the sum over all that are watched of a service, for as long as they exist."""
+    watched[service].add(one)
+    gauge.labels(service).set_function(lambda: sum(value(each) for each in list(watched[service])))

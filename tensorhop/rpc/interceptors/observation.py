@@ -93,6 +93,5 @@ def code_of(context: grpc.ServicerContext) -> grpc.StatusCode | None:
 def id_of(packet: Any, elsewhere: str = "") -> str:
     """The request's id in its message, or else elsewhere; NO_ID if there is none, or if it cannot be printed."""
     known = isinstance(packet, Packet) and has_field(packet.message.DESCRIPTOR, "request_id")
-    given = packet.message.request_id if known else ""
-    given = given or elsewhere
+    given = (packet.message.request_id if known else "") or elsewhere
     return given if usable(given) else NO_ID
